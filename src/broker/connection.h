@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * connection - one MQTT network connection as the broker sees it.
+ *
+ * Owner: shard. Embedded in the machine's connection, which has the socket. The machine feeds bytes in and
+ * takes the outbox; the broker never blocks, never closes a socket, and says what it wants by `closing`.
+ *
+ *   AWAIT_CONNECT --CONNECT--> ONLINE --error, DISCONNECT, take-over--> CLOSING
+ *        |                                                               ^
+ *        +--------------- error, timeout, refused -----------------------+
+ */
+#ifndef SHARDMQ_BROKER_CONNECTION_H
+#define SHARDMQ_BROKER_CONNECTION_H
+
+#include "base/timer.h"
+#include "mqtt/packet.h"
+#include "session/outbox.h"
+
+struct broker;
+struct session;
+struct alias_table;
+
+enum connection_state { CONNECTION_AWAIT_CONNECT, CONNECTION_ONLINE, CONNECTION_CLOSING };
+
+enum connection_closing {
+    CLOSING_NO,
+    CLOSING_AFTER_FLUSH, /* send what is in the outbox (bounded by time), then close */
+    CLOSING_NOW          /* discard the outbox */
+};
+
+struct connection {
+    struct session *session;      /* ONLINE only */
+    struct outbox out;
+    struct connection *dirty_next; /* the broker's dirty list */
+    struct timer timer;            /* connect timeout, then keep alive */
+    uint64_t heard_ms;             /* when the last bytes came */
+    uint8_t *input;                /* a packet that came in pieces; NULL most of the time */
+    uint32_t input_len, input_capacity;
+    uint32_t packet_size_max;      /* the client's Maximum Packet Size */
+    uint32_t ordinal_sent, ordinal_confirmed; /* QoS 1 and 2 first transmissions: see session/window.h */
+    struct alias_table *aliases;   /* both directions, when used */
+    uint16_t keep_alive_s;
+    uint8_t version;               /* enum mqtt_version */
+    uint8_t state;                 /* enum connection_state */
+    uint8_t closing;               /* enum connection_closing */
+    uint8_t end_reason;            /* enum mqtt_reason, for the log and $SYS */
+    bool dirty : 1, adopted : 1, problem_information : 1, clean_disconnect : 1, has_aliases : 1;
+};
+
+/* What the broker asks of the machine after it was fed. */
+enum connection_verdict {
+    CONNECTION_CONTINUE, /* everything was consumed (or is kept in `input`) */
+    CONNECTION_PAUSE,    /* stop reading; *consumed tells how far it came. Go on with connection_receive() on the
+                            rest when port_congested() is over */
+    CONNECTION_HANDOFF,  /* the home shard is *home_out: hand over the socket and all bytes received so far, in the
+                            order connection->input[0 .. input_len), then data; nothing was consumed */
+    CONNECTION_STOP      /* `closing` is set: read no more, flush, close */
+};
+
+/* A connection was accepted here, or adopted from the shard that accepted it. The struct is zeroed. */
+void connection_open(struct broker *broker, struct connection *connection, bool adopted);
+
+/* Bytes came. */
+enum connection_verdict connection_receive(struct broker *broker, struct connection *connection,
+                                           const uint8_t *data, uint32_t len, uint32_t *consumed,
+                                           unsigned *home_out);
+
+/* One chunk of the outbox was accepted by the kernel as a whole; frees it. */
+void connection_sent(struct broker *broker, struct connection *connection, struct outbox_chunk *chunk);
+
+/* The socket is gone (closed by the peer, an error, or after `closing`); called exactly once for each
+ * connection_open() that did not end in a hand-off. Chunks that the machine took and did not send are passed
+ * in `unsent` (a chain). Frees everything the connection holds; it may be reused after that. */
+void connection_closed(struct broker *broker, struct connection *connection, struct outbox_chunk *unsent);
+
+/* Frees what the connection holds without any effect on sessions: after a hand-off. */
+void connection_forget(struct broker *broker, struct connection *connection);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ports - the effects that the broker has on the world, implemented by the machine (shards/port.c), and by a
+ * fake in tests and simulation. All are called on the broker's own thread and none may call back into it.
+ *
+ * Output and closing are not here: a connection with something to send, or that is to be closed,
+ * is on the broker's dirty list, which the machine takes at the end of each turn (broker_take_dirty()).
+ */
+#ifndef SHARDMQ_BROKER_PORTS_H
+#define SHARDMQ_BROKER_PORTS_H
+
+#include "broker/connection.h"
+#include "broker/mesh.h"
+
+/* Posts to the ring to shard `to` (never the caller's own). Never fails: what does not fit waits in the
+ * bounded-by-back-pressure spill list of that pair, in order. */
+void port_post(struct broker *broker, unsigned to, struct mesh_entry entry);
+
+/* True while the spill list to that shard is past its mark: a publisher that feeds it is to be paused. */
+bool port_congested(struct broker *broker, unsigned to);
+/* True while the spill list is past its hard limit: QoS 0 publications are dropped. */
+bool port_full(struct broker *broker, unsigned to);
+
+/* Writes the peer's address for logs, "127.0.0.1:50123" (or a path); always terminated. */
+void port_peer_name(const struct connection *connection, char *to, size_t size);
+
+/* Fills with random bytes fit for identifiers that must not be guessed. */
+void port_random_bytes(struct broker *broker, void *to, size_t size);
+
+#endif

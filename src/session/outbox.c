@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/outbox.h"
+
+#include "base/check.h"
+#include "base/mem.h"
+
+/* Free chunks kept per shard: enough for a turn's connections, bounded so that a burst's memory is
+ * given back (4 MiB and 8 MiB). */
+#define POOL_SMALL_MAX 1024
+#define POOL_LARGE_MAX 256
+
+static uint8_t *chunk_bytes(struct outbox_chunk *chunk)
+{
+    return (uint8_t *)(chunk + 1);
+}
+
+static struct outbox_chunk *chunk_get(struct outbox_pool *pool, bool first, uint32_t size)
+{
+    struct outbox_chunk *chunk;
+    uint32_t total = first ? OUTBOX_CHUNK_SMALL : OUTBOX_CHUNK_LARGE;
+
+    if (size + sizeof(*chunk) > total)
+        total = OUTBOX_CHUNK_LARGE;
+    if (size + sizeof(*chunk) > total)
+        total = size + (uint32_t)sizeof(*chunk); /* one packet that is larger: a chunk of its own */
+    if (total == OUTBOX_CHUNK_SMALL && pool->small != NULL) {
+        chunk = pool->small;
+        pool->small = chunk->next;
+        pool->small_count--;
+    } else if (total == OUTBOX_CHUNK_LARGE && pool->large != NULL) {
+        chunk = pool->large;
+        pool->large = chunk->next;
+        pool->large_count--;
+    } else {
+        chunk = mem_try_alloc(total);
+        if (chunk == NULL)
+            return NULL;
+    }
+    *chunk = (struct outbox_chunk){
+        .data = chunk_bytes(chunk),
+        .capacity = total - (uint32_t)sizeof(*chunk),
+    };
+    return chunk;
+}
+
+static void chunk_link(struct outbox *outbox, struct outbox_chunk *chunk)
+{
+    if (outbox->tail == NULL)
+        outbox->head = chunk;
+    else
+        outbox->tail->next = chunk;
+    outbox->tail = chunk;
+}
+
+uint8_t *outbox_reserve_slow(struct outbox *outbox, struct outbox_pool *pool, uint32_t size)
+{
+    struct outbox_chunk *chunk = chunk_get(pool, outbox->bytes == 0, size);
+
+    if (chunk == NULL)
+        return NULL;
+    chunk_link(outbox, chunk);
+    return chunk_bytes(chunk);
+}
+
+bool outbox_append_payload(struct outbox *outbox, struct message *message)
+{
+    struct outbox_chunk *chunk = mem_try_alloc(sizeof(*chunk));
+
+    if (chunk == NULL)
+        return false;
+    message_ref(message, 1);
+    *chunk = (struct outbox_chunk){
+        .data = message->publication.payload.data,
+        .len = message->publication.payload.len,
+        .capacity = message->publication.payload.len,
+        .message = message,
+    };
+    chunk_link(outbox, chunk);
+    outbox->bytes += chunk->len;
+    return true;
+}
+
+void outbox_release(struct outbox *outbox, struct outbox_pool *pool, struct outbox_chunk *chunk)
+{
+    ASSERT(outbox->bytes >= chunk->len); /* I2 */
+    outbox->bytes -= chunk->len;
+    if (chunk->message != NULL) {
+        message_unref(chunk->message);
+        mem_free(chunk);
+    } else if (chunk->capacity + sizeof(*chunk) == OUTBOX_CHUNK_SMALL &&
+               pool->small_count < POOL_SMALL_MAX) {
+        chunk->next = pool->small;
+        pool->small = chunk;
+        pool->small_count++;
+    } else if (chunk->capacity + sizeof(*chunk) == OUTBOX_CHUNK_LARGE &&
+               pool->large_count < POOL_LARGE_MAX) {
+        chunk->next = pool->large;
+        pool->large = chunk;
+        pool->large_count++;
+    } else {
+        mem_free(chunk);
+    }
+}
+
+static void free_chain(struct outbox_chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct outbox_chunk *next = chunk->next;
+
+        mem_free(chunk);
+        chunk = next;
+    }
+}
+
+void outbox_pool_clear(struct outbox_pool *pool)
+{
+    free_chain(pool->small);
+    free_chain(pool->large);
+    *pool = (struct outbox_pool){0};
+}
