@@ -25,6 +25,10 @@ static inline enum frame_status frame_find(const uint8_t *data, size_t len, uint
  * type [MQTT-2.1.3-1]. AUTH exists only in 5.0. */
 bool packet_flags_valid(enum mqtt_packet_type type, uint8_t flags);
 
+/* The same for a connection of a known version: 3.1 clients may set DUP on PUBREL, SUBSCRIBE and
+ * UNSUBSCRIBE when they send them again, and bits without meaning there are ignored. */
+bool packet_flags_accepted(enum mqtt_packet_type type, uint8_t flags, enum mqtt_version version);
+
 /* Decodes CONNECT. The protocol name and level are looked at first: MQTT_REASON_UNSUPPORTED_PROTOCOL_VERSION
  * with out->version set to the nearest version whose CONNACK the client may understand. */
 enum mqtt_reason mqtt_decode_connect(const struct frame *frame, struct connect_packet *out);
@@ -37,10 +41,14 @@ enum mqtt_reason mqtt_decode_ack(const struct frame *frame, enum mqtt_version ve
 /* SUBSCRIBE and UNSUBSCRIBE, the whole list included. */
 enum mqtt_reason mqtt_decode_subscribe(const struct frame *frame, enum mqtt_version version,
                                        struct subscribe_packet *out);
+/* DISCONNECT and AUTH as a client sends them. */
 enum mqtt_reason mqtt_decode_disconnect(const struct frame *frame, enum mqtt_version version,
                                         struct ack_packet *out);
 enum mqtt_reason mqtt_decode_auth(const struct frame *frame, struct ack_packet *out);
-/* What a server sends; for the tools and tests. */
+/* What a server sends; for bridges, the tools and tests. mqtt_decode_suback() takes UNSUBACK too, and
+ * before 5.0 an UNSUBACK has no codes. */
+enum mqtt_reason mqtt_decode_server_disconnect(const struct frame *frame, struct ack_packet *out);
+enum mqtt_reason mqtt_decode_server_auth(const struct frame *frame, struct ack_packet *out);
 enum mqtt_reason mqtt_decode_connack(const struct frame *frame, enum mqtt_version version,
                                      struct ack_packet *out);
 enum mqtt_reason mqtt_decode_suback(const struct frame *frame, enum mqtt_version version,
