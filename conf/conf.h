@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conf - the configuration: reading, validating, printing and comparing it. It knows no module.
+ *
+ * Class: boot. conf_load() makes one, nobody changes it; a reload makes another. All of it follows
+ * from the table conf.def: the field of an option is its path with underscores, a duration is in
+ * milliseconds and its field ends in _ms, a size is in bytes, a fixed-point number is in
+ * thousandths.
+ */
+#ifndef SHARDMQ_CONF_CONF_H
+#define SHARDMQ_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define CONF_SHARDS_MAX    62
+#define CONF_LISTENERS_MAX 64
+
+enum conf_queue_policy { CONF_QUEUE_POLICY_DROP_NEWEST, CONF_QUEUE_POLICY_DROP_OLDEST };
+
+enum conf_shared_strategy {
+    CONF_SHARED_STRATEGY_ROUND_ROBIN,
+    CONF_SHARED_STRATEGY_LEAST_INFLIGHT,
+    CONF_SHARED_STRATEGY_STICKY
+};
+
+/* In the order of enum log_level (base/log.h). */
+enum conf_log_level {
+    CONF_LOG_LEVEL_FATAL,
+    CONF_LOG_LEVEL_ERROR,
+    CONF_LOG_LEVEL_WARN,
+    CONF_LOG_LEVEL_INFO,
+    CONF_LOG_LEVEL_DEBUG,
+    CONF_LOG_LEVEL_TRACE
+};
+
+enum conf_log_format { CONF_LOG_FORMAT_TEXT, CONF_LOG_FORMAT_JSON };
+
+/* Bit numbers in log_to. */
+enum conf_log_to {
+    CONF_LOG_TO_CONSOLE,
+    CONF_LOG_TO_FILE,
+    CONF_LOG_TO_SYSLOG,
+    CONF_LOG_TO_JOURNALD
+};
+
+enum conf_listener_kind { CONF_LISTENER_TCP };
+
+/* A numeric address without brackets, and a port. */
+struct conf_address {
+    char host[46]; /* INET6_ADDRSTRLEN */
+    uint16_t port;
+    bool ipv6;
+};
+
+/* The C type of each kind of option. */
+#define CONF_TYPE_BOOL     bool
+#define CONF_TYPE_COUNT    uint32_t
+#define CONF_TYPE_INTEGER  int32_t
+#define CONF_TYPE_SIZE     uint64_t
+#define CONF_TYPE_DURATION uint64_t
+#define CONF_TYPE_FIXED    uint32_t /* thousandths */
+#define CONF_TYPE_CHOICE   uint8_t  /* an enum above */
+#define CONF_TYPE_CHOICES  uint32_t /* a bit for each constant of an enum above */
+#define CONF_TYPE_TEXT     char *   /* never NULL */
+#define CONF_TYPE_ADDRESS  struct conf_address
+
+/* The options of one shard; those of shards.default where it has none of its own. */
+struct conf_shard {
+#define SHARD_OPTION(kind, field, path, preset, least, most, unit, when, help)                     \
+    CONF_TYPE_##kind field;
+#include "conf/conf.def"
+};
+
+struct conf_listener {
+    char *name; /* "tcp" for listeners.tcp itself, else "tcp.<name>" */
+    enum conf_listener_kind kind;
+#define LISTENER_OPTION(kind, field, path, preset, least, most, unit, when, help)                  \
+    CONF_TYPE_##kind field;
+#include "conf/conf.def"
+};
+
+struct conf {
+#define OPTION(kind, field, path, preset, least, most, unit, when, help) CONF_TYPE_##kind field;
+#include "conf/conf.def"
+    struct conf_shard shard_default;
+    struct conf_shard shards[CONF_SHARDS_MAX]; /* complete: read them with conf_shard() */
+    struct conf_listener *listeners;           /* disabled ones included */
+    unsigned listener_count;
+    /* Sentences, each ended by a line feed: keys without effect, duplicates. To be logged at start;
+     * never NULL. */
+    char *warnings;
+    /* The file that it was read from, or NULL. */
+    char *file;
+};
+
+/* One option from outside of the file: the command line. */
+struct conf_override {
+    const char *path;  /* "mqtt.max_qos", or "url" for a listener */
+    const char *value; /* as in a file, without quotes */
+    const char *where; /* for messages: "--msq_len" */
+};
+
+enum conf_form { CONF_FORM_DETECT, CONF_FORM_HOCON, CONF_FORM_KEY_VALUE };
+
+/* Where a configuration comes from; later members prevail over earlier ones, and all over the
+ * defaults. */
+struct conf_source {
+    const char *file; /* NULL: none */
+    enum conf_form form;
+    char *const *environment; /* "NAME=value" strings ended by NULL, or NULL */
+    const struct conf_override *overrides;
+    size_t override_count;
+};
+
+/* Reads, checks and returns a configuration, which the caller owns (conf_free), or returns NULL and
+ * writes every error that it found to `errors`, one sentence a line with file:line, always
+ * terminated. */
+struct conf *conf_load(const struct conf_source *source, char *errors, size_t size);
+
+/* NULL is ignored. */
+void conf_free(struct conf *conf);
+
+/* The options of shard `index`, below CONF_SHARDS_MAX. */
+const struct conf_shard *conf_shard(const struct conf *conf, unsigned index);
+
+/* Rules over several options. Writes a sentence a line to `errors`; true when there is none.
+ * conf_load() has done it. */
+bool conf_check(const struct conf *conf, char *errors, size_t size);
+
+/* Compares by the table: calls `applied` for each option that differs and takes effect at once,
+ * `restart` for each that needs a new start, with the path and both values as text. Either may be
+ * NULL. Returns the number of differences. */
+typedef void conf_difference(void *argument, const char *path, const char *running,
+                             const char *wanted);
+unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
+                          conf_difference *applied, conf_difference *restart, void *argument);
+
+/* Makes, at a reload, the BOOT options of `wanted` those of `running`: what is written down is then
+ * what is in force. Call after conf_diff_reload(). */
+void conf_keep_boot(const struct conf *running, struct conf *wanted);
+
+/* Writes the effective configuration in the form of the file. */
+void conf_dump(const struct conf *conf, FILE *to);
+
+/* Writes the default configuration with the help of each option as a comment: conf/shardmq.conf. */
+void conf_dump_defaults(FILE *to);
+
+/* Writes one line for each option: path, value form, default, bounds, when it takes effect, help.
+ */
+void conf_list_options(FILE *to);
+
+/* The path of the control socket: control.socket, or control.sock beside the pid file. */
+void conf_control_socket(const struct conf *conf, char *to, size_t size);
+
+#endif
