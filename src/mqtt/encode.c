@@ -11,28 +11,15 @@
 #include "base/check.h"
 #include "mqtt/props.h"
 #include "mqtt/tables.h"
+#include "mqtt/writer.h"
 
-#define STRING_LEN_MAX 65535u
-#define USER_PROPERTY  PROP_BIT(MQTT_PROPERTY_USER_PROPERTY)
-#define REASON_STRING  PROP_BIT(MQTT_PROPERTY_REASON_STRING)
+#define USER_PROPERTY PROP_BIT(MQTT_PROPERTY_USER_PROPERTY)
+#define REASON_STRING PROP_BIT(MQTT_PROPERTY_REASON_STRING)
 
 /* The size limit of one packet. */
 static uint32_t limit_of(uint32_t room, uint32_t packet_size_max)
 {
     return packet_size_max != 0 && packet_size_max < room ? packet_size_max : room;
-}
-
-/* Fixed header included. */
-static uint32_t packet_size(uint32_t body_len)
-{
-    return 1 + varint_size(body_len) + body_len;
-}
-
-static uint8_t *put_header(uint8_t *to, enum mqtt_packet_type type, uint8_t flags,
-                           uint32_t body_len)
-{
-    *to++ = (uint8_t)(type << 4 | flags);
-    return varint_put(to, body_len);
 }
 
 /* `reason` where this packet may carry it, else the nearest that it may. */

@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "mqtt/decode.h"
-#include "mqtt/tables.h"
+#include "mqtt/writer.h"
 
 enum prop_type {
     TYPE_NONE,
@@ -305,14 +305,6 @@ uint32_t props_size(const struct mqtt_props *props, unsigned place, uint64_t wit
     return size;
 }
 
-static uint8_t *put_span(uint8_t *to, struct span span)
-{
-    to = put_be16(to, (uint16_t)span.len);
-    if (span.len > 0)
-        memcpy(to, span.data, span.len);
-    return to + span.len;
-}
-
 uint8_t *props_put(uint8_t *to, const struct mqtt_props *props, unsigned place, uint64_t without)
 {
     for (unsigned id = 0; id < RULES_SIZE; id++) {
@@ -337,7 +329,7 @@ uint8_t *props_put(uint8_t *to, const struct mqtt_props *props, unsigned place, 
         case TYPE_STRING:
         case TYPE_TOPIC:
         case TYPE_BINARY:
-            to = put_span(to, *(const struct span *)member);
+            to = put_string(to, *(const struct span *)member);
             break;
         case TYPE_PAIR:
         case TYPE_NONE:
