@@ -2,8 +2,9 @@
  *
  * connection - one MQTT network connection as the broker sees it.
  *
- * Owner: shard. Embedded in the machine's connection, which has the socket. The machine feeds bytes in and
- * takes the outbox; the broker never blocks, never closes a socket, and says what it wants by `closing`.
+ * Owner: shard. Embedded in the machine's connection, which has the socket. The machine feeds bytes
+ * in and takes the outbox; the broker never blocks, never closes a socket, and says what it wants
+ * by `closing`.
  *
  *   AWAIT_CONNECT --CONNECT--> ONLINE --error, DISCONNECT, take-over--> CLOSING
  *        |                                                               ^
@@ -29,35 +30,41 @@ enum connection_closing {
 };
 
 struct connection {
-    struct session *session;      /* ONLINE only */
+    struct session *session; /* ONLINE only */
     struct outbox out;
     struct connection *dirty_next; /* the broker's dirty list */
     struct timer timer;            /* connect timeout, then keep alive */
     uint64_t heard_ms;             /* when the last bytes came */
     uint8_t *input;                /* a packet that came in pieces; NULL most of the time */
     uint32_t input_len, input_capacity;
-    uint32_t packet_size_max;      /* the client's Maximum Packet Size */
-    uint32_t ordinal_sent, ordinal_confirmed; /* QoS 1 and 2 first transmissions: see session/window.h */
-    struct alias_table *aliases;   /* both directions, when used */
+    uint32_t packet_size_max; /* the client's Maximum Packet Size */
+    uint32_t ordinal_sent,
+        ordinal_confirmed; /* QoS 1 and 2 first transmissions: see session/window.h */
+    uint32_t serial;       /* tells connections apart that follow each other in the same memory */
+    uint32_t refused_publishes;  /* QoS 0 publications refused so far, to log only the first */
+    struct alias_table *aliases; /* both directions, when used */
     uint16_t keep_alive_s;
-    uint8_t version;               /* enum mqtt_version */
-    uint8_t state;                 /* enum connection_state */
-    uint8_t closing;               /* enum connection_closing */
-    uint8_t end_reason;            /* enum mqtt_reason, for the log and $SYS */
-    bool dirty : 1, adopted : 1, problem_information : 1, clean_disconnect : 1, has_aliases : 1;
+    uint8_t version;    /* enum mqtt_version */
+    uint8_t state;      /* enum connection_state */
+    uint8_t closing;    /* enum connection_closing */
+    uint8_t end_reason; /* enum mqtt_reason, for the log and $SYS */
+    bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1;
 };
 
 /* What the broker asks of the machine after it was fed. */
 enum connection_verdict {
     CONNECTION_CONTINUE, /* everything was consumed (or is kept in `input`) */
-    CONNECTION_PAUSE,    /* stop reading; *consumed tells how far it came. Go on with connection_receive() on the
-                            rest when port_congested() is over */
-    CONNECTION_HANDOFF,  /* the home shard is *home_out: hand over the socket and all bytes received so far, in the
-                            order connection->input[0 .. input_len), then data; nothing was consumed */
+    CONNECTION_PAUSE,    /* stop reading; *consumed tells how far it came. Go on with
+                            connection_receive() on the    rest when connection_may_read() says so (ask at
+                            the end of every turn) */
+    CONNECTION_HANDOFF,  /* the home shard is *home_out: hand over the socket and the bytes received
+                            so far, which are  connection->input[0 .. input_len), then data[*consumed
+                            .. len) */
     CONNECTION_STOP      /* `closing` is set: read no more, flush, close */
 };
 
-/* A connection was accepted here, or adopted from the shard that accepted it. The struct is zeroed. */
+/* A connection was accepted here, or adopted from the shard that accepted it. The struct is zeroed.
+ */
 void connection_open(struct broker *broker, struct connection *connection, bool adopted);
 
 /* Bytes came. */
@@ -65,13 +72,19 @@ enum connection_verdict connection_receive(struct broker *broker, struct connect
                                            const uint8_t *data, uint32_t len, uint32_t *consumed,
                                            unsigned *home_out);
 
-/* One chunk of the outbox was accepted by the kernel as a whole; frees it. */
-void connection_sent(struct broker *broker, struct connection *connection, struct outbox_chunk *chunk);
+/* Whether a connection that answered CONNECTION_PAUSE can go on. */
+bool connection_may_read(struct broker *broker, const struct connection *connection);
 
-/* The socket is gone (closed by the peer, an error, or after `closing`); called exactly once for each
- * connection_open() that did not end in a hand-off. Chunks that the machine took and did not send are passed
- * in `unsent` (a chain). Frees everything the connection holds; it may be reused after that. */
-void connection_closed(struct broker *broker, struct connection *connection, struct outbox_chunk *unsent);
+/* One chunk of the outbox was accepted by the kernel as a whole; frees it. */
+void connection_sent(struct broker *broker, struct connection *connection,
+                     struct outbox_chunk *chunk);
+
+/* The socket is gone (closed by the peer, an error, or after `closing`); called exactly once for
+ * each connection_open() that did not end in a hand-off. Chunks that the machine took and did not
+ * send are passed in `unsent` (a chain). Frees everything the connection holds; it may be reused
+ * after that. */
+void connection_closed(struct broker *broker, struct connection *connection,
+                       struct outbox_chunk *unsent);
 
 /* Frees what the connection holds without any effect on sessions: after a hand-off. */
 void connection_forget(struct broker *broker, struct connection *connection);

@@ -2,8 +2,9 @@
  *
  * mesh - what shards say to each other: 16-byte entries in the ring of each ordered pair.
  *
- * Entries of one pair arrive in order and are never lost. A pointer in an entry passes ownership (or one
- * reference of a message) to the receiver. Kinds are listed in mesh.def with what they carry.
+ * Entries of one pair arrive in order and are never lost. A pointer in an entry passes ownership
+ * (or one reference of a message) to the receiver. Kinds are listed in mesh.def with what they
+ * carry.
  */
 #ifndef SHARDMQ_BROKER_MESH_H
 #define SHARDMQ_BROKER_MESH_H

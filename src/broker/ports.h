@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * ports - the effects that the broker has on the world, implemented by the machine (shards/port.c), and by a
- * fake in tests and simulation. All are called on the broker's own thread and none may call back into it.
+ * ports - the effects that the broker has on the world, implemented by the machine (shards/port.c),
+ * and by a fake in tests and simulation. All are called on the broker's own thread and none may
+ * call back into it.
  *
  * Output and closing are not here: a connection with something to send, or that is to be closed,
- * is on the broker's dirty list, which the machine takes at the end of each turn (broker_take_dirty()).
+ * is on the broker's dirty list, which the machine takes at the end of each turn
+ * (broker_take_dirty()).
  */
 #ifndef SHARDMQ_BROKER_PORTS_H
 #define SHARDMQ_BROKER_PORTS_H
@@ -12,11 +14,12 @@
 #include "broker/connection.h"
 #include "broker/mesh.h"
 
-/* Posts to the ring to shard `to` (never the caller's own). Never fails: what does not fit waits in the
- * bounded-by-back-pressure spill list of that pair, in order. */
+/* Posts to the ring to shard `to` (never the caller's own). Never fails: what does not fit waits in
+ * the bounded-by-back-pressure spill list of that pair, in order. */
 void port_post(struct broker *broker, unsigned to, struct mesh_entry entry);
 
-/* True while the spill list to that shard is past its mark: a publisher that feeds it is to be paused. */
+/* True while the spill list to that shard is past its mark: a publisher that feeds it is to be
+ * paused. */
 bool port_congested(struct broker *broker, unsigned to);
 /* True while the spill list is past its hard limit: QoS 0 publications are dropped. */
 bool port_full(struct broker *broker, unsigned to);

@@ -51,7 +51,8 @@ bool publish_plan(struct publish_encoding *encoding)
     total_head = 1u + varint_len(encoding->remaining_length) + remaining - encoding->payload_len;
     encoding->head_len = (uint32_t)total_head;
     encoding->identifier_at =
-        encoding->qos > 0 ? 1 + varint_len(encoding->remaining_length) + 2 + encoding->topic.len : 0;
+        encoding->qos > 0 ? 1 + varint_len(encoding->remaining_length) + 2 + encoding->topic.len
+                          : 0;
     return true;
 }
 
@@ -77,12 +78,14 @@ static uint8_t *put_properties(const struct publish_encoding *encoding, uint8_t 
         *to++ = MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER;
         to = put_varint(to, encoding->identifiers[i]);
     }
-    return put_bytes(to, encoding->props); /* unaltered, in their order [MQTT-3.3.2-17] [MQTT-3.3.2-18] */
+    return put_bytes(
+        to, encoding->props); /* unaltered, in their order [MQTT-3.3.2-17] [MQTT-3.3.2-18] */
 }
 
 void publish_write_head(const struct publish_encoding *encoding, uint8_t *to)
 {
-    *to++ = (uint8_t)(MQTT_PUBLISH << 4 | encoding->dup << 3 | encoding->qos << 1 | encoding->retain);
+    *to++ =
+        (uint8_t)(MQTT_PUBLISH << 4 | encoding->dup << 3 | encoding->qos << 1 | encoding->retain);
     to = put_varint(to, encoding->remaining_length);
     to = put_be16(to, (uint16_t)encoding->topic.len);
     to = put_bytes(to, encoding->topic);

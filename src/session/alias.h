@@ -3,8 +3,8 @@
  * alias - the topic aliases of one connection, both directions (MQTT 5.0, 3.3.2.3.4).
  *
  * Owner: shard. Made when a connection first uses an alias and gone with the connection
- * [MQTT-3.3.2-7]. Towards the client, aliases go to the first topics that are sent and stay with them:
- * a client that gets few topics gains, one that gets many loses nothing.
+ * [MQTT-3.3.2-7]. Towards the client, aliases go to the first topics that are sent and stay with
+ * them: a client that gets few topics gains, one that gets many loses nothing.
  */
 #ifndef SHARDMQ_SESSION_ALIAS_H
 #define SHARDMQ_SESSION_ALIAS_H
@@ -32,8 +32,8 @@ bool alias_learn(struct alias_table *table, uint16_t alias, struct span topic);
 /* The topic of an alias; empty when there is none. */
 struct span alias_topic(const struct alias_table *table, uint16_t alias);
 
-/* The alias to send for a topic, 0 for none. *known_out tells that the client has it already, so the topic
- * name can be left out. */
+/* The alias to send for a topic, 0 for none. *known_out tells that the client has it already, so
+ * the topic name can be left out. */
 uint16_t alias_for_topic(struct alias_table *table, struct span topic, bool *known_out);
 
 #endif

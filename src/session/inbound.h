@@ -2,8 +2,8 @@
  *
  * inbound - the packet identifiers of QoS 2 publications received and not yet released by PUBREL.
  *
- * Owner: shard. A bit per identifier in pages of 4096 that exist only while they hold a bit, so the memory
- * follows what is outstanding, and a million repetitions of one identifier cost nothing.
+ * Owner: shard. A bit per identifier in pages of 4096 that exist only while they hold a bit, so the
+ * memory follows what is outstanding, and a million repetitions of one identifier cost nothing.
  */
 #ifndef SHARDMQ_SESSION_INBOUND_H
 #define SHARDMQ_SESSION_INBOUND_H

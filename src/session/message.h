@@ -2,13 +2,13 @@
  *
  * message - an application message, and what a PUBLISH is while it is being routed.
  *
- * struct publication is a view: topic, properties and payload as spans. While a PUBLISH is routed they
- * point into the receive buffer, and a QoS 0 delivery encodes straight from there. Whoever needs the
- * message later (an in-flight window, a queue, another shard, the retained store) asks for struct message:
- * the one copy, made at most once per PUBLISH, immutable from then on.
+ * struct publication is a view: topic, properties and payload as spans. While a PUBLISH is routed
+ * they point into the receive buffer, and a QoS 0 delivery encodes straight from there. Whoever
+ * needs the message later (an in-flight window, a queue, another shard, the retained store) asks
+ * for struct message: the one copy, made at most once per PUBLISH, immutable from then on.
  *
- * Class: wire. The reference count is atomic because shards share messages; references for all receivers of
- * one routing step are taken in one addition.
+ * Class: wire. The reference count is atomic because shards share messages; references for all
+ * receivers of one routing step are taken in one addition.
  */
 #ifndef SHARDMQ_SESSION_MESSAGE_H
 #define SHARDMQ_SESSION_MESSAGE_H
@@ -17,7 +17,8 @@
 
 #include <stdatomic.h>
 
-/* Names a session from anywhere in the process: a stale one fails the generation check of its owner. */
+/* Names a session from anywhere in the process: a stale one fails the generation check of its
+ * owner. */
 struct session_handle {
     uint32_t slot;
     uint16_t generation;
@@ -33,9 +34,9 @@ static inline bool session_handle_equal(struct session_handle a, struct session_
 
 struct publication {
     struct span topic;
-    struct span props;         /* 5.0 properties that are forwarded unaltered; without their length */
+    struct span props; /* 5.0 properties that are forwarded unaltered; without their length */
     struct span payload;
-    uint64_t expires_ms;       /* monotonic; 0: never (Message Expiry Interval) */
+    uint64_t expires_ms;             /* monotonic; 0: never (Message Expiry Interval) */
     struct session_handle publisher; /* for No Local; SESSION_HANDLE_NONE for the broker itself */
     uint8_t qos;
     bool retain;
@@ -44,11 +45,12 @@ struct publication {
 struct message {
     struct publication publication; /* its spans point at bytes[] */
     _Atomic uint32_t references;
-    uint32_t size;                  /* of the whole allocation: what queue limits in bytes count */
+    uint32_t size; /* of the whole allocation: what queue limits in bytes count */
     uint8_t bytes[];
 };
 
-/* Copies the publication into one allocation with `references` references. NULL when memory is gone. */
+/* Copies the publication into one allocation with `references` references. NULL when memory is
+ * gone. */
 struct message *message_create(const struct publication *publication, uint32_t references);
 
 static inline void message_ref(struct message *message, uint32_t references)

@@ -14,10 +14,10 @@ static uint8_t *chunk_bytes(struct outbox_chunk *chunk)
     return (uint8_t *)(chunk + 1);
 }
 
-static struct outbox_chunk *chunk_get(struct outbox_pool *pool, bool first, uint32_t size)
+static struct outbox_chunk *chunk_get(struct outbox_pool *pool, bool small, uint32_t size)
 {
     struct outbox_chunk *chunk;
-    uint32_t total = first ? OUTBOX_CHUNK_SMALL : OUTBOX_CHUNK_LARGE;
+    uint32_t total = small ? OUTBOX_CHUNK_SMALL : OUTBOX_CHUNK_LARGE;
 
     if (size + sizeof(*chunk) > total)
         total = OUTBOX_CHUNK_LARGE;
@@ -54,7 +54,9 @@ static void chunk_link(struct outbox *outbox, struct outbox_chunk *chunk)
 
 uint8_t *outbox_reserve_slow(struct outbox *outbox, struct outbox_pool *pool, uint32_t size)
 {
-    struct outbox_chunk *chunk = chunk_get(pool, outbox->bytes == 0, size);
+    /* behind a referenced payload comes little: the head of the next packet */
+    bool small = outbox->bytes == 0 || (outbox->tail != NULL && outbox->tail->message != NULL);
+    struct outbox_chunk *chunk = chunk_get(pool, small, size);
 
     if (chunk == NULL)
         return NULL;

@@ -2,31 +2,32 @@
  *
  * outbox - the bytes that wait to be sent on one connection: a chain of chunks.
  *
- * Owner: shard. The broker appends whole packets; the machine takes the chain, sends it and gives every chunk
- * back through connection_sent(). An idle connection holds no chunk. The first chunk of a run is small and the
- * following ones are large, both from free lists of the shard; a large payload is not copied but
- * referenced by a chunk of its own.
+ * Owner: shard. The broker appends whole packets; the machine takes the chain, sends it and gives
+ * every chunk back through connection_sent(). An idle connection holds no chunk. The first chunk of
+ * a run is small and the following ones are large, both from free lists of the shard; a large
+ * payload is not copied but referenced by a chunk of its own.
  *
  * Invariants
  *   I1  a packet that is not larger than OUTBOX_COPY_MAX lies in one chunk
- *   I2  `bytes` counts everything appended and not yet given back, chunks that are being sent included
- *   I3  a delivery is counted (`messages`) in the chunk that holds its last byte
+ *   I2  `bytes` counts everything appended and not yet given back, chunks that are being sent
+ * included I3  a delivery is counted (`messages`, `ordinal`) in the chunk that holds its last byte
  */
 #ifndef SHARDMQ_SESSION_OUTBOX_H
 #define SHARDMQ_SESSION_OUTBOX_H
 
 #include "session/message.h"
 
-#define OUTBOX_CHUNK_SMALL 4096u  /* allocation sizes, chunk header included */
+#define OUTBOX_CHUNK_SMALL 4096u /* allocation sizes, chunk header included */
 #define OUTBOX_CHUNK_LARGE 32768u
-#define OUTBOX_COPY_MAX    4096u  /* payloads above are sent by reference */
+#define OUTBOX_COPY_MAX    4096u /* payloads above are sent by reference */
 
 struct outbox_chunk {
     struct outbox_chunk *next;
-    const uint8_t *data;     /* the chunk's own bytes, or the payload of `message` */
+    const uint8_t *data; /* the chunk's own bytes, or the payload of `message` */
     uint32_t len, capacity;
-    uint32_t messages;       /* first transmissions that end in this chunk (I3) */
-    uint32_t ordinal;        /* of the last QoS 1 or 2 first transmission up to here; see session/window.h */
+    uint32_t messages;       /* QoS 0 deliveries that end in this chunk (I3) */
+    uint32_t ordinal;        /* of the last QoS 1 or 2 first transmission that ends here, 0: none
+                                (session/window.h) */
     struct message *message; /* a reference, when data points into it */
 };
 
@@ -41,11 +42,12 @@ struct outbox_pool {
     uint32_t small_count, large_count;
 };
 
-/* Room for `size` contiguous bytes at the end of the outbox, or NULL when memory is gone. Follow with
- * outbox_commit() of the bytes written, before anything else is done with the outbox. */
+/* Room for `size` contiguous bytes at the end of the outbox, or NULL when memory is gone. Follow
+ * with outbox_commit() of the bytes written, before anything else is done with the outbox. */
 uint8_t *outbox_reserve_slow(struct outbox *outbox, struct outbox_pool *pool, uint32_t size);
 
-static inline uint8_t *outbox_reserve(struct outbox *outbox, struct outbox_pool *pool, uint32_t size)
+static inline uint8_t *outbox_reserve(struct outbox *outbox, struct outbox_pool *pool,
+                                      uint32_t size)
 {
     struct outbox_chunk *tail = outbox->tail;
 

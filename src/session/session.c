@@ -27,7 +27,8 @@ static uint64_t identifier_hash(struct span client_identifier)
 }
 
 /* An index element: the hash's upper half to compare, the slot to look at. Where it belongs follows
- * from the upper half too, so that the table can be rebuilt and compacted without the identifiers. */
+ * from the upper half too, so that the table can be rebuilt and compacted without the identifiers.
+ */
 static uint64_t element_of(uint64_t hash, uint32_t slot)
 {
     return (hash & 0xffffffff00000000u) | (slot + 1);

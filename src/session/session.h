@@ -2,8 +2,9 @@
  *
  * session - the state of one client that may outlive its connection (MQTT 5.0, 4.1).
  *
- * Owner: shard. Made by the CONNECT of a client identifier that has none, destroyed when it ends. Rings carry
- * struct session_handle, never a pointer: session_table_get() resolves it or says that it is gone.
+ * Owner: shard. Made by the CONNECT of a client identifier that has none, destroyed when it ends.
+ * Rings carry struct session_handle, never a pointer: session_table_get() resolves it or says that
+ * it is gone.
  */
 #ifndef SHARDMQ_SESSION_SESSION_H
 #define SHARDMQ_SESSION_SESSION_H
@@ -19,7 +20,8 @@ struct hold;
 
 #define SESSION_NEVER_EXPIRES UINT32_MAX
 
-/* One subscription as the session remembers it: a filter of the shard's tree, or a seat in a share group. */
+/* One subscription as the session remembers it: a filter of the shard's tree, or a seat in a share
+ * group. */
 struct session_subscription {
     struct topic_filter *filter; /* NULL for a shared subscription */
     struct membership *membership;
@@ -33,23 +35,23 @@ struct will {
 };
 
 struct session {
-    struct connection *connection;        /* NULL while disconnected */
-    struct window window;                 /* outgoing QoS 1 and 2 */
-    struct inbound *inbound;              /* incoming QoS 2; NULL until used */
+    struct connection *connection; /* NULL while disconnected */
+    struct window window;          /* outgoing QoS 1 and 2 */
+    struct inbound *inbound;       /* incoming QoS 2; NULL until used */
     struct session_subscription *subscriptions;
     struct will *will;
-    struct hold *hold;                    /* deliveries that wait behind retained messages */
-    char *username;                       /* of the last CONNECT, for events; NULL without one */
-    struct timer timer;                   /* while disconnected: will delay, then session expiry */
-    uint64_t will_due_ms, expires_ms;     /* while disconnected; TIMER_NEVER: not pending */
+    struct hold *hold;                /* deliveries that wait behind retained messages */
+    char *username;                   /* of the last CONNECT, for events; NULL without one */
+    struct timer timer;               /* while disconnected: will delay, then session expiry */
+    uint64_t will_due_ms, expires_ms; /* while disconnected; TIMER_NEVER: not pending */
     struct session_handle handle;
     uint32_t subscription_count, subscription_capacity;
-    uint32_t expiry_s;                    /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
-    uint32_t share_ids;                   /* last membership id given */
-    uint16_t receive_maximum;             /* the client's, limited by mqtt.max_inflight_window */
+    uint32_t expiry_s;        /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
+    uint32_t share_ids;       /* last membership id given */
+    uint16_t receive_maximum; /* the client's, limited by mqtt.max_inflight_window */
     uint16_t client_identifier_len;
-    uint8_t version;                      /* enum mqtt_version of the last CONNECT */
-    char client_identifier[];             /* not terminated */
+    uint8_t version;          /* enum mqtt_version of the last CONNECT */
+    char client_identifier[]; /* not terminated */
 };
 
 static inline struct span session_client_identifier(const struct session *session)
@@ -59,12 +61,13 @@ static inline struct span session_client_identifier(const struct session *sessio
 
 /* The sessions of one shard, by client identifier and by handle. */
 struct session_table {
-    struct session **slots;   /* by handle.slot */
+    struct session **slots; /* by handle.slot */
     uint16_t *generations;
     uint32_t *free_slots;
     uint32_t slot_count, slot_capacity, free_count;
-    uint64_t *index;          /* open addressing: upper half of the hash, slot + 1 in the lower half; 0 empty */
-    uint32_t index_capacity;  /* power of two */
+    uint64_t
+        *index; /* open addressing: upper half of the hash, slot + 1 in the lower half; 0 empty */
+    uint32_t index_capacity; /* power of two */
     uint32_t count;
     uint16_t shard;
 };
@@ -74,15 +77,18 @@ void session_table_init(struct session_table *table, uint16_t shard);
 void session_table_fini(struct session_table *table);
 
 /* The whole identifier is compared after a hash hit. */
-struct session *session_table_find(const struct session_table *table, struct span client_identifier);
+struct session *session_table_find(const struct session_table *table,
+                                   struct span client_identifier);
 struct session *session_table_get(const struct session_table *table, struct session_handle handle);
 
-/* Makes a session with its handle; NULL when memory is gone. There must be none with this identifier. */
+/* Makes a session with its handle; NULL when memory is gone. There must be none with this
+ * identifier. */
 struct session *session_table_create(struct session_table *table, struct span client_identifier);
 /* Takes it out and frees the struct; everything it refers to has been released by the caller. */
 void session_table_destroy(struct session_table *table, struct session *session);
 
-/* The n-th session in slot order at or after *cursor, which is advanced past it; NULL at the end. */
+/* The n-th session in slot order at or after *cursor, which is advanced past it; NULL at the end.
+ */
 struct session *session_table_next(const struct session_table *table, uint32_t *cursor);
 
 /* The list of subscriptions. False when memory is gone. */

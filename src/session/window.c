@@ -45,8 +45,7 @@ struct delivery *window_find(const struct window *window, uint16_t packet_identi
     /* behind `next` only what a resume has not sent again yet can be acknowledged */
     if (sequence >= window->next && window_at(window, sequence)->state == DELIVERY_QUEUED)
         return NULL;
-    return window_at(window, sequence)->state == DELIVERY_DONE ? NULL
-                                                               : window_at(window, sequence);
+    return window_at(window, sequence)->state == DELIVERY_DONE ? NULL : window_at(window, sequence);
 }
 
 void delivery_release(struct delivery *delivery)
@@ -87,7 +86,8 @@ uint32_t window_clear(struct window *window)
     for (uint64_t i = window->head; i < window->tail; i++) {
         struct delivery *delivery = window_at(window, i);
 
-        if (delivery->state == DELIVERY_QUEUED || (delivery->state == DELIVERY_SENT && !delivery->transmitted))
+        if (!delivery->transmitted &&
+            (delivery->state == DELIVERY_QUEUED || delivery->state == DELIVERY_SENT))
             unsent++;
         delivery_release(delivery);
     }
@@ -115,7 +115,8 @@ uint32_t window_rewind(struct window *window, uint32_t confirmed)
             delivery->transmitted = false;
             unconfirmed++;
         }
-        /* what is confirmed on this connection must not look unconfirmed to the next one's numbers */
+        /* what is confirmed on this connection must not look unconfirmed to the next one's numbers
+         */
         delivery->ordinal = 0;
     }
     window->outstanding = 0;

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * mem - the only door to the allocator (mimalloc; plain malloc in sanitizer builds, which watch it).
+ *
+ * Two families. mem_alloc and friends are for start-up and for objects without which the program
+ * cannot go on: they panic when memory is gone. mem_try_alloc is for everything that a client can
+ * make the broker allocate: it returns NULL, and the caller refuses that one piece of work.
+ * Memory may be freed on another thread than the one that allocated it.
+ */
+#ifndef SHARDMQ_BASE_MEM_H
+#define SHARDMQ_BASE_MEM_H
+
+#include <stddef.h>
+
+void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
+void *mem_zalloc(size_t size) __attribute__((malloc, returns_nonnull));
+/* Resizes; panics when memory is gone. `old` may be NULL. */
+void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull));
+char *mem_strdup(const char *text) __attribute__((returns_nonnull));
+
+void *mem_try_alloc(size_t size) __attribute__((malloc));
+void *mem_try_zalloc(size_t size) __attribute__((malloc));
+/* Resizes, or returns NULL and leaves `old` as it was. */
+void *mem_try_realloc(void *old, size_t size);
+
+/* Cache-line aligned and zeroed, panics when memory is gone; freed with mem_free. */
+void *mem_zalloc_aligned(size_t size) __attribute__((malloc, returns_nonnull));
+
+/* NULL is ignored. */
+void mem_free(void *pointer);
+
+/* Gives unused memory back to the system, after something large was released. */
+void mem_trim(void);
+
+/* Fault injection for tests: the n-th mem_try_* call from now fails, and all after it until it is
+ * called with 0, which ends the injection. */
+void mem_fail_after(unsigned long n);
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker - one shard's broker put together, and what the machine calls of it.
+ */
+#include "broker/deliver.h"
+#include "broker/share.h"
+#include "mqtt/encode.h"
+
+struct broker_shared *broker_shared_create(unsigned shard_count)
+{
+    struct broker_shared *shared =
+        mem_zalloc_aligned(sizeof(*shared) + (shard_count + 1) * sizeof(shared->row[0]));
+
+    shared->rows = shard_count + 1;
+    return shared;
+}
+
+void broker_shared_destroy(struct broker_shared *shared)
+{
+    mem_free(shared);
+}
+
+struct broker *broker_create(const struct broker_params *params)
+{
+    struct broker *broker = mem_zalloc_aligned(sizeof(*broker));
+
+    ASSERT(params->shard_count >= 1 && params->shard_count < TOPIC_SHARDS_MAX);
+    broker->shard = params->shard;
+    broker->shard_count = params->shard_count;
+    broker->is_control = params->shard == params->shard_count;
+    broker->conf = params->conf;
+    broker->stats = params->stats;
+    broker->shared = params->shared;
+    broker->session_limit = params->session_limit;
+    broker->queue_memory = params->queue_memory;
+    broker->now_ms = params->now_ms;
+    broker->wall_ms = params->wall_ms;
+    broker->machine = params->machine;
+    broker->random.state = params->random_seed;
+    broker->tree = topic_tree_create();
+    broker->retained = retained_create();
+    session_table_init(&broker->sessions, (uint16_t)params->shard);
+    timers_init(&broker->timers, params->now_ms, broker);
+    list_init(&broker->retain_waiting);
+    list_init(&broker->retain_jobs);
+    list_init(&broker->subscribe_ops);
+    list_init(&broker->share_joins);
+    return broker;
+}
+
+void broker_clear(struct broker *broker)
+{
+    uint32_t cursor = 0;
+    struct session *session;
+
+    broker->shutting_down = true;
+    while ((session = session_table_next(&broker->sessions, &cursor)) != NULL) {
+        session_drop_will(session); /* a stop of the server sends no wills */
+        session_end(broker, session);
+    }
+    while (!list_empty(&broker->subscribe_ops)) {
+        struct list *node = broker->subscribe_ops.next;
+
+        list_remove(node);
+        mem_free(node); /* the node is the operation's first member */
+    }
+}
+
+void broker_destroy(struct broker *broker)
+{
+    share_clear(broker);
+    retain_clear(broker);
+    session_table_fini(&broker->sessions);
+    topic_tree_destroy(broker->tree);
+    outbox_pool_clear(&broker->pool);
+    mem_free(broker);
+}
+
+void *broker_machine(const struct broker *broker)
+{
+    return broker->machine;
+}
+
+void broker_set_clock(struct broker *broker, uint64_t now_ms, uint64_t wall_ms)
+{
+    broker->now_ms = now_ms;
+    broker->wall_ms = wall_ms;
+}
+
+uint64_t broker_next_deadline(const struct broker *broker)
+{
+    return timers_next(&broker->timers);
+}
+
+uint32_t broker_run_timers(struct broker *broker, uint32_t limit)
+{
+    return timers_run(&broker->timers, broker->now_ms, limit);
+}
+
+bool broker_run_batches(struct broker *broker)
+{
+    if (LIKELY(list_empty(&broker->retain_waiting) && list_empty(&broker->retain_jobs)))
+        return false;
+    return retain_run(broker);
+}
+
+void broker_receive(struct broker *broker, unsigned from, const struct mesh_entry *entry)
+{
+    switch (entry->kind) {
+    case MESH_PUBLISH:
+        route_from_peer(broker, entry->pointer);
+        break;
+    case MESH_INTEREST_EXACT:
+    case MESH_INTEREST_WILDCARD:
+    case MESH_INTEREST_CONFIRM:
+    case MESH_SYS_INTEREST:
+        interest_on_entry(broker, from, entry);
+        break;
+    case MESH_RETAIN_SET:
+    case MESH_RETAIN_QUERY:
+    case MESH_RETAIN_ANSWER:
+        retain_on_entry(broker, from, entry);
+        break;
+    case MESH_SHARE_JOIN:
+    case MESH_SHARE_READY:
+    case MESH_SHARE_LEAVE:
+    case MESH_SHARE_STATE:
+    case MESH_SHARE_DONE:
+    case MESH_SHARE_RECALL:
+    case MESH_SHARE_DELIVER:
+    case MESH_SHARE_RETURN:
+        share_on_entry(broker, from, entry);
+        break;
+    default:
+        UNREACHABLE("an entry that is not for a broker");
+    }
+}
+
+void broker_discard(const struct mesh_entry *entry)
+{
+    switch (entry->kind) {
+    case MESH_PUBLISH:
+        message_unref(entry->pointer);
+        break;
+    case MESH_INTEREST_WILDCARD:
+        mem_free(entry->pointer);
+        break;
+    case MESH_RETAIN_SET:
+    case MESH_RETAIN_QUERY:
+    case MESH_RETAIN_ANSWER:
+        retain_discard(entry);
+        break;
+    default:
+        share_discard(entry);
+        break;
+    }
+}
+
+struct connection *broker_take_dirty(struct broker *broker)
+{
+    struct connection *first = broker->dirty;
+
+    broker->dirty = NULL;
+    return first;
+}
+
+struct outbox_pool *broker_outbox_pool(struct broker *broker)
+{
+    return &broker->pool;
+}
+
+void broker_configure(struct broker *broker, const struct conf *conf)
+{
+    broker->conf = conf;
+}
+
+void broker_shutdown(struct broker *broker)
+{
+    uint32_t cursor = 0;
+    struct session *session;
+
+    broker->shutting_down = true;
+    while ((session = session_table_next(&broker->sessions, &cursor)) != NULL) {
+        if (session->connection == NULL)
+            continue;
+        session_drop_will(session);
+        connection_end(broker, session->connection, MQTT_REASON_SERVER_SHUTTING_DOWN,
+                       "the server is shutting down");
+    }
+}
+
+static void publish_from_control(struct broker *broker, const struct publication *publication)
+{
+    uint64_t shards = broker->sys_shards;
+    struct message *message;
+
+    if (shards == 0 && !publication->retain)
+        return;
+    message = message_create(publication, 1 + (uint32_t)__builtin_popcountll(shards));
+    if (message == NULL)
+        return; /* the next interval brings the next value */
+    for (; shards != 0; shards &= shards - 1) {
+        port_post(broker, (unsigned)__builtin_ctzll(shards),
+                  (struct mesh_entry){.kind = MESH_PUBLISH, .pointer = message});
+        STAT_INC(broker->stats, forward_out);
+    }
+    if (publication->retain)
+        retain_publish(broker, publication, message);
+    else
+        message_unref(message);
+}
+
+void broker_publish(struct broker *broker, struct span topic, struct span payload, uint8_t qos,
+                    bool retain)
+{
+    struct publication publication = {
+        .topic = topic,
+        .payload = payload,
+        .publisher = SESSION_HANDLE_NONE,
+        .qos = qos,
+        .retain = retain,
+    };
+    bool matched;
+
+    if (broker->is_control)
+        publish_from_control(broker, &publication);
+    else if (!route_publication(broker, &publication, &matched))
+        UNREACHABLE("the broker's own topics are valid");
+}
+
+bool broker_sys_wanted(const struct broker *broker)
+{
+    return broker->sys_shards != 0;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * broker_priv - the state of one shard's broker and what its files call of each other.
+ */
+#ifndef SHARDMQ_BROKER_BROKER_PRIV_H
+#define SHARDMQ_BROKER_BROKER_PRIV_H
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "broker/broker.h"
+#include "broker/ports.h"
+#include "broker/shared.h"
+#include "conf/conf.h"
+#include "session/session.h"
+#include "topic/retained.h"
+#include "topic/topic.h"
+#include "topic/tree.h"
+
+/* Output marks of a connection, in bytes. Queued QoS 1 and 2 deliveries go out until PUMP_MARK is
+ * pending: enough to fill a socket, little enough to keep the memory in the queue, where it is
+ * shared. A client whose answers pile up past READ_MARK is not read until it takes them. */
+#define PUMP_MARK 262144u
+#define READ_MARK 1048576u
+
+/* Bits of subscription options (MQTT 5.0, 3.8.3.1). */
+#define SUBSCRIBE_QOS                 0x03
+#define SUBSCRIBE_NO_LOCAL            0x04
+#define SUBSCRIBE_RETAIN_AS_PUBLISHED 0x08
+#define SUBSCRIBE_RETAIN_HANDLING(o)  ((o) >> 4 & 3)
+
+/* Announcements of interest that shards confirm in order (broker/interest.c). */
+struct interest {
+    uint32_t announced;                   /* number of the last announcement */
+    uint32_t confirmed[TOPIC_SHARDS_MAX]; /* by each shard; own entry unused */
+    uint32_t all_confirmed;               /* the minimum */
+    uint32_t sys_filters;                 /* filters below $SYS with local subscribers */
+};
+
+#define SHARE_BUCKETS                                                                              \
+    1024 /* of the table of share groups: chains stay short up to some thousand groups */
+
+struct share_groups {
+    struct share_group **buckets; /* by hash of "share name/filter"; made with the first group */
+    uint32_t count;
+};
+
+struct broker {
+    /* read by every PUBLISH */
+    uint64_t now_ms, wall_ms;
+    struct shard_stats *stats;
+    const struct conf *conf;
+    struct topic_tree *tree;
+    struct connection *dirty;
+    struct outbox_pool pool;
+    unsigned shard, shard_count;
+    bool is_control, route_congested;
+    uint64_t queue_bytes, queue_memory;
+
+    struct session_table sessions;
+    uint32_t session_limit;
+    struct timers timers;
+    struct broker_shared *shared;
+    struct retained_store *retained;
+    uint32_t retain_taken[TOPIC_SHARDS_MAX]; /* RETAIN_SET entries taken from each shard */
+    struct list retain_waiting;              /* queries that wait for retain_taken to catch up */
+    struct list retain_jobs;                 /* local scans, continued every turn */
+    struct interest interest;
+    struct list subscribe_ops; /* SUBSCRIBEs whose SUBACK waits, oldest first */
+    uint32_t subscribe_serial;
+    struct share_groups groups;
+    struct list share_joins; /* joins answered when the group's interest is confirmed */
+    uint64_t sys_shards;     /* control shard: who has $SYS subscriptions */
+    uint32_t connection_serials;
+    struct random random;
+    bool shutting_down;
+    void *machine;
+};
+
+static inline bool shard_is_home(const struct broker *broker, unsigned shard)
+{
+    return shard == broker->shard;
+}
+
+/* ---- connection.c ---- */
+void connection_mark_dirty(struct broker *broker, struct connection *connection);
+/* Room for a control packet; NULL (and the connection is closing) when memory is gone. */
+uint8_t *connection_reserve(struct broker *broker, struct connection *connection, uint32_t size);
+/* Counts the packet and marks the connection dirty; size 0 writes nothing. */
+void connection_commit(struct broker *broker, struct connection *connection, uint32_t size);
+/* Ends the connection: says why to a 5.0 client (DISCONNECT), logs, detaches the session. `reason`
+ * below 0x80 ends it without DISCONNECT and is not an error. */
+void connection_end(struct broker *broker, struct connection *connection, enum mqtt_reason reason,
+                    const char *why);
+/* The same without a word to the client. */
+void connection_drop(struct broker *broker, struct connection *connection, enum mqtt_reason reason,
+                     const char *why);
+
+/* Gives the connection up without touching its session now: the machine closes it at the end of the
+ * turn. For the middle of a delivery, where sessions and subscriptions must stay as they are. */
+void connection_abort(struct broker *broker, struct connection *connection);
+
+/* ---- dispatch.c ---- */
+enum connection_verdict dispatch_packet(struct broker *broker, struct connection *connection,
+                                        const struct frame *frame, unsigned *home_out);
+
+/* ---- on_connect.c ---- */
+enum connection_verdict on_connect(struct broker *broker, struct connection *connection,
+                                   const struct frame *frame, unsigned *home_out);
+
+/* ---- on_*.c: one per packet family; an error ends the connection inside ---- */
+void on_publish(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_unsubscribe(struct broker *broker, struct connection *connection,
+                    const struct frame *frame);
+void on_puback(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_pubrec(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_pubrel(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_pubcomp(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_pingreq(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_disconnect(struct broker *broker, struct connection *connection, const struct frame *frame);
+void on_auth(struct broker *broker, struct connection *connection, const struct frame *frame);
+/* An acknowledgement (PUBACK, PUBREC, PUBREL, PUBCOMP) to the client. */
+void send_ack(struct broker *broker, struct connection *connection, enum mqtt_packet_type type,
+              uint16_t packet_identifier, enum mqtt_reason reason, const char *reason_string);
+
+/* ---- session_life.c ---- */
+/* The session's connection is over (its unconfirmed deliveries have been settled): will, expiry,
+ * share groups. The will has been removed before when the client said DISCONNECT 0x00. Ends the
+ * session when its expiry is 0. */
+void session_detach(struct broker *broker, struct session *session);
+/* Ends the session: subscriptions, deliveries, will. */
+void session_end(struct broker *broker, struct session *session);
+/* The session has a new connection, after its CONNACK: PUBREL and PUBLISH that were not
+ * acknowledged, then the queue. */
+void session_resume(struct broker *broker, struct session *session);
+void session_init(struct session *session);
+void session_timer_fired(void *owner, struct timer *timer);
+void session_drop_will(struct session *session);
+void session_publish_will(struct broker *broker, struct session *session);
+/* Removes one subscription (by index in session->subscriptions). */
+void session_unsubscribe_at(struct broker *broker, struct session *session, uint32_t index);
+
+/* ---- route.c ---- */
+/* Routes a publication to everybody. False when the topic is invalid (nothing happened).
+ * *matched_out: somebody gets it. */
+bool route_publication(struct broker *broker, const struct publication *publication,
+                       bool *matched_out);
+/* A message that another shard routed here: local deliveries only. Takes the reference. */
+void route_from_peer(struct broker *broker, struct message *message);
+/* True when a publication since the last call went to a shard whose ring is congested. */
+bool route_congested(struct broker *broker);
+
+/* ---- interest.c ---- */
+void interest_announce(struct broker *broker, struct topic_filter *filter);
+void interest_withdraw(struct broker *broker, struct span filter, uint64_t hash, bool wildcard);
+void interest_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry);
+/* True when every shard has confirmed that announcement. */
+bool interest_confirmed(const struct broker *broker, uint32_t announcement);
+
+/* ---- subscribe_op.c ---- */
+struct subscribe_op;
+/* Called when something an operation may wait for has happened. */
+void subscribe_ops_advance(struct broker *broker);
+void subscribe_op_share_ready(struct broker *broker, uint32_t serial, bool failed);
+void subscribe_ops_cancel(struct broker *broker, const struct session *session);
+
+/* ---- retain_flow.c ---- */
+/* Whether the limits allow this retained message. */
+bool retain_allowed(const struct broker *broker, const struct publication *publication);
+/* Stores or deletes at the owner. `message` is a reference for it, or NULL: made when needed. */
+void retain_publish(struct broker *broker, const struct publication *publication,
+                    struct message *message);
+/* Starts sending the retained messages of a subscription to its session; every shard's part counts
+ * in session->hold until it is complete. */
+void retain_fetch(struct broker *broker, struct session *session, struct span filter,
+                  const struct subscription *subscription);
+void retain_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry);
+bool retain_run(struct broker *broker);
+/* The connection has room again: goes on with the queries that waited for it. */
+void retain_resume(struct broker *broker, struct session *session);
+/* The session's connection is over: its queries are given up. */
+void retain_abandon(struct broker *broker, struct session *session);
+void retain_discard(const struct mesh_entry *entry);
+void retain_clear(struct broker *broker);
+
+/* ---- share.c ---- */
+struct share_group;
+struct share_delivery;
+void share_join(struct broker *broker, struct session *session, struct membership *membership,
+                uint32_t op_serial);
+void share_leave(struct broker *broker, struct session *session, struct membership *membership);
+void share_set_connected(struct broker *broker, struct session *session, bool connected);
+void share_return_unsent(struct broker *broker, struct session *session);
+void share_done(struct broker *broker, struct session *session, const struct delivery *delivery);
+void share_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry);
+void share_joins_advance(struct broker *broker);
+void share_discard(const struct mesh_entry *entry);
+void share_clear(struct broker *broker);
+
+/* ---- sys_events.c ---- */
+void sys_event_connected(struct broker *broker, const struct session *session,
+                         const struct connection *connection, bool clean_start);
+void sys_event_disconnected(struct broker *broker, const struct session *session, uint8_t reason);
+
+#endif

@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * on_connect - CONNECT: who is it, where is its home, which session does it get.
+ *
+ * The shard that accepted the socket decodes CONNECT far enough to know the client identifier. When
+ * its home is another shard, socket and bytes go there and CONNECT is decoded again: that costs a
+ * microsecond, and nothing of a half-made connection has to cross between threads.
+ *
+ * Invariants
+ *   I1  a client identifier is served by its home shard only, so take-over and resume are local
+ *   I2  one CONNACK per connection, and nothing before it [MQTT-3.2.0-1] [MQTT-3.2.0-2]
+ *   I3  a refused CONNECT changes no session
+ */
+#include "base/hash.h"
+#include "broker/broker_priv.h"
+#include "mqtt/decode.h"
+#include "mqtt/encode.h"
+#include "session/alias.h"
+
+#include <stdio.h>
+
+#define CONNACK_MAX 2048u /* room besides the response information and the reason string */
+
+struct connect_result {
+    bool session_present;
+    bool assigned_identifier;
+    uint16_t server_keep_alive;
+    bool has_server_keep_alive;
+    uint32_t expiry_s;
+};
+
+unsigned broker_home_shard(struct span client_identifier, unsigned shard_count)
+{
+    return (unsigned)((hash64(client_identifier.data, client_identifier.len) >> 24) % shard_count);
+}
+
+/* ---- CONNACK ---- */
+
+static void send_connack(struct broker *broker, struct connection *connection,
+                         enum mqtt_version version, const struct connack_fields *fields)
+{
+    uint32_t room = CONNACK_MAX + fields->props.response_information.len +
+                    fields->props.assigned_client_identifier.len + fields->props.reason_string.len;
+    uint8_t *to = connection_reserve(broker, connection, room);
+
+    if (to != NULL)
+        connection_commit(broker, connection, mqtt_encode_connack(to, room, version, fields));
+}
+
+/* Refuses: CONNACK with the reason, where the version has a code for it, and the end [MQTT-3.2.2-7]
+ * [MQTT-3.2.2-5] [MQTT-3.2.2-4] [MQTT-3.2.2-6]; what the client sent behind CONNECT is not looked
+ * at [MQTT-3.1.4-5] [MQTT-3.1.4-6]. */
+static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
+                                      const struct connect_packet *packet, enum mqtt_reason reason,
+                                      const char *why)
+{
+    struct connack_fields fields = {.reason = reason};
+
+    if (packet->version == MQTT_5) {
+        fields.props.reason_string = span_text(why);
+        fields.props.present = (uint64_t)1 << MQTT_PROPERTY_REASON_STRING;
+        if (props_has(&packet->props, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE))
+            fields.packet_size_max = packet->props.maximum_packet_size;
+    }
+    STAT_INC(broker->stats, connection_refused);
+    send_connack(broker, connection, packet->version, &fields);
+    connection_drop(broker, connection, reason, why);
+    return CONNECTION_STOP;
+}
+
+static void set_bool(struct mqtt_props *props, enum mqtt_property id, uint8_t *member)
+{
+    *member = 0;
+    props->present |= (uint64_t)1 << id;
+}
+
+static void set_present(struct mqtt_props *props, enum mqtt_property id)
+{
+    props->present |= (uint64_t)1 << id;
+}
+
+/* What a 5.0 client must know of this server (MQTT 5.0, 3.2.2.3). */
+static void describe_server(const struct broker *broker, const struct connect_packet *packet,
+                            const struct session *session, const struct connect_result *result,
+                            struct mqtt_props *props)
+{
+    const struct conf *conf = broker->conf;
+
+    if (conf->mqtt_receive_maximum < UINT16_MAX) {
+        props->receive_maximum = (uint16_t)conf->mqtt_receive_maximum;
+        set_present(props, MQTT_PROPERTY_RECEIVE_MAXIMUM);
+    }
+    if (conf->mqtt_max_qos < 2) { /* [MQTT-3.2.2-9] */
+        props->maximum_qos = (uint8_t)conf->mqtt_max_qos;
+        set_present(props, MQTT_PROPERTY_MAXIMUM_QOS);
+    }
+    if (!conf->mqtt_retain_available)
+        set_bool(props, MQTT_PROPERTY_RETAIN_AVAILABLE, &props->retain_available);
+    if (!conf->mqtt_wildcard_subscription)
+        set_bool(props, MQTT_PROPERTY_WILDCARD_SUBSCRIPTION_AVAILABLE, &props->wildcard_available);
+    if (!conf->mqtt_shared_subscription)
+        set_bool(props, MQTT_PROPERTY_SHARED_SUBSCRIPTION_AVAILABLE, &props->shared_available);
+    if ((uint64_t)conf->mqtt_max_packet_size < MQTT_PACKET_SIZE_MAX) {
+        props->maximum_packet_size = (uint32_t)conf->mqtt_max_packet_size;
+        set_present(props, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE);
+    }
+    if (conf->mqtt_max_topic_alias > 0) { /* [MQTT-3.3.2-12] */
+        props->topic_alias_maximum = (uint16_t)conf->mqtt_max_topic_alias;
+        set_present(props, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM);
+    }
+    if (result->has_server_keep_alive) {
+        props->server_keep_alive = result->server_keep_alive;
+        set_present(props, MQTT_PROPERTY_SERVER_KEEP_ALIVE);
+    }
+    if (result->assigned_identifier) { /* [MQTT-3.1.3-7] [MQTT-3.2.2-16] */
+        props->assigned_client_identifier = session_client_identifier(session);
+        set_present(props, MQTT_PROPERTY_ASSIGNED_CLIENT_IDENTIFIER);
+    }
+    if (session->expiry_s != result->expiry_s) { /* not what the client asked for */
+        props->session_expiry = session->expiry_s;
+        set_present(props, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL);
+    }
+    if (props_has(&packet->props,
+                  MQTT_PROPERTY_REQUEST_RESPONSE_INFORMATION) && /* [MQTT-3.1.2-28] */
+        packet->props.request_response_information == 1 &&
+        conf->mqtt_response_information != NULL && conf->mqtt_response_information[0] != '\0') {
+        props->response_information = span_text(conf->mqtt_response_information);
+        set_present(props, MQTT_PROPERTY_RESPONSE_INFORMATION);
+    }
+}
+
+static void accept_connect(struct broker *broker, struct connection *connection,
+                           const struct connect_packet *packet, const struct session *session,
+                           const struct connect_result *result)
+{
+    struct connack_fields fields = {
+        .reason = MQTT_REASON_SUCCESS, /* [MQTT-3.1.4-5] [MQTT-3.1.4-4] */
+        .session_present =
+            result->session_present, /* [MQTT-3.2.2-1] [MQTT-3.2.2-2] [MQTT-3.2.2-3] */
+        .packet_size_max = connection->packet_size_max,
+    };
+
+    if (packet->version == MQTT_5)
+        describe_server(broker, packet, session, result, &fields.props);
+    send_connack(broker, connection, packet->version, &fields);
+}
+
+/* ---- checks ---- */
+
+static enum mqtt_reason check_will(const struct broker *broker, const struct connect_packet *packet,
+                                   const char **why)
+{
+    const struct conf *conf = broker->conf;
+
+    if (!packet->has_will)
+        return MQTT_REASON_SUCCESS;
+    if (!topic_name_valid(packet->will_topic, conf->mqtt_max_topic_levels)) {
+        *why = "the will topic is not a topic name";
+        return MQTT_REASON_TOPIC_NAME_INVALID;
+    }
+    if (span_starts_with(packet->will_topic, "$SYS")) {
+        *why = "the will topic is the broker's";
+        return MQTT_REASON_NOT_AUTHORIZED;
+    }
+    if (packet->will_qos > conf->mqtt_max_qos) { /* [MQTT-3.2.2-12] */
+        *why = "the QoS of the will is not supported";
+        return MQTT_REASON_QOS_NOT_SUPPORTED;
+    }
+    if (packet->will_retain && !conf->mqtt_retain_available) { /* [MQTT-3.2.2-13] */
+        *why = "a retained will is not supported";
+        return MQTT_REASON_RETAIN_NOT_SUPPORTED;
+    }
+    return MQTT_REASON_SUCCESS;
+}
+
+static enum mqtt_reason check_connect(const struct broker *broker,
+                                      const struct connect_packet *packet, const char **why)
+{
+    if (packet->client_identifier.len == 0) {
+        /* 3.1 has no empty identifiers; 3.1.1 only with Clean Session 1 [MQTT-3.1.3-6]
+         * [MQTT-3.1.3-7] [MQTT-3.1.3-8] */
+        if (!broker->conf->mqtt_allow_empty_client_id || packet->version == MQTT_3_1 ||
+            (packet->version == MQTT_3_1_1 && !packet->clean_start)) {
+            *why = "an empty client identifier is not allowed"; /* [MQTT-3.1.3-9] */
+            return MQTT_REASON_CLIENT_IDENTIFIER_NOT_VALID;
+        }
+    }
+    if (props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD)) {
+        *why = "no authentication method is supported"; /* [MQTT-4.12.0-1] */
+        return MQTT_REASON_BAD_AUTHENTICATION_METHOD;
+    }
+    return check_will(broker, packet, why);
+}
+
+/* ---- the session ---- */
+
+static void take_over(struct broker *broker, struct session *session, bool clean_start)
+{
+    struct connection *older = session->connection;
+
+    STAT_INC(broker->stats, session_taken_over);
+    /* A will with a delay does not outlive the new connection [MQTT-3.1.3-9], unless the session
+     * ends here; without a delay it is sent as for any lost connection. */
+    if (!clean_start && session->will != NULL && session->will->delay_s > 0)
+        session_drop_will(session);
+    connection_end(broker, older,
+                   MQTT_REASON_SESSION_TAKEN_OVER, /* [MQTT-3.1.4-3] [MQTT-3.1.4-2] */
+                   "the client identifier connected again");
+}
+
+/* The session that this CONNECT gets; NULL when there can be none. */
+static struct session *find_session(struct broker *broker, struct span client_identifier,
+                                    bool clean_start, struct connect_result *result)
+{
+    struct session *session = session_table_find(&broker->sessions, client_identifier);
+
+    if (session != NULL && session->connection != NULL) {
+        take_over(broker, session, clean_start);
+        session = session_table_find(&broker->sessions, client_identifier);
+    }
+    if (session != NULL && clean_start) { /* [MQTT-3.1.2-4] [MQTT-3.1.2-6] */
+        session_end(broker, session);
+        session = NULL;
+    }
+    if (session != NULL) { /* [MQTT-3.1.2-5] */
+        result->session_present = true;
+        session->will_due_ms = session->expires_ms = TIMER_NEVER;
+        timer_disarm(&broker->timers, &session->timer);
+        session_drop_will(session); /* the client is back before its delay passed [MQTT-3.1.3-9] */
+        return session;
+    }
+    if (broker->sessions.count >= broker->session_limit)
+        return NULL;
+    session = session_table_create(&broker->sessions, client_identifier);
+    if (session == NULL)
+        return NULL;
+    session_init(session);
+    STAT_INC(broker->stats, session_count);
+    return session;
+}
+
+static uint32_t limited_expiry(const struct broker *broker, uint32_t expiry_s)
+{
+    uint64_t limit_s = (uint64_t)broker->conf->mqtt_max_session_expiry_ms / 1000;
+
+    return limit_s > 0 && expiry_s > limit_s ? (uint32_t)limit_s : expiry_s;
+}
+
+static void set_expiry(const struct broker *broker, struct session *session,
+                       const struct connect_packet *packet, struct connect_result *result)
+{
+    if (packet->version == MQTT_5)
+        result->expiry_s = props_has(&packet->props, MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL)
+                               ? packet->props.session_expiry
+                               : 0;
+    else
+        result->expiry_s = packet->clean_start ? 0 : SESSION_NEVER_EXPIRES;
+    session->expiry_s = limited_expiry(broker, result->expiry_s);
+}
+
+static bool set_will(struct session *session, const struct connect_packet *packet)
+{
+    const struct mqtt_props *props = &packet->will_props;
+    uint8_t *forwarded = NULL;
+    struct publication publication = {
+        .topic = packet->will_topic,
+        .payload = packet->will_payload,
+        .publisher = session->handle,
+        .qos = packet->will_qos,
+        .retain = packet->will_retain,
+    };
+    struct will *will;
+
+    if (!packet->has_will) /* [MQTT-3.1.2-12] */
+        return true;
+    will = mem_try_zalloc(sizeof(*will)); /* [MQTT-3.1.2-7] [MQTT-3.1.2-8] */
+    if (will == NULL)
+        return false;
+    if (packet->version == MQTT_5 && props->raw.len > 0) {
+        forwarded = mem_try_alloc(props->raw.len);
+        if (forwarded == NULL) {
+            mem_free(will);
+            return false;
+        }
+        publication.props =
+            span_of(forwarded, props_copy_forwarded(props, forwarded)); /* [MQTT-3.1.3-10] */
+        will->delay_s = props_has(props, MQTT_PROPERTY_WILL_DELAY_INTERVAL) ? props->will_delay : 0;
+        will->has_expiry = props_has(props, MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL);
+        will->expiry_s = will->has_expiry ? props->message_expiry : 0;
+    }
+    will->message = message_create(&publication, 1);
+    mem_free(forwarded);
+    if (will->message == NULL) {
+        mem_free(will);
+        return false;
+    }
+    session->will = will;
+    return true;
+}
+
+static void set_username(struct session *session, const struct connect_packet *packet)
+{
+    mem_free(session->username);
+    session->username = NULL;
+    if (!packet->has_username)
+        return;
+    session->username = mem_try_alloc(packet->username.len + 1u);
+    if (session->username == NULL)
+        return; /* only events miss it */
+    memcpy(session->username, packet->username.data, packet->username.len);
+    session->username[packet->username.len] = '\0';
+}
+
+/* ---- the connection ---- */
+
+static void set_keep_alive(struct broker *broker, struct connection *connection,
+                           const struct connect_packet *packet, struct connect_result *result)
+{
+    uint64_t limit_s = (uint64_t)broker->conf->mqtt_max_keep_alive_ms / 1000;
+
+    connection->keep_alive_s = packet->keep_alive_s; /* [MQTT-3.2.2-22] */
+    if (limit_s > UINT16_MAX)
+        limit_s = UINT16_MAX;
+    if (limit_s > 0 && (packet->keep_alive_s == 0 || packet->keep_alive_s > limit_s)) {
+        connection->keep_alive_s = (uint16_t)limit_s;
+        result->server_keep_alive = (uint16_t)limit_s;
+        result->has_server_keep_alive = true;
+    }
+    if (connection->keep_alive_s == 0)
+        timer_disarm(&broker->timers, &connection->timer);
+    else
+        timer_arm(&broker->timers, &connection->timer,
+                  broker->now_ms +
+                      (uint64_t)connection->keep_alive_s * broker->conf->mqtt_keepalive_multiplier);
+}
+
+static bool set_aliases(const struct broker *broker, struct connection *connection,
+                        const struct connect_packet *packet)
+{
+    uint32_t outbound = 0;
+
+    if (packet->version == MQTT_5 && props_has(&packet->props, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM))
+        outbound =
+            packet->props.topic_alias_maximum; /* [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11] */
+    if (outbound > broker->conf->mqtt_max_topic_alias_out)
+        outbound = broker->conf->mqtt_max_topic_alias_out;
+    if (outbound == 0)
+        return true;
+    connection->aliases =
+        alias_create((uint16_t)broker->conf->mqtt_max_topic_alias, (uint16_t)outbound);
+    connection->has_outbound_alias = connection->aliases != NULL;
+    return connection->aliases != NULL;
+}
+
+static void go_online(struct broker *broker, struct connection *connection,
+                      const struct connect_packet *packet, struct session *session)
+{
+    uint32_t receive_maximum = UINT16_MAX;
+
+    connection->state = CONNECTION_ONLINE;
+    connection->session = session;
+    connection->version = (uint8_t)packet->version;
+    connection->problem_information =
+        packet->version == MQTT_5 &&
+        (!props_has(&packet->props, MQTT_PROPERTY_REQUEST_PROBLEM_INFORMATION) ||
+         packet->props.request_problem_information != 0); /* [MQTT-3.1.2-29] */
+    if (packet->version == MQTT_5) {
+        if (props_has(&packet->props, MQTT_PROPERTY_RECEIVE_MAXIMUM))
+            receive_maximum = packet->props.receive_maximum;
+        if (props_has(&packet->props, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE))
+            connection->packet_size_max = packet->props.maximum_packet_size;
+    }
+    if (receive_maximum > broker->conf->mqtt_max_inflight_window)
+        receive_maximum = broker->conf->mqtt_max_inflight_window;
+    session->receive_maximum = (uint16_t)receive_maximum;
+    session->version = (uint8_t)packet->version;
+    session->connection = connection;
+    STAT_INC(broker->stats, session_connected);
+}
+
+/* An identifier that no session has, and whose home is this shard. */
+static struct span assign_identifier(struct broker *broker, char *to, size_t size)
+{
+    struct span identifier;
+    uint64_t random[2];
+
+    do { /* 122 random bits or so; the loop is for the home shard */
+        port_random_bytes(broker, random, sizeof(random));
+        identifier = span_of(to, (size_t)snprintf(to, size, "shardmq-%016llx%08llx",
+                                                  (unsigned long long)random[0],
+                                                  (unsigned long long)(random[1] >> 32)));
+    } while (broker_home_shard(identifier, broker->shard_count) != broker->shard ||
+             session_table_find(&broker->sessions, identifier) != NULL);
+    return identifier;
+}
+
+static enum connection_verdict connect_session(struct broker *broker, struct connection *connection,
+                                               const struct connect_packet *packet,
+                                               struct span client_identifier,
+                                               struct connect_result *result)
+{
+    struct session *session = find_session(broker, client_identifier, packet->clean_start, result);
+
+    if (session == NULL)
+        return refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED,
+                      "no more sessions are allowed");
+    go_online(broker, connection, packet, session);
+    set_expiry(broker, session, packet, result);
+    set_username(session, packet);
+    set_keep_alive(broker, connection, packet, result);
+    if (!set_will(session, packet) || !set_aliases(broker, connection, packet)) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return CONNECTION_STOP;
+    }
+    accept_connect(broker, connection, packet, session, result);
+    sys_event_connected(broker, session, connection, packet->clean_start);
+    if (result->session_present)
+        session_resume(broker, session);
+    return connection->closing == CLOSING_NO ? CONNECTION_CONTINUE : CONNECTION_STOP;
+}
+
+static enum connection_verdict malformed(struct broker *broker, struct connection *connection,
+                                         const struct connect_packet *packet,
+                                         enum mqtt_reason reason)
+{
+    /* An unsupported version is told so [MQTT-3.1.2-2] [MQTT-3.1.2-1]; so is a 5.0 client. For
+     * anything older the connection is closed without CONNACK [MQTT-3.1.4-1]. */
+    if (reason == MQTT_REASON_UNSUPPORTED_PROTOCOL_VERSION || packet->version == MQTT_5)
+        return refuse(broker, connection, packet, reason, "malformed CONNECT");
+    STAT_INC(broker->stats, connection_refused);
+    connection_drop(broker, connection, reason, "malformed CONNECT");
+    return CONNECTION_STOP;
+}
+
+enum connection_verdict on_connect(struct broker *broker, struct connection *connection,
+                                   const struct frame *frame, unsigned *home_out)
+{
+    struct connect_packet packet;
+    struct connect_result result = {0};
+    enum mqtt_reason reason = mqtt_decode_connect(frame, &packet);
+    const char *why = "";
+    struct span client_identifier;
+    char assigned[64];
+
+    if (reason != MQTT_REASON_SUCCESS)
+        return malformed(broker, connection, &packet, reason);
+    reason = check_connect(broker, &packet, &why);
+    if (reason != MQTT_REASON_SUCCESS)
+        return refuse(broker, connection, &packet, reason, why);
+    client_identifier = packet.client_identifier;
+    if (client_identifier.len == 0) {
+        client_identifier = assign_identifier(broker, assigned, sizeof(assigned));
+        result.assigned_identifier = true;
+    } else if (!connection->adopted) {
+        *home_out = broker_home_shard(client_identifier, broker->shard_count);
+        if (*home_out != broker->shard) { /* I1 */
+            STAT_INC(broker->stats, handoff_out);
+            return CONNECTION_HANDOFF;
+        }
+    } else {
+        STAT_INC(broker->stats, handoff_in);
+    }
+    STAT_INC(broker->stats, packet_in);
+    if (broker->shutting_down)
+        return refuse(broker, connection, &packet, MQTT_REASON_SERVER_SHUTTING_DOWN,
+                      "the server is shutting down");
+    return connect_session(broker, connection, &packet, client_identifier, &result);
+}

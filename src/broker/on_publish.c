@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * on_publish - PUBLISH from a client: guards, route, acknowledgement.
+ *
+ * The packet is checked as a view into the receive buffer; nothing is stored or sent before it is
+ * known to be accepted. message_in is counted here and nowhere else (wills excepted).
+ *
+ * Invariants
+ *   I1  a QoS 2 publication is routed once: its packet identifier is remembered until PUBREL
+ * [MQTT-4.3.3-10] I2  acknowledgements leave in the order of the PUBLISH packets [MQTT-4.6.0-2]
+ * [MQTT-4.6.0-3]: nothing here waits I3  an acknowledged QoS 1 or 2 message has been taken over: it
+ * is in the windows of the local sessions and in the rings to the other shards, which never lose it
+ * [MQTT-4.5.0-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+ */
+#include "base/utf8.h"
+#include "broker/broker_priv.h"
+#include "mqtt/decode.h"
+#include "session/alias.h"
+
+/* Forwarded properties up to this size are collected on the stack. */
+#define PROPS_ON_STACK 1024u
+
+/* Puts the topic of an alias in place, or learns it. A reason below 0x80 is success. */
+static enum mqtt_reason resolve_alias(struct broker *broker, struct connection *connection,
+                                      struct publish_packet *packet)
+{
+    uint16_t max = (uint16_t)broker->conf->mqtt_max_topic_alias;
+    uint16_t alias = packet->props.topic_alias;
+
+    if (!props_has(&packet->props, MQTT_PROPERTY_TOPIC_ALIAS))
+        return packet->topic.len == 0 ? MQTT_REASON_PROTOCOL_ERROR : MQTT_REASON_SUCCESS;
+    if (alias == 0 || alias > max) /* [MQTT-3.3.2-8] */
+        return MQTT_REASON_TOPIC_ALIAS_INVALID;
+    if (connection->aliases == NULL) {
+        connection->aliases = alias_create(max, 0);
+        if (connection->aliases == NULL)
+            return MQTT_REASON_QUOTA_EXCEEDED;
+    }
+    if (alias >
+        connection->aliases->inbound_max) /* the option was raised after this client connected */
+        return MQTT_REASON_TOPIC_ALIAS_INVALID;
+    if (packet->topic.len == 0) {
+        packet->topic = alias_topic(connection->aliases, alias);
+        return packet->topic.len == 0 ? MQTT_REASON_PROTOCOL_ERROR : MQTT_REASON_SUCCESS;
+    }
+    if (!topic_name_valid(packet->topic, broker->conf->mqtt_max_topic_levels))
+        return MQTT_REASON_SUCCESS; /* the route refuses it with the right reason */
+    return alias_learn(connection->aliases, alias, packet->topic) ? MQTT_REASON_SUCCESS
+                                                                  : MQTT_REASON_QUOTA_EXCEEDED;
+}
+
+/* What makes a PUBLISH end the connection. */
+static enum mqtt_reason check_packet(struct broker *broker, struct connection *connection,
+                                     struct publish_packet *packet, const char **why)
+{
+    const struct conf *conf = broker->conf;
+    enum mqtt_reason reason;
+
+    if (UNLIKELY(packet->qos > conf->mqtt_max_qos)) {
+        *why = "the QoS is not supported";
+        return MQTT_REASON_QOS_NOT_SUPPORTED;
+    }
+    if (UNLIKELY(packet->retain && !conf->mqtt_retain_available)) {
+        *why = "retained messages are not supported";
+        return MQTT_REASON_RETAIN_NOT_SUPPORTED;
+    }
+    if (connection->version != MQTT_5)
+        return MQTT_REASON_SUCCESS;
+    if (UNLIKELY(props_has(&packet->props,
+                           MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER))) { /* [MQTT-3.3.4-6] */
+        *why = "a Subscription Identifier from a client";
+        return MQTT_REASON_PROTOCOL_ERROR;
+    }
+    reason = resolve_alias(broker, connection, packet);
+    if (UNLIKELY(reason != MQTT_REASON_SUCCESS))
+        *why = "topic alias";
+    return reason;
+}
+
+/* What is refused in the acknowledgement and leaves the connection open. */
+static enum mqtt_reason check_publication(const struct broker *broker,
+                                          const struct publish_packet *packet,
+                                          const struct publication *publication)
+{
+    /* $SYS is the broker's; a 3.1.1 client gets a plain acknowledgement [MQTT-3.3.5-2] */
+    if (UNLIKELY(span_starts_with(publication->topic, "$SYS")))
+        return MQTT_REASON_NOT_AUTHORIZED;
+    if (UNLIKELY(broker->conf->mqtt_check_payload_format &&
+                 props_has(&packet->props, MQTT_PROPERTY_PAYLOAD_FORMAT_INDICATOR) &&
+                 packet->props.payload_format == 1 &&
+                 !utf8_valid(publication->payload.data, publication->payload.len)))
+        return MQTT_REASON_PAYLOAD_FORMAT_INVALID;
+    if (UNLIKELY(publication->retain) && !retain_allowed(broker, publication))
+        return MQTT_REASON_QUOTA_EXCEEDED;
+    return MQTT_REASON_SUCCESS;
+}
+
+static const char *refusal_text(enum mqtt_reason reason)
+{
+    switch (reason) {
+    case MQTT_REASON_NOT_AUTHORIZED:
+        return "topics below $SYS are the broker's";
+    case MQTT_REASON_PAYLOAD_FORMAT_INVALID:
+        return "the payload is not UTF-8";
+    case MQTT_REASON_QUOTA_EXCEEDED:
+        return "no more retained messages are allowed";
+    default:
+        return NULL;
+    }
+}
+
+static void acknowledge(struct broker *broker, struct connection *connection,
+                        const struct publish_packet *packet, enum mqtt_reason reason)
+{
+    if (packet->qos == 0) /* [MQTT-3.3.4-1] */
+        return;
+    send_ack(broker, connection, packet->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
+             packet->packet_identifier, reason, refusal_text(reason));
+}
+
+/* Remembers a QoS 2 identifier. False: the packet has been dealt with. */
+static bool begin_qos2(struct broker *broker, struct connection *connection,
+                       const struct publish_packet *packet)
+{
+    struct session *session = connection->session;
+
+    if (session->inbound == NULL)
+        session->inbound = mem_try_zalloc(sizeof(*session->inbound));
+    if (session->inbound == NULL) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return false;
+    }
+    if (inbound_has(session->inbound, packet->packet_identifier)) { /* I1 */
+        STAT_INC(broker->stats, publish_repeated);
+        send_ack(broker, connection, MQTT_PUBREC, packet->packet_identifier, MQTT_REASON_SUCCESS,
+                 NULL);
+        return false;
+    }
+    if (session->inbound->count >= broker->conf->mqtt_receive_maximum &&
+        connection->version == MQTT_5) {
+        connection_end(broker, connection, MQTT_REASON_RECEIVE_MAXIMUM_EXCEEDED,
+                       "more unreleased QoS 2 publications than the Receive Maximum");
+        return false;
+    }
+    if (!inbound_add(session->inbound, packet->packet_identifier)) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return false;
+    }
+    return true;
+}
+
+static void count_accepted(struct broker *broker, uint8_t qos)
+{
+    STAT_INC(broker->stats, message_in);
+    if (qos == 0)
+        STAT_INC(broker->stats, publish_qos0_in);
+    else if (qos == 1)
+        STAT_INC(broker->stats, publish_qos1_in);
+    else
+        STAT_INC(broker->stats, publish_qos2_in);
+}
+
+static void refuse_topic(struct broker *broker, struct connection *connection,
+                         const struct publication *publication)
+{
+    bool text = utf8_valid(publication->topic.data, publication->topic.len);
+
+    /* ill-formed UTF-8 [MQTT-1.5.4-1] [MQTT-1.5.3-1] [MQTT-3.3.2-1]; wildcards, no characters or
+     * too many levels [MQTT-3.3.2-2] [MQTT-4.7.0-1] [MQTT-4.7.1-1] [MQTT-4.7.3-1] */
+    connection_end(broker, connection,
+                   text ? MQTT_REASON_TOPIC_NAME_INVALID : MQTT_REASON_MALFORMED_PACKET,
+                   text ? "not a topic name" : "the topic name is not valid UTF-8");
+}
+
+static void publish(struct broker *broker, struct connection *connection,
+                    const struct publish_packet *packet, const struct publication *publication)
+{
+    enum mqtt_reason reason = check_publication(broker, packet, publication);
+    bool matched;
+
+    if (UNLIKELY(reason != MQTT_REASON_SUCCESS)) {
+        STAT_INC(broker->stats, publish_refused);
+        if (packet->qos == 2) /* the identifier is free again [MQTT-4.3.3-9] */
+            inbound_remove(connection->session->inbound, packet->packet_identifier);
+        if (packet->qos == 0 && connection->refused_publishes++ == 0)
+            LOG_INFO("a QoS 0 publication was refused: %s", refusal_text(reason));
+        acknowledge(broker, connection, packet, reason);
+        return;
+    }
+    if (UNLIKELY(!route_publication(broker, publication, &matched))) {
+        refuse_topic(broker, connection, publication);
+        return;
+    }
+    count_accepted(broker, packet->qos);
+    acknowledge(broker, connection, packet,
+                matched ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_MATCHING_SUBSCRIBERS);
+}
+
+void on_publish(struct broker *broker, struct connection *connection, const struct frame *frame)
+{
+    struct publish_packet packet;
+    struct publication publication;
+    const char *why = "malformed PUBLISH";
+    enum mqtt_reason reason = mqtt_decode_publish(frame, connection->version, &packet);
+    uint8_t on_stack[PROPS_ON_STACK], *forwarded = on_stack;
+
+    if (LIKELY(reason == MQTT_REASON_SUCCESS))
+        reason = check_packet(broker, connection, &packet, &why);
+    if (UNLIKELY(reason != MQTT_REASON_SUCCESS)) {
+        connection_end(broker, connection, reason, why);
+        return;
+    }
+    if (packet.qos == 2 && !begin_qos2(broker, connection, &packet))
+        return;
+    publication = (struct publication){
+        .topic = packet.topic,
+        .payload = packet.payload,
+        .publisher = connection->session->handle,
+        .qos = packet.qos,
+        .retain = packet.retain,
+    };
+    if (connection->version == MQTT_5 && packet.props.raw.len > 0) {
+        if (packet.props.raw.len > PROPS_ON_STACK)
+            forwarded = mem_try_alloc(packet.props.raw.len);
+        if (forwarded == NULL) {
+            connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+            return;
+        }
+        publication.props = span_of(forwarded, props_copy_forwarded(&packet.props, forwarded));
+        if (props_has(&packet.props, MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL))
+            publication.expires_ms = broker->now_ms + (uint64_t)packet.props.message_expiry * 1000;
+    }
+    publish(broker, connection, &packet, &publication);
+    if (forwarded != on_stack)
+        mem_free(forwarded);
+}

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * on_subscribe - SUBSCRIBE and UNSUBSCRIBE.
+ *
+ * A subscription is live on this shard at once; SUBACK waits until every other shard has confirmed
+ * its interest (and share groups that the member has joined). What waits is a struct subscribe_op.
+ * After SUBACK the retained messages are fetched; live messages for the session wait behind both
+ * (session->hold), so a client sees SUBACK, retained messages, live messages, in this order.
+ *
+ * Invariants
+ *   I1  one SUBACK per SUBSCRIBE with a code per filter, in their order [MQTT-3.8.4-1]
+ * [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.8.4-4] I2  an operation names its session by
+ * handle and connection serial: an answer for a connection that is gone goes nowhere
+ */
+#include "broker/share.h"
+#include "mqtt/decode.h"
+#include "mqtt/encode.h"
+
+struct subscribe_item {
+    struct span filter; /* as in SUBSCRIBE; points into the operation */
+    struct subscription subscription;
+    bool fetch_retained;
+};
+
+struct subscribe_op {
+    struct list node;
+    struct session_handle session;
+    uint32_t connection_serial, serial;
+    uint32_t announcement;  /* to be confirmed */
+    uint32_t share_waiting; /* groups that have not answered */
+    uint16_t packet_identifier;
+    bool holds;
+    uint32_t count;
+    uint8_t *codes;
+    struct subscribe_item *items;
+    uint8_t bytes[];
+};
+
+static struct subscribe_op *op_create(struct broker *broker, const struct session *session,
+                                      const struct subscribe_packet *packet)
+{
+    size_t items_size = packet->filter_count * sizeof(struct subscribe_item);
+    struct subscribe_op *op =
+        mem_try_zalloc(sizeof(*op) + items_size + packet->filters.len + packet->filter_count);
+
+    if (op == NULL)
+        return NULL;
+    list_init(&op->node);
+    op->session = session->handle;
+    op->connection_serial = session->connection->serial;
+    op->serial = ++broker->subscribe_serial;
+    op->announcement = broker->interest.all_confirmed;
+    op->packet_identifier = packet->packet_identifier;
+    op->items = (struct subscribe_item *)(void *)op->bytes;
+    op->codes = op->bytes + items_size + packet->filters.len;
+    return op;
+}
+
+/* ---- one filter ---- */
+
+static bool wants_retained(uint8_t options, bool is_new)
+{
+    switch (SUBSCRIBE_RETAIN_HANDLING(options)) {
+    case 0:
+        return true; /* [MQTT-3.3.1-9] [MQTT-3.3.1-6] [MQTT-3.8.4-3] */
+    case 1:
+        return is_new; /* [MQTT-3.3.1-10] */
+    default:
+        return false; /* [MQTT-3.3.1-11] */
+    }
+}
+
+static enum mqtt_reason subscribe_plain(struct broker *broker, struct session *session,
+                                        struct subscribe_op *op, struct subscribe_item *item)
+{
+    struct topic_filter *filter;
+    bool first, is_new;
+    enum subscribe_result result =
+        topic_tree_subscribe(broker->tree, item->filter, &item->subscription, &filter, &first);
+
+    if (result == SUBSCRIBE_NO_MEMORY)
+        return MQTT_REASON_QUOTA_EXCEEDED;
+    is_new = result == SUBSCRIBE_NEW;
+    if (is_new && !session_add_subscription(session, filter, NULL)) {
+        bool last;
+
+        topic_tree_unsubscribe(broker->tree, filter, session, &last);
+        return MQTT_REASON_QUOTA_EXCEEDED;
+    }
+    if (is_new)
+        STAT_INC(broker->stats, subscription_count);
+    if (first)
+        interest_announce(broker, filter);
+    if ((int32_t)((uint32_t)*topic_filter_tag(filter) - op->announcement) > 0)
+        op->announcement = (uint32_t)*topic_filter_tag(filter);
+    item->fetch_retained = wants_retained(item->subscription.options, is_new);
+    return (enum mqtt_reason)(item->subscription.options & SUBSCRIBE_QOS); /* [MQTT-3.8.4-7] */
+}
+
+static enum mqtt_reason subscribe_shared(struct broker *broker, struct session *session,
+                                         struct subscribe_op *op, struct subscribe_item *item,
+                                         const struct filter_parts *parts)
+{
+    struct membership *membership = membership_find(session, parts->share_name, parts->filter);
+
+    if (membership == NULL) {
+        membership = membership_create(parts->share_name, parts->filter);
+        if (membership == NULL)
+            return MQTT_REASON_QUOTA_EXCEEDED;
+        if (!session_add_subscription(session, NULL, membership)) {
+            mem_free(membership);
+            return MQTT_REASON_QUOTA_EXCEEDED;
+        }
+        membership->id = ++session->share_ids;
+        STAT_INC(broker->stats, subscription_count);
+        STAT_INC(broker->stats, shared_subscription_count);
+    }
+    membership->identifier = item->subscription.identifier;
+    membership->options = item->subscription.options;
+    op->share_waiting++;
+    share_join(broker, session, membership, op->serial);
+    return (enum mqtt_reason)(membership->options & SUBSCRIBE_QOS); /* [MQTT-4.8.2-3] */
+}
+
+static enum mqtt_reason subscribe_one(struct broker *broker, struct session *session,
+                                      struct subscribe_op *op, struct subscribe_item *item)
+{
+    const struct conf *conf = broker->conf;
+    struct filter_parts parts = filter_parse(item->filter, conf->mqtt_max_topic_levels);
+
+    if (parts.form == FILTER_INVALID)
+        return MQTT_REASON_TOPIC_FILTER_INVALID;
+    if (parts.form == FILTER_WILDCARD && !conf->mqtt_wildcard_subscription) /* [MQTT-3.8.3-2] */
+        return MQTT_REASON_WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED;
+    if (parts.share_name.len > 0 && !conf->mqtt_shared_subscription)
+        return MQTT_REASON_SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
+    if (session->subscription_count >= conf->mqtt_max_subscriptions)
+        return MQTT_REASON_QUOTA_EXCEEDED;
+    if ((item->subscription.options & SUBSCRIBE_QOS) > conf->mqtt_max_qos) /* [MQTT-3.2.2-10] */
+        item->subscription.options =
+            (uint8_t)((item->subscription.options & 0xfcu) | conf->mqtt_max_qos);
+    if (parts.share_name.len > 0)
+        return subscribe_shared(broker, session, op, item, &parts);
+    return subscribe_plain(broker, session, op, item);
+}
+
+/* ---- the operation ---- */
+
+static void send_suback(struct broker *broker, struct connection *connection,
+                        enum mqtt_packet_type type, uint16_t packet_identifier,
+                        const uint8_t *codes, uint32_t count)
+{
+    uint32_t room = mqtt_suback_size_max(count);
+    uint8_t *to = connection_reserve(broker, connection, room);
+
+    if (to != NULL)
+        connection_commit(
+            broker, connection,
+            mqtt_encode_suback(to, room, connection->version, type, packet_identifier, codes,
+                               count)); /* [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-2.3.1-7] */
+}
+
+/* Still subscribed (an UNSUBSCRIBE may have come while the operation waited)? */
+static bool still_subscribed(struct broker *broker, const struct session *session,
+                             struct span filter)
+{
+    struct topic_filter *found = topic_tree_find(broker->tree, filter);
+
+    return found != NULL && topic_filter_get(found, session) != NULL;
+}
+
+static void op_finish(struct broker *broker, struct subscribe_op *op)
+{
+    struct session *session = session_table_get(&broker->sessions, op->session);
+
+    list_remove(&op->node);
+    if (session != NULL && session->connection != NULL &&
+        session->connection->serial == op->connection_serial) { /* I2 */
+        send_suback(broker, session->connection, MQTT_SUBACK, op->packet_identifier, op->codes,
+                    op->count);
+        for (uint32_t i = 0; i < op->count; i++) {
+            struct subscribe_item *item = &op->items[i];
+
+            if (item->fetch_retained && still_subscribed(broker, session, item->filter))
+                retain_fetch(broker, session, item->filter, &item->subscription);
+        }
+        if (op->holds)
+            session_release_hold(broker, session);
+    }
+    mem_free(op);
+}
+
+static bool op_ready(const struct broker *broker, const struct subscribe_op *op)
+{
+    return op->share_waiting == 0 && interest_confirmed(broker, op->announcement);
+}
+
+static struct subscribe_op *first_ready(const struct broker *broker)
+{
+    for (struct list *node = broker->subscribe_ops.next; node != &broker->subscribe_ops;
+         node = node->next) {
+        struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
+
+        if (op_ready(broker, op))
+            return op;
+    }
+    return NULL;
+}
+
+void subscribe_ops_advance(struct broker *broker)
+{
+    struct subscribe_op *op;
+
+    /* from the front each time: finishing one may end a connection, and with it other operations */
+    while ((op = first_ready(broker)) != NULL)
+        op_finish(broker, op);
+}
+
+void subscribe_op_share_ready(struct broker *broker, uint32_t serial, bool failed)
+{
+    for (struct list *node = broker->subscribe_ops.next; node != &broker->subscribe_ops;
+         node = node->next) {
+        struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
+
+        if (op->serial != serial)
+            continue;
+        ASSERT(op->share_waiting > 0);
+        op->share_waiting--;
+        if (failed)
+            LOG_WARN("a shared subscription was not made: out of memory");
+        if (op_ready(broker, op))
+            op_finish(broker, op);
+        return;
+    }
+    STAT_INC(broker->stats, stale_handle); /* the connection ended meanwhile */
+}
+
+void subscribe_ops_cancel(struct broker *broker, const struct session *session)
+{
+    struct list *node = broker->subscribe_ops.next;
+
+    while (node != &broker->subscribe_ops) {
+        struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
+
+        node = node->next;
+        if (session_handle_equal(op->session, session->handle)) {
+            list_remove(&op->node);
+            mem_free(op);
+        }
+    }
+}
+
+/* Copies the filters into the operation and subscribes them one by one. */
+static void op_subscribe(struct broker *broker, struct session *session, struct subscribe_op *op,
+                         struct subscribe_packet *packet)
+{
+    uint8_t *text = op->bytes + packet->filter_count * sizeof(struct subscribe_item);
+    struct filter_view view;
+
+    while (filters_next(packet, &view)) {
+        struct subscribe_item *item = &op->items[op->count];
+
+        memcpy(text, view.filter.data, view.filter.len);
+        item->filter = span_of(text, view.filter.len);
+        text += view.filter.len;
+        item->subscription = (struct subscription){
+            .subscriber = session,
+            .kind = SUBSCRIBER_SESSION,
+            .options = view.options,
+            .identifier = props_has(&packet->props, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER)
+                              ? packet->props.subscription_identifier
+                              : 0,
+        };
+        op->codes[op->count] = (uint8_t)subscribe_one(broker, session, op, item);
+        op->count++;
+    }
+}
+
+/* No Local on a shared subscription is a protocol error [MQTT-3.8.3-4]; nothing may be done before
+ * that is known. */
+static bool no_local_on_shared(const struct subscribe_packet *packet, enum mqtt_version version)
+{
+    struct subscribe_packet copy = *packet;
+    struct filter_view view;
+
+    if (version != MQTT_5)
+        return false;
+    while (filters_next(&copy, &view))
+        if ((view.options & SUBSCRIBE_NO_LOCAL) &&
+            filter_parse(view.filter, UINT32_MAX).share_name.len > 0)
+            return true;
+    return false;
+}
+
+static bool op_wants_retained(const struct subscribe_op *op)
+{
+    for (uint32_t i = 0; i < op->count; i++)
+        if (op->items[i].fetch_retained)
+            return true;
+    return false;
+}
+
+void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
+{
+    struct session *session = connection->session;
+    struct subscribe_packet packet;
+    enum mqtt_reason reason = mqtt_decode_subscribe(frame, connection->version, &packet);
+    struct subscribe_op *op;
+
+    if (reason != MQTT_REASON_SUCCESS) {
+        connection_end(broker, connection, reason, "malformed SUBSCRIBE");
+        return;
+    }
+    if (no_local_on_shared(&packet, connection->version)) {
+        connection_end(broker, connection, MQTT_REASON_PROTOCOL_ERROR,
+                       "No Local on a shared subscription");
+        return;
+    }
+    op = op_create(broker, session, &packet);
+    if (op == NULL) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    list_append(&broker->subscribe_ops, &op->node); /* before joins can answer it */
+    op->share_waiting = 1;                          /* ours, until all filters are through */
+    op_subscribe(broker, session, op, &packet);
+    op->share_waiting--;
+    if (op_ready(broker, op)) {
+        op_finish(broker, op);
+        return;
+    }
+    op->holds = op_wants_retained(op) && session_hold(session);
+}
+
+/* ---- UNSUBSCRIBE ---- */
+
+static void forget_membership(struct broker *broker, struct session *session,
+                              struct membership *membership)
+{
+    share_leave(broker, session, membership);
+    STAT_DEC(broker->stats, subscription_count);
+    STAT_DEC(broker->stats, shared_subscription_count);
+    mem_free(membership);
+}
+
+static void forget_filter(struct broker *broker, struct session *session,
+                          struct topic_filter *filter)
+{
+    struct span text = topic_filter_text(filter);
+    uint64_t hash = topic_filter_hash(filter);
+    bool wildcard = topic_filter_is_wildcard(filter);
+    uint8_t small[256];
+    uint8_t *copy = text.len <= sizeof(small) ? small : mem_alloc(text.len);
+    bool last;
+
+    memcpy(copy, text.data, text.len); /* the filter goes with its last subscriber */
+    topic_tree_unsubscribe(broker->tree, filter, session, &last);
+    STAT_DEC(broker->stats, subscription_count);
+    if (last)
+        interest_withdraw(broker, span_of(copy, text.len), hash, wildcard);
+    if (copy != small)
+        mem_free(copy);
+}
+
+void session_unsubscribe_at(struct broker *broker, struct session *session, uint32_t index)
+{
+    struct session_subscription at = session->subscriptions[index];
+
+    session->subscriptions[index] = session->subscriptions[--session->subscription_count];
+    if (at.membership != NULL)
+        forget_membership(broker, session, at.membership);
+    else
+        forget_filter(broker, session, at.filter);
+}
+
+static enum mqtt_reason unsubscribe_one(struct broker *broker, struct session *session,
+                                        struct span text)
+{
+    struct filter_parts parts = filter_parse(text, broker->conf->mqtt_max_topic_levels);
+
+    if (parts.form == FILTER_INVALID)
+        return MQTT_REASON_TOPIC_FILTER_INVALID;
+    if (parts.share_name.len > 0) {
+        struct membership *membership = membership_find(session, parts.share_name, parts.filter);
+
+        if (membership == NULL)
+            return MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
+        session_remove_subscription(session, NULL, membership);
+        forget_membership(broker, session, membership);
+    } else { /* compared character by character [MQTT-3.10.4-1] */
+        struct topic_filter *filter = topic_tree_find(broker->tree, text);
+
+        if (filter == NULL || topic_filter_get(filter, session) == NULL)
+            return MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
+        session_remove_subscription(session, filter, NULL);
+        forget_filter(broker, session,
+                      filter); /* [MQTT-3.10.4-2]; what is in flight is finished [MQTT-3.10.4-3] */
+    }
+    return MQTT_REASON_SUCCESS;
+}
+
+void on_unsubscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
+{
+    struct subscribe_packet packet;
+    enum mqtt_reason reason = mqtt_decode_subscribe(frame, connection->version, &packet);
+    struct filter_view view;
+    uint32_t count = 0;
+    uint8_t *codes;
+
+    if (reason != MQTT_REASON_SUCCESS) {
+        connection_end(broker, connection, reason, "malformed UNSUBSCRIBE");
+        return;
+    }
+    codes = mem_try_alloc(packet.filter_count);
+    if (codes == NULL) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    while (filters_next(&packet, &view)) /* [MQTT-3.10.4-6] */
+        codes[count++] = (uint8_t)unsubscribe_one(broker, connection->session, view.filter);
+    send_suback(broker, connection, MQTT_UNSUBACK, packet.packet_identifier, codes,
+                count); /* [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.11.3-1] */
+    mem_free(codes);
+}

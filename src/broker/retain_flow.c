@@ -1,0 +1,490 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * retain_flow - retained messages: stored by the owner shard of their topic, fetched by subscribers
+ * of any shard.
+ *
+ * The owner of a topic is hash(topic) mod shards. A publisher's shard posts the message there
+ * (MESH_RETAIN_SET). A subscription asks the owner (exact filter) or every shard (wildcards) with a
+ * struct retain_query, which travels back and forth between the two shards, carrying a batch of
+ * messages each time, until the scan is complete. Only one of them has it at a time, so it needs no
+ * lock, and the asking side sends it off again only when the connection has room: a million
+ * retained messages never pile up in an outbox.
+ *
+ * Meanwhile live messages for that session wait (session->hold), so that an older retained message
+ * never follows a newer live one.
+ *
+ * Invariants
+ *   I1  only the owner shard touches its store
+ *   I2  an answer contains every retained message whose publisher's shard had posted it before the
+ * query was made: the query carries the posted counts (broker/shared.h), the owner waits until it
+ * has taken as many I3  the query is made after the announcement of interest is confirmed: what the
+ * answer does not contain comes live I4  each query holds the session once, and releases it once,
+ * unless the connection ended meanwhile
+ */
+#include "base/hash.h"
+#include "broker/deliver.h"
+
+#define BATCH_MAX 256u
+
+struct retain_query {
+    struct list
+        node; /* hold->queries, broker->retain_waiting or broker->retain_jobs; in a ring: none */
+    struct session_handle session;
+    uint32_t connection_serial;
+    unsigned owner;
+    struct subscription subscription;
+    struct retained_scan *scan; /* the owner's */
+    bool begun, complete, cancelled;
+    uint32_t count, capacity, filter_len;
+    struct message **batch; /* a reference each */
+    uint32_t *posted;       /* by the shard that posted, I2 */
+    uint8_t bytes[];        /* batch, posted, filter */
+};
+
+/* A retained message with a Message Expiry Interval. */
+struct retained_expiry {
+    struct timer timer;
+    struct message *message; /* a reference */
+};
+
+static unsigned owner_of(const struct broker *broker, struct span topic)
+{
+    return (unsigned)(hash64(topic.data, topic.len) % broker->shard_count);
+}
+
+/* ---- the store ---- */
+
+static void count_stored(struct broker *broker, int64_t messages, int64_t bytes)
+{
+    struct shared_row *row = &broker->shared->row[broker->shard];
+
+    STAT_ADD(broker->stats, retained_count, messages);
+    STAT_ADD(broker->stats, retained_bytes, bytes);
+    atomic_store_explicit(&row->retained_count,
+                          atomic_load_explicit(&row->retained_count, memory_order_relaxed) +
+                              (uint64_t)messages,
+                          memory_order_release);
+    atomic_store_explicit(&row->retained_bytes,
+                          atomic_load_explicit(&row->retained_bytes, memory_order_relaxed) +
+                              (uint64_t)bytes,
+                          memory_order_relaxed);
+}
+
+static void release_stored(struct broker *broker, struct message *message)
+{
+    count_stored(broker, -1, -(int64_t)message->size);
+    message_unref(message);
+}
+
+static void retained_expired(void *owner, struct timer *timer)
+{
+    struct broker *broker = owner;
+    struct retained_expiry *expiry = CONTAINER_OF(timer, struct retained_expiry, timer);
+    struct span topic = expiry->message->publication.topic;
+
+    if (retained_get(broker->retained, topic) == expiry->message)
+        release_stored(broker, retained_remove(broker->retained, topic));
+    message_unref(expiry->message);
+    mem_free(expiry);
+}
+
+static void arm_expiry(struct broker *broker, struct message *message)
+{
+    struct retained_expiry *expiry;
+
+    if (message->publication.expires_ms == 0)
+        return;
+    expiry = mem_try_alloc(sizeof(*expiry));
+    if (expiry == NULL) /* it is then skipped by scans, and goes when it is replaced */
+        return;
+    message_ref(message, 1);
+    expiry->message = message;
+    timer_init(&expiry->timer, retained_expired);
+    timer_arm(&broker->timers, &expiry->timer, message->publication.expires_ms);
+}
+
+/* Takes the reference. */
+static void store(struct broker *broker, struct message *message)
+{
+    const struct publication *publication = &message->publication;
+    void *old = NULL;
+
+    if (publication->payload.len ==
+        0) { /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
+        old = retained_remove(broker->retained, publication->topic);
+        message_unref(message);
+    } else if (retained_set(broker->retained, publication->topic, message,
+                            &old)) { /* [MQTT-3.3.1-5] */
+        count_stored(broker, 1, message->size);
+        arm_expiry(broker, message);
+    } else {
+        LOG_WARN("a retained message was not stored: out of memory");
+        message_unref(message);
+    }
+    if (old != NULL)
+        release_stored(broker, old);
+}
+
+bool retain_allowed(const struct broker *broker, const struct publication *publication)
+{
+    const struct conf *conf = broker->conf;
+    uint64_t count = 0, bytes = 0;
+
+    if ((conf->mqtt_max_retained == 0 && conf->mqtt_max_retained_size == 0) ||
+        publication->payload.len == 0)
+        return true;
+    for (unsigned i = 0; i < broker->shared->rows; i++) {
+        count += atomic_load_explicit(&broker->shared->row[i].retained_count, memory_order_relaxed);
+        bytes += atomic_load_explicit(&broker->shared->row[i].retained_bytes, memory_order_relaxed);
+    }
+    return (conf->mqtt_max_retained == 0 || count < conf->mqtt_max_retained) &&
+           (conf->mqtt_max_retained_size == 0 ||
+            bytes + publication->payload.len <= conf->mqtt_max_retained_size);
+}
+
+void retain_publish(struct broker *broker, const struct publication *publication,
+                    struct message *message)
+{
+    unsigned owner = owner_of(broker, publication->topic);
+    _Atomic uint32_t *posted;
+
+    if (message == NULL)
+        message = message_create(publication, 1);
+    if (message == NULL) {
+        LOG_WARN("a retained message was not stored: out of memory");
+        return;
+    }
+    if (shard_is_home(broker, owner)) {
+        store(broker, message);
+        return;
+    }
+    posted = &broker->shared->row[broker->shard].retain_posted[owner];
+    atomic_store_explicit(posted, atomic_load_explicit(posted, memory_order_relaxed) + 1,
+                          memory_order_release);
+    port_post(broker, owner, (struct mesh_entry){.kind = MESH_RETAIN_SET, .pointer = message});
+}
+
+/* ---- the asking side ---- */
+
+static void deliver_retained(struct broker *broker, struct session *session,
+                             const struct subscription *subscription, struct message *message)
+{
+    const struct publication *publication = &message->publication;
+    uint8_t granted = subscription->options & SUBSCRIBE_QOS;
+    struct delivery_terms terms = {
+        .qos = publication->qos < granted ? publication->qos : granted,
+        .retain = true, /* [MQTT-3.3.1-8] */
+        .identifier = subscription->identifier,
+    };
+    struct routing routing;
+
+    if (publication->expires_ms != 0 && publication->expires_ms <= broker->now_ms)
+        return;
+    if ((subscription->options & SUBSCRIBE_NO_LOCAL) &&
+        session_handle_equal(publication->publisher, session->handle))
+        return;
+    message_ref(message, 1);
+    routing_begin(&routing, publication, message);
+    routing.matched = 1;
+    deliver_now(broker, &routing, session, &terms);
+    routing_end(broker, &routing);
+}
+
+/* The session that asked, as long as it is on the same connection; NULL otherwise. */
+static struct session *asker(struct broker *broker, const struct retain_query *query)
+{
+    struct session *session = session_table_get(&broker->sessions, query->session);
+
+    if (session == NULL || session->connection == NULL || session->hold == NULL ||
+        session->connection->serial != query->connection_serial)
+        return NULL;
+    return session;
+}
+
+static bool has_room(const struct session *session)
+{
+    return session->connection->out.bytes <= PUMP_MARK &&
+           window_queued(&session->window) <= BATCH_MAX;
+}
+
+static void free_query(struct retain_query *query)
+{
+    for (uint32_t i = 0; i < query->count; i++)
+        message_unref(query->batch[i]);
+    if (query->scan != NULL)
+        retained_scan_close(query->scan);
+    mem_free(query);
+}
+
+/* Sends the query (back) to its owner. */
+static void ask(struct broker *broker, struct retain_query *query)
+{
+    if (shard_is_home(broker, query->owner))
+        list_append(&broker->retain_jobs, &query->node);
+    else
+        port_post(broker, query->owner,
+                  (struct mesh_entry){.kind = MESH_RETAIN_QUERY, .pointer = query});
+}
+
+static void give_up(struct broker *broker, struct retain_query *query)
+{
+    if (query->complete || shard_is_home(broker, query->owner)) {
+        free_query(query);
+        return;
+    }
+    query->cancelled = true;
+    ask(broker, query);
+}
+
+static void answered(struct broker *broker, struct retain_query *query)
+{
+    struct session *session = asker(broker, query);
+
+    if (session == NULL) {
+        STAT_INC(broker->stats, stale_handle);
+        give_up(broker, query);
+        return;
+    }
+    for (uint32_t i = 0; i < query->count; i++) {
+        deliver_retained(broker, session, &query->subscription, query->batch[i]);
+        message_unref(query->batch[i]);
+    }
+    query->count = 0;
+    if (query->complete) {
+        free_query(query);
+        session_release_hold(broker, session); /* I4 */
+    } else if (has_room(session)) {
+        ask(broker, query);
+    } else {
+        list_append(&session->hold->queries, &query->node);
+    }
+}
+
+void retain_resume(struct broker *broker, struct session *session)
+{
+    while (session->hold != NULL && !list_empty(&session->hold->queries) && has_room(session)) {
+        struct list *node = session->hold->queries.next;
+
+        list_remove(node);
+        ask(broker, LIST_ENTRY(node, struct retain_query, node));
+    }
+}
+
+void retain_abandon(struct broker *broker, struct session *session)
+{
+    if (session->hold == NULL)
+        return;
+    while (!list_empty(&session->hold->queries)) {
+        struct list *node = session->hold->queries.next;
+
+        list_remove(node);
+        give_up(broker, LIST_ENTRY(node, struct retain_query, node));
+    }
+}
+
+static struct retain_query *make_query(struct broker *broker, struct session *session,
+                                       struct span filter, bool wildcard,
+                                       const struct subscription *subscription, unsigned owner)
+{
+    uint32_t capacity = wildcard ? BATCH_MAX : 1;
+    unsigned rows = broker->shared->rows;
+    size_t batch_size = capacity * sizeof(struct message *);
+    struct retain_query *query =
+        mem_try_zalloc(sizeof(*query) + batch_size + rows * sizeof(uint32_t) + filter.len);
+
+    if (query == NULL)
+        return NULL;
+    list_init(&query->node);
+    query->session = session->handle;
+    query->connection_serial = session->connection->serial;
+    query->owner = owner;
+    query->subscription = *subscription;
+    query->subscription.subscriber = NULL; /* not to be followed on another shard */
+    query->capacity = capacity;
+    query->batch = (struct message **)(void *)query->bytes;
+    query->posted = (uint32_t *)(void *)(query->bytes + batch_size);
+    for (unsigned i = 0; i < rows; i++)
+        query->posted[i] = atomic_load_explicit(&broker->shared->row[i].retain_posted[owner],
+                                                memory_order_acquire);
+    query->filter_len = filter.len;
+    memcpy(query->posted + rows, filter.data, filter.len);
+    return query;
+}
+
+/* Whether that shard may have retained messages: the common "none at all" needs no question. */
+static bool may_have_retained(const struct broker *broker, unsigned owner)
+{
+    if (atomic_load_explicit(&broker->shared->row[owner].retained_count, memory_order_acquire) > 0)
+        return true;
+    for (unsigned i = 0; i < broker->shared->rows; i++)
+        if (atomic_load_explicit(&broker->shared->row[i].retain_posted[owner],
+                                 memory_order_acquire) > 0)
+            return true;
+    return false;
+}
+
+static void fetch_from(struct broker *broker, struct session *session, struct span filter,
+                       bool wildcard, const struct subscription *subscription, unsigned owner)
+{
+    struct retain_query *query;
+
+    if (!may_have_retained(broker, owner))
+        return;
+    query = make_query(broker, session, filter, wildcard, subscription, owner);
+    if (query == NULL || !session_hold(session)) {
+        mem_free(query);
+        LOG_WARN("retained messages were not sent to a subscriber: out of memory");
+        return;
+    }
+    ask(broker, query);
+}
+
+void retain_fetch(struct broker *broker, struct session *session, struct span filter,
+                  const struct subscription *subscription)
+{
+    struct filter_parts parts = filter_parse(filter, UINT32_MAX);
+
+    if (parts.form == FILTER_EXACT) {
+        fetch_from(broker, session, filter, false, subscription, owner_of(broker, filter));
+        return;
+    }
+    for (unsigned owner = 0; owner < broker->shard_count; owner++)
+        fetch_from(broker, session, filter, true, subscription, owner);
+}
+
+/* ---- the owner's side ---- */
+
+static struct span query_filter(const struct broker *broker, const struct retain_query *query)
+{
+    return span_of(query->posted + broker->shared->rows, query->filter_len);
+}
+
+static bool caught_up(const struct broker *broker, const struct retain_query *query)
+{
+    for (unsigned i = 0; i < broker->shared->rows; i++)
+        if (i != broker->shard && (int32_t)(broker->retain_taken[i] - query->posted[i]) < 0)
+            return false;
+    return true; /* I2 */
+}
+
+static void collect(void *argument, void *message)
+{
+    struct retain_query *query = argument;
+
+    ASSERT(query->count < query->capacity);
+    message_ref(message, 1);
+    query->batch[query->count++] = message;
+}
+
+/* Fills one batch. */
+static void scan_batch(struct broker *broker, struct retain_query *query)
+{
+    if (!query->begun) {
+        query->begun = true;
+        query->scan = retained_scan_open(broker->retained, query_filter(broker, query));
+        if (query->scan == NULL)
+            LOG_WARN("retained messages were not sent to a subscriber: out of memory");
+    }
+    if (query->scan == NULL || !retained_scan_next(query->scan, query->capacity, collect, query))
+        query->complete = true;
+    if (query->complete && query->scan != NULL) {
+        retained_scan_close(query->scan);
+        query->scan = NULL;
+    }
+}
+
+/* One step of a query at its owner; the answer goes to the shard that asked. */
+static void serve(struct broker *broker, struct retain_query *query)
+{
+    scan_batch(broker, query);
+    if (query->session.shard == broker->shard)
+        answered(broker, query);
+    else
+        port_post(broker, query->session.shard,
+                  (struct mesh_entry){.kind = MESH_RETAIN_ANSWER, .pointer = query});
+}
+
+static void take_query(struct broker *broker, struct retain_query *query)
+{
+    if (query->cancelled)
+        free_query(query);
+    else if (query->begun || caught_up(broker, query))
+        serve(broker, query);
+    else
+        list_append(&broker->retain_waiting, &query->node);
+}
+
+bool retain_run(struct broker *broker)
+{
+    struct list turn;
+
+    list_init(&turn);
+    list_splice(&turn, &broker->retain_waiting);
+    list_splice(&turn, &broker->retain_jobs);
+    while (!list_empty(&turn)) {
+        struct list *node = turn.next;
+        struct retain_query *query = LIST_ENTRY(node, struct retain_query, node);
+
+        list_remove(node);
+        take_query(broker, query);
+    }
+    return !list_empty(&broker->retain_jobs);
+}
+
+void retain_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry)
+{
+    switch (entry->kind) {
+    case MESH_RETAIN_SET:
+        broker->retain_taken[from]++;
+        store(broker, entry->pointer);
+        break;
+    case MESH_RETAIN_QUERY:
+        take_query(broker, entry->pointer);
+        break;
+    default:
+        answered(broker, entry->pointer);
+        break;
+    }
+}
+
+/* ---- the end ---- */
+
+void retain_discard(const struct mesh_entry *entry)
+{
+    if (entry->kind == MESH_RETAIN_SET)
+        message_unref(entry->pointer);
+    else
+        free_query(entry->pointer);
+}
+
+static void release_at_end(void *argument, void *message)
+{
+    (void)argument;
+    message_unref(message);
+}
+
+static void fire_expiries(struct broker *broker)
+{
+    /* what is left in the wheel besides connections and sessions, which are gone by now */
+    for (unsigned i = 0; i < ARRAY_LENGTH(broker->timers.slots); i++)
+        while (!list_empty(&broker->timers.slots[i])) {
+            struct timer *timer = LIST_ENTRY(broker->timers.slots[i].next, struct timer, node);
+
+            ASSERT(timer->fire == retained_expired);
+            timer_disarm(&broker->timers, timer);
+            retained_expired(broker, timer);
+        }
+}
+
+void retain_clear(struct broker *broker)
+{
+    while (!list_empty(&broker->retain_waiting) || !list_empty(&broker->retain_jobs)) {
+        struct list *node = !list_empty(&broker->retain_waiting) ? broker->retain_waiting.next
+                                                                 : broker->retain_jobs.next;
+
+        list_remove(node);
+        free_query(LIST_ENTRY(node, struct retain_query, node));
+    }
+    fire_expiries(broker);
+    retained_destroy(broker->retained, release_at_end, NULL);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * shared - the few words that brokers of different shards read of each other.
+ *
+ * Class: shared. Row p is written by shard p alone.
+ *
+ * `retain_posted[o]` of row p counts the retained messages that p has posted to their owner o. A
+ * subscriber's shard reads the column of an owner into its query, and the owner answers when it has
+ * taken that many from each ring: so whatever was acknowledged before the subscription is in the
+ * answer (retain_flow.c, I2).
+ */
+#ifndef SHARDMQ_BROKER_SHARED_H
+#define SHARDMQ_BROKER_SHARED_H
+
+#include "base/check.h"
+#include "topic/tree.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct shared_row {
+    _Alignas(CACHE_LINE) _Atomic uint32_t retain_posted[TOPIC_SHARDS_MAX];
+    _Atomic uint64_t retained_count, retained_bytes; /* stored on this shard */
+};
+
+struct broker_shared {
+    unsigned rows; /* data shards and the control shard */
+    struct shared_row row[];
+};
+
+#endif
