@@ -2,8 +2,9 @@
  *
  * machine - the whole of the threads, rings and sockets behind one call, for src/app.
  *
- * The calling thread becomes the control shard: it takes SIGTERM, SIGINT and SIGHUP, serves the control
- * socket, reloads, publishes $SYS and orders the shutdown. Data shards are threads of their own.
+ * The calling thread becomes the control shard: it takes SIGTERM, SIGINT and SIGHUP, serves the
+ * control socket, reloads, publishes $SYS and orders the shutdown. Data shards are threads of their
+ * own.
  */
 #ifndef SHARDMQ_SHARDS_MACHINE_H
 #define SHARDMQ_SHARDS_MACHINE_H
@@ -19,11 +20,12 @@ struct machine_options {
     const struct conf *conf;
     void *argument; /* for the functions below; each of them may be NULL */
 
-    /* Reads and checks the configuration again: from `path`, or from where it came when path is NULL.
-     * Returns the new one, which the machine gives to release() when nobody uses it any more, or NULL when it is not
-     * good. Either way writes one line of JSON without a line end to `report`:
-     * {"ok":true,"applied":[...],"restart":[...]} or {"ok":false,"error":"..."}. Runs on the control shard and
-     * may block for as long as reading files takes. */
+    /* Reads and checks the configuration again: from `path`, or from where it came when path is
+     * NULL. Returns the new one, which the machine gives to release() when nobody uses it any more,
+     * or NULL when it is not good. Either way writes one line of JSON without a line end to
+     * `report`:
+     * {"ok":true,"applied":[...],"restart":[...]} or {"ok":false,"error":"..."}. Runs on the
+     * control shard and may block for as long as reading files takes. */
     struct conf *(*reload)(void *argument, const char *path, const struct conf *running,
                            char *report, size_t size);
     /* Frees what reload() returned. Never called for the configuration in these options. */
@@ -36,16 +38,17 @@ struct machine_options {
     void (*started)(void *argument);
 };
 
-/* Binds the listeners, starts the shards and serves until SIGTERM, SIGINT or the command `shutdown` of the
- * control socket. Prints "listening on tcp://<address>:<port>" for each listener and "ShardMQ is started
- * successfully" to stdout. What stops it from starting is printed to stderr in full sentences.
+/* Binds the listeners, starts the shards and serves until SIGTERM, SIGINT or the command `shutdown`
+ * of the control socket. Prints "listening on tcp://<address>:<port>" for each listener and
+ * "ShardMQ is started successfully" to stdout. What stops it from starting is printed to stderr in
+ * full sentences.
  *
  * Returns the exit status of the process: 0 after an orderly shutdown. A second signal during the
  * shutdown does not return but ends the process at once. */
 int machine_run(const struct machine_options *options);
 
-/* Writes the sizes derived from the configuration, shard by shard, and the memory budget: what --dump-config
- * and the debug log show. */
+/* Writes the sizes derived from the configuration, shard by shard, and the memory budget: what
+ * --dump-config and the debug log show. */
 void machine_print_limits(const struct conf *conf, FILE *to);
 
 #endif

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * mesh - one SPSC ring for every ordered pair of threads, staged posting, and the sleep and wake protocol.
+ * mesh - one SPSC ring for every ordered pair of threads, staged posting, and the sleep and wake
+ * protocol.
  *
- * Who calls it: the loop of each thread (drain at the start of a turn, flush at its end, announce before it
- * waits) and, through port.c, its broker (post).
+ * Who calls it: the loop of each thread (drain at the start of a turn, flush at its end, announce
+ * before it waits) and, through port.c, its broker (post).
  *
- *   broker --mesh_post--> [ring slots, staged] --mesh_flush: one tail store per peer--> peer's mesh_drain
+ *   broker --mesh_post--> [ring slots, staged] --mesh_flush: one tail store per peer--> peer's
+ * mesh_drain
  *                    \--> [spill list] --mesh_flush, as room appears--^
  *
- * Posting never fails and never waits. What finds the ring full goes to the spill list of that peer, in order.
- * The list is not bounded by itself but by what it causes: above `congested_mark` the broker stops reading the
- * publishers that feed the peer, above `full_mark` it drops QoS 0.
+ * Posting never fails and never waits. What finds the ring full goes to the spill list of that
+ * peer, in order. The list is not bounded by itself but by what it causes: above `congested_mark`
+ * the broker stops reading the publishers that feed the peer, above `full_mark` it drops QoS 0.
  *
  * Sleeping. A thread that finds nothing to do says so, and looks once more before it waits:
  *
@@ -19,19 +21,21 @@
  *      fence (seq_cst)                         fence (seq_cst)
  *      are the inbound rings empty?            rest != AWAKE?  -> exchange AWAKE, wake
  *
- * At least one of the two sees what the other wrote, whatever the order (I3). A thread that sleeps while it
- * has spilled entries says ASLEEP_BLOCKED and is also woken by a peer that took something out of a ring.
+ * At least one of the two sees what the other wrote, whatever the order (I3). A thread that sleeps
+ * while it has spilled entries says ASLEEP_BLOCKED and is also woken by a peer that took something
+ * out of a ring.
  *
  * Invariants
- *   I1  entries of one ordered pair arrive in the order in which they were posted: an entry is staged in the
- *       ring only while the spill list of the peer is empty
- *   I2  a peer with staged, unpublished or spilled entries is in the list `touched`
- *   I3  a thread never waits in the kernel while an entry for it is visible, unless a wake is on its way
- *   I4  at most one wake is sent for one announcement: the exchange decides who sends it
- *   I5  an element given back to the producer is not read any more: release follows the handler
+ *   I1  entries of one ordered pair arrive in the order in which they were posted: an entry is
+ * staged in the ring only while the spill list of the peer is empty I2  a peer with staged,
+ * unpublished or spilled entries is in the list `touched` I3  a thread never waits in the kernel
+ * while an entry for it is visible, unless a wake is on its way I4  at most one wake is sent for
+ * one announcement: the exchange decides who sends it I5  an element given back to the producer is
+ * not read any more: release follows the handler
  *
- * Rejected: one multi-producer ring per thread (a read-modify-write per entry, and one slow peer then blocks
- * all), blocking or spinning on a full ring (two threads with full rings to each other would stop for good).
+ * Rejected: one multi-producer ring per thread (a read-modify-write per entry, and one slow peer
+ * then blocks all), blocking or spinning on a full ring (two threads with full rings to each other
+ * would stop for good).
  */
 #include "shards/mesh.h"
 

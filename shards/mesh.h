@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * mesh - the rings between all threads, and the protocol by which a thread goes to sleep and is woken.
- * The essay is in mesh.c.
+ * mesh - the rings between all threads, and the protocol by which a thread goes to sleep and is
+ * woken. The essay is in mesh.c.
  */
 #ifndef SHARDMQ_SHARDS_MESH_H
 #define SHARDMQ_SHARDS_MESH_H
@@ -14,19 +14,20 @@
 enum mesh_rest {
     MESH_AWAKE,
     MESH_ASLEEP,         /* wake me when you post to me */
-    MESH_ASLEEP_BLOCKED, /* and also when you take something out of a ring of mine: I have spilled entries */
+    MESH_ASLEEP_BLOCKED, /* and also when you take something out of a ring of mine: I have spilled
+                            entries */
 };
 
-/* Class: shared. One per thread, alone on its cache line; written by its thread and, to MESH_AWAKE only, by
- * whoever wakes it. */
+/* Class: shared. One per thread, alone on its cache line; written by its thread and, to MESH_AWAKE
+ * only, by whoever wakes it. */
 struct mesh_sleeper {
     _Alignas(CACHE_LINE) _Atomic uint32_t rest;
 };
 
 /* Class: boot, but for what its members say. */
 struct mesh {
-    unsigned count;                /* threads: data shards and the control shard, which is the last */
-    struct spsc *rings;            /* [from * count + to]; the diagonal has no elements */
+    unsigned count;     /* threads: data shards and the control shard, which is the last */
+    struct spsc *rings; /* [from * count + to]; the diagonal has no elements */
     struct mesh_sleeper *sleepers; /* [thread] */
 };
 
@@ -54,8 +55,8 @@ struct mesh_port {
     void *wake_argument;
 };
 
-/* Rings for `shards` data shards and a control shard. `depth` and `control_depth`: elements, powers of two,
- * of the rings between data shards and of those from and to the control shard. */
+/* Rings for `shards` data shards and a control shard. `depth` and `control_depth`: elements, powers
+ * of two, of the rings between data shards and of those from and to the control shard. */
 void mesh_create(struct mesh *mesh, unsigned shards, uint32_t depth, uint32_t control_depth);
 /* Rings must be empty, or their entries discarded with mesh_take() by the caller. */
 void mesh_destroy(struct mesh *mesh);
@@ -66,28 +67,30 @@ void mesh_port_open(struct mesh_port *port, struct mesh *mesh, unsigned self, ui
                     void (*wake)(void *argument, unsigned peer), void *argument);
 void mesh_port_close(struct mesh_port *port);
 
-/* Stages one entry for `to`. Never fails. It becomes visible at the next mesh_flush(), or earlier. */
+/* Stages one entry for `to`. Never fails. It becomes visible at the next mesh_flush(), or earlier.
+ */
 void mesh_post(struct mesh_port *port, unsigned to, struct mesh_entry entry);
 
-/* Hands at most `limit` entries of each inbound ring to `receive`, oldest first; `receive` may post.
- * Returns how many there were. */
+/* Hands at most `limit` entries of each inbound ring to `receive`, oldest first; `receive` may
+ * post. Returns how many there were. */
 uint32_t mesh_drain(struct mesh_port *port, uint32_t limit,
                     void (*receive)(void *argument, unsigned from, const struct mesh_entry *entry),
                     void *argument);
 
-/* Publishes what was staged, moves spilled entries up, and wakes the sleepers concerned: at most one wake per
- * peer. */
+/* Publishes what was staged, moves spilled entries up, and wakes the sleepers concerned: at most
+ * one wake per peer. */
 void mesh_flush(struct mesh_port *port);
 
 /* True when there is something to drain, or spilled entries for which there is room. */
 bool mesh_has_work(struct mesh_port *port);
 
-/* Announces sleep. False, and awake again, when there is something to do after all. When true, wait in the
- * kernel and then call mesh_awake(). */
+/* Announces sleep. False, and awake again, when there is something to do after all. When true, wait
+ * in the kernel and then call mesh_awake(). */
 bool mesh_announce_sleep(struct mesh_port *port);
 void mesh_awake(struct mesh_port *port);
 
-/* Takes the next entry of any ring and spill list that nobody drains any more; for the end of the process. */
+/* Takes the next entry of any ring and spill list that nobody drains any more; for the end of the
+ * process. */
 bool mesh_take(struct mesh_port *port, struct mesh_entry *entry);
 
 static inline enum mesh_rest mesh_rest(const struct mesh *mesh, unsigned thread)

@@ -2,8 +2,9 @@
  *
  * spsc - a bounded ring of 16-byte elements from one producing thread to one consuming thread.
  *
- * What it is: the only way data moves between two shards. There is one ring for each ordered pair of
- * threads (mesh.c), so neither end ever contends with a third party and no read-modify-write is needed.
+ * What it is: the only way data moves between two shards. There is one ring for each ordered pair
+ * of threads (mesh.c), so neither end ever contends with a third party and no read-modify-write is
+ * needed.
  *
  *        head (consumer)            tail (producer)      staged
  *          v                          v                    v
@@ -11,24 +12,25 @@
  *   | free | published: may be read   | written, not visible yet | free |
  *   +------+---+---+---+---+---+------+----+---+---+-------+------+
  *
- * The producer stages elements and publishes them together: one release store for a batch, so that the cache
- * line of the tail moves once per batch and not once per element (measured: 16 ns an element one by one, 2.6 ns
- * by sixteen). The consumer looks at a run of elements in place and gives the whole run back at once.
+ * The producer stages elements and publishes them together: one release store for a batch, so that
+ * the cache line of the tail moves once per batch and not once per element (measured: 16 ns an
+ * element one by one, 2.6 ns by sixteen). The consumer looks at a run of elements in place and
+ * gives the whole run back at once.
  *
- * Each side keeps a copy of the other side's index and reads the real one, which lives in the other core's
- * cache, only when the copy says "full" or "empty".
+ * Each side keeps a copy of the other side's index and reads the real one, which lives in the other
+ * core's cache, only when the copy says "full" or "empty".
  *
  * Indices run freely over 32 bits and are masked on use; the capacity is a power of two.
  *
  * Invariants
  *   I1  head <= tail <= staged <= head + capacity (as differences modulo 2^32)
  *   I2  tail and staged are written by the producer only, head by the consumer only
- *   I3  elements in [head, tail) are immutable until head passes them: the producer's release store of the
- *       tail makes them visible, the consumer's release store of the head gives the slots back
- *   I4  head_seen <= head and tail_seen <= tail: a copy is at worst too careful
+ *   I3  elements in [head, tail) are immutable until head passes them: the producer's release store
+ * of the tail makes them visible, the consumer's release store of the head gives the slots back I4
+ * head_seen <= head and tail_seen <= tail: a copy is at worst too careful
  *
- * Rejected: one index word with a valid bit per slot (touches the payload's line to learn "empty"), and pushing
- * without a staging area (the tail's line then bounces per element).
+ * Rejected: one index word with a valid bit per slot (touches the payload's line to learn "empty"),
+ * and pushing without a staging area (the tail's line then bounces per element).
  */
 #ifndef SHARDMQ_SHARDS_SPSC_H
 #define SHARDMQ_SHARDS_SPSC_H
@@ -123,8 +125,8 @@ static inline bool spsc_ready(struct spsc *ring)
     return ring->tail_seen != head;
 }
 
-/* Consumer: up to `limit` elements that lie one behind the other in memory; *first is the oldest. 0 when the
- * ring is empty. They stay valid until spsc_release(). */
+/* Consumer: up to `limit` elements that lie one behind the other in memory; *first is the oldest. 0
+ * when the ring is empty. They stay valid until spsc_release(). */
 static inline uint32_t spsc_peek(struct spsc *ring, const struct spsc_element **first,
                                  uint32_t limit)
 {
@@ -146,7 +148,7 @@ static inline void spsc_release(struct spsc *ring, uint32_t count)
 {
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
 
-    ASSERT(count <= ring->tail_seen - head); /* I1 */
+    ASSERT(count <= ring->tail_seen - head);                                /* I1 */
     atomic_store_explicit(&ring->head, head + count, memory_order_release); /* I3 */
 }
 

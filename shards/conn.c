@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+#include "shards/conn.h"
+
+#include "base/log.h"
+#include "shards/machine_priv.h"
+#include "shards/op.h"
+
+#include <unistd.h>
+
+#define NO_SLOT UINT32_MAX
+
+void conns_init(struct shard *shard)
+{
+    memset(&shard->conns, 0, sizeof(shard->conns));
+    shard->conns.free_slot = NO_SLOT;
+    conn_close_init(shard);
+    conn_send_init(shard);
+}
+
+void conns_fini(struct shard *shard)
+{
+    struct conns *conns = &shard->conns;
+
+    ASSERT(conns->used == 0);
+    for (uint32_t i = 0; i < conns->page_count; i++)
+        mem_free(conns->pages[i]);
+    mem_free(conns->pages);
+    mem_free(conns->again.slots);
+    mem_free(conns->starved.slots);
+    mem_free(conns->paused.slots);
+    mem_free(conns->dying.slots);
+    conn_close_fini(shard);
+    conn_send_fini(shard);
+}
+
+void conn_list_add(struct conn_list *list, uint32_t slot)
+{
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        list->slots = mem_realloc(list->slots, list->capacity * sizeof(uint32_t));
+    }
+    list->slots[list->count++] = slot;
+}
+
+struct conn *conns_find(struct shard *shard, uint64_t user_data)
+{
+    uint32_t slot = op_slot(user_data);
+    struct conn *conn;
+
+    if (LIKELY(slot < shard->conns.page_count << CONN_PAGE_BITS)) {
+        conn = conn_at(&shard->conns, slot);
+        if (LIKELY((conn->flags & CONN_USED) != 0 &&
+                   conn->generation == op_generation(user_data)))
+            return conn;
+    }
+    STAT_INC(shard->stats, stale_handle);
+    return NULL;
+}
+
+/* A page of new slots, linked into the free list lowest first. False when memory is gone. */
+static bool add_page(struct conns *conns)
+{
+    struct conn *page = mem_try_zalloc(sizeof(struct conn) * CONN_PAGE);
+    uint32_t base = conns->page_count << CONN_PAGE_BITS;
+
+    if (page == NULL)
+        return false;
+    if (conns->page_count == conns->page_capacity) {
+        uint32_t capacity = conns->page_capacity == 0 ? 16 : conns->page_capacity * 2;
+        struct conn **pages = mem_try_realloc(conns->pages, capacity * sizeof(*pages));
+
+        if (pages == NULL) {
+            mem_free(page);
+            return false;
+        }
+        conns->pages = pages;
+        conns->page_capacity = capacity;
+    }
+    for (uint32_t i = CONN_PAGE; i-- > 0;) {
+        page[i].slot = base + i;
+        page[i].next_free = conns->free_slot;
+        conns->free_slot = base + i;
+    }
+    conns->pages[conns->page_count++] = page;
+    return true;
+}
+
+bool conn_allowed(const struct shard *shard)
+{
+    return shard->phase == SHARD_SERVING && shard->conns.used < shard->limits->connections &&
+           machine_connections(shard->machine) < shard->machine->limits.connections;
+}
+
+static void read_peer(struct conn *conn)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    conn->family = AF_UNSPEC;
+    if (getpeername(conn->fd, (struct sockaddr *)&address, &size) != 0)
+        return;
+    conn->family = (uint8_t)address.ss_family;
+    if (address.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
+
+        conn->port = ntohs(in->sin_port);
+        memcpy(conn->address, &in->sin_addr, sizeof(in->sin_addr));
+    } else if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)&address;
+
+        conn->port = ntohs(in->sin6_port);
+        memcpy(conn->address, &in->sin6_addr, sizeof(in->sin6_addr));
+    }
+}
+
+static struct conn *take_slot(struct shard *shard)
+{
+    struct conns *conns = &shard->conns;
+    struct conn *conn;
+
+    if (conns->free_slot == NO_SLOT && !add_page(conns))
+        return NULL;
+    conn = conn_at(conns, conns->free_slot);
+    ASSERT(conn->operations == 0); /* I1 */
+    conns->free_slot = conn->next_free;
+    conns->used++;
+    atomic_store_explicit(&shard->connection_count, conns->used, memory_order_relaxed);
+    memset(&conn->mqtt, 0, sizeof(conn->mqtt));
+    conn->flags = CONN_USED;
+    conn->send_bytes = conn->discarded = conn->sending_offset = 0;
+    conn->sending = NULL;
+    conn->held = NULL;
+    return conn;
+}
+
+void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
+{
+    struct conn *conn = conn_allowed(shard) ? take_slot(shard) : NULL;
+
+    if (conn == NULL) {
+        STAT_INC(shard->stats, connection_refused);
+        LOG_WARN("a connection was refused: %u connections are open, %u are allowed here and %u in all",
+                 machine_connections(shard->machine), shard->limits->connections,
+                 shard->machine->limits.connections);
+        uring_close_descriptor(shard->ring, fd);
+        return;
+    }
+    conn->fd = fd;
+    if (handoff != NULL) {
+        conn->family = handoff->peer.family;
+        conn->port = handoff->peer.port;
+        memcpy(conn->address, handoff->peer.address, sizeof(conn->address));
+        STAT_INC(shard->stats, handoff_in);
+    } else {
+        read_peer(conn);
+        STAT_INC(shard->stats, connection_accepted);
+    }
+    connection_open(shard->broker, &conn->mqtt, handoff != NULL);
+    if (handoff != NULL)
+        conn_feed(shard, conn, handoff->bytes, handoff->len);
+    conn_arm(shard, conn);
+}

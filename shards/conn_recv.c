@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_recv - bytes in: from the shard's receive buffers to the broker.
+ *
+ * Until CONNECT is answered every receive is armed singly, so that nothing is in flight when a connection is handed
+ * to its home shard; from then on one multishot receive stays armed. A buffer is given back as soon as the
+ * broker has looked at it: what it keeps it copies.
+ */
+#include "base/log.h"
+#include "shards/bufring.h"
+#include "shards/machine_priv.h"
+#include "shards/op.h"
+
+#include <errno.h>
+
+/* What a peer may still send into a connection that is being closed, before it is cut. */
+#define DISCARD_MAX 262144u
+
+static void hold(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len,
+                 bool in_front)
+{
+    struct conn_held *held, **link = &conn->held;
+
+    if (len == 0)
+        return;
+    held = mem_try_alloc(sizeof(*held) + len);
+    if (held == NULL) {
+        conn_kill(shard, conn);
+        return;
+    }
+    held->len = len;
+    memcpy(held->bytes, data, len);
+    while (!in_front && *link != NULL)
+        link = &(*link)->next;
+    held->next = *link;
+    *link = held;
+}
+
+void conn_drop_held(struct conn *conn)
+{
+    while (conn->held != NULL) {
+        struct conn_held *next = conn->held->next;
+
+        mem_free(conn->held);
+        conn->held = next;
+    }
+}
+
+static void pause_reading(struct shard *shard, struct conn *conn)
+{
+    conn->flags |= CONN_PAUSED;
+    conn_list_add(&shard->conns.paused, conn->slot);
+    STAT_INC(shard->stats, read_paused);
+    if ((conn->flags & (CONN_RECEIVING | CONN_CANCELLING)) == CONN_RECEIVING) {
+        conn->flags |= CONN_CANCELLING;
+        uring_cancel(shard->ring, op_pack(OP_RECEIVE, conn->slot, conn->generation));
+    }
+}
+
+static void discard(struct shard *shard, struct conn *conn, uint32_t len)
+{
+    conn->discarded += len;
+    if (conn->discarded > DISCARD_MAX && (conn->flags & CONN_LINGERING) != 0)
+        conn_kill(shard, conn);
+}
+
+/* Feeds one piece; `in_front`: it comes from the head of the held bytes. */
+static void feed(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len,
+                 bool in_front)
+{
+    uint32_t consumed = 0;
+    unsigned home = 0;
+
+    if (UNLIKELY((conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED)) != 0 ||
+                 conn->mqtt.closing != CLOSING_NO)) {
+        discard(shard, conn, len);
+        return;
+    }
+    if (UNLIKELY((conn->flags & CONN_PAUSED) != 0)) {
+        hold(shard, conn, data, len, false);
+        return;
+    }
+    switch (connection_receive(shard->broker, &conn->mqtt, data, len, &consumed, &home)) {
+    case CONNECTION_CONTINUE:
+        break;
+    case CONNECTION_PAUSE:
+        ASSERT(consumed <= len);
+        pause_reading(shard, conn);
+        hold(shard, conn, data + consumed, len - consumed, in_front);
+        break;
+    case CONNECTION_HANDOFF:
+        ASSERT(consumed <= len);
+        conn_hand_over(shard, conn, home, data + consumed, len - consumed);
+        break;
+    case CONNECTION_STOP:
+        conn_again(shard, conn); /* the flush looks at `closing` */
+        break;
+    }
+}
+
+void conn_feed(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len)
+{
+    feed(shard, conn, data, len, false);
+}
+
+void conn_arm(struct shard *shard, struct conn *conn)
+{
+    bool closing = (conn->flags & (CONN_FLUSHING | CONN_ENDED)) != 0;
+    bool online = !closing && conn->mqtt.state == CONNECTION_ONLINE;
+
+    if ((conn->flags &
+         (CONN_RECEIVING | CONN_PAUSED | CONN_STARVED | CONN_DYING | CONN_END_OF_INPUT)) != 0 ||
+        (closing && (conn->flags & CONN_LINGERING) == 0) || conn->fd < 0)
+        return;
+    conn->flags = (uint16_t)((conn->flags | CONN_RECEIVING) & ~CONN_CANCELLING);
+    conn->operations++;
+    /* a client that was just answered has seldom sent its next packet already: no futile look */
+    uring_receive(shard->ring, conn->fd, online && shard->machine->features.receive_multishot,
+                  online, op_pack(OP_RECEIVE, conn->slot, conn->generation));
+}
+
+static void receive_over(struct shard *shard, struct conn *conn)
+{
+    conn->flags &= (uint16_t) ~(CONN_RECEIVING | CONN_CANCELLING);
+    conn_operation_over(shard, conn);
+}
+
+void conn_received(struct shard *shard, const struct completion *completion)
+{
+    struct conn *conn = conns_find(shard, completion->user_data);
+    uint16_t first = completion_buffer(completion);
+    uint32_t left = (uint32_t)completion->res;
+
+    if (conn != NULL && (completion->flags & COMPLETION_MORE) == 0)
+        receive_over(shard, conn);
+    if (conn != NULL && left == 0 && (conn->flags & CONN_PAUSED) == 0)
+        conn_end_of_input(shard, conn); /* a paused one will read the end again */
+    if ((completion->flags & COMPLETION_BUFFER) != 0) {
+        while (conn != NULL && left != 0) {
+            struct span piece = bufring_piece(shard->buffers, &first, &left);
+
+            feed(shard, conn, piece.data, piece.len, false);
+        }
+        bufring_recycle(shard->buffers, completion_buffer(completion), (uint32_t)completion->res);
+    }
+    if (conn != NULL && (conn->flags & CONN_RECEIVING) == 0)
+        conn_arm(shard, conn);
+}
+
+void conn_receive_failed(struct shard *shard, const struct completion *completion)
+{
+    struct conn *conn = conns_find(shard, completion->user_data);
+
+    if (conn == NULL)
+        return;
+    if ((completion->flags & COMPLETION_MORE) == 0)
+        receive_over(shard, conn);
+    switch (completion->res) {
+    case -ENOBUFS:
+        STAT_INC(shard->stats, receive_buffers_exhausted);
+        if ((conn->flags & (CONN_STARVED | CONN_DYING)) == 0) {
+            conn->flags |= CONN_STARVED;
+            conn_list_add(&shard->conns.starved, conn->slot);
+        }
+        break;
+    case -ECANCELED:
+    case -EINTR:
+    case -EAGAIN:
+        conn_arm(shard, conn); /* unless it is paused */
+        break;
+    default:
+        conn_kill(shard, conn);
+    }
+}
+
+void conn_feed_starved(struct shard *shard)
+{
+    struct conn_list *list = &shard->conns.starved;
+
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct conn *conn = conn_at(&shard->conns, list->slots[i]);
+
+        if ((conn->flags & CONN_STARVED) == 0)
+            continue;
+        conn->flags &= (uint16_t)~CONN_STARVED;
+        conn_arm(shard, conn);
+    }
+    list->count = 0;
+}
+
+/* Feeds what was held while the broker takes it. */
+static void feed_held(struct shard *shard, struct conn *conn)
+{
+    while (conn->held != NULL && (conn->flags & CONN_PAUSED) == 0) {
+        struct conn_held *held = conn->held;
+
+        conn->held = held->next;
+        feed(shard, conn, held->bytes, held->len, true);
+        mem_free(held);
+    }
+}
+
+bool conn_resume_paused(struct shard *shard)
+{
+    struct conn_list *list = &shard->conns.paused;
+    uint32_t count = list->count, kept = 0;
+    bool any = false;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = list->slots[i];
+        struct conn *conn = conn_at(&shard->conns, slot);
+
+        if ((conn->flags & CONN_PAUSED) == 0)
+            continue;
+        if ((conn->flags & (CONN_DYING | CONN_ENDED)) == 0 &&
+            !connection_may_read(shard->broker, &conn->mqtt)) {
+            list->slots[kept++] = slot;
+            continue;
+        }
+        any = true;
+        conn->flags &= (uint16_t)~CONN_PAUSED;
+        feed_held(shard, conn); /* may pause it again: then it was added behind `count` */
+        conn_arm(shard, conn);
+    }
+    for (uint32_t i = count; i < list->count; i++)
+        list->slots[kept++] = list->slots[i];
+    list->count = kept;
+    return any;
+}

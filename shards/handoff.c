@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * handoff - a connection goes to the shard that owns its session.
+ *
+ * What it is: SO_REUSEPORT lands a socket on any shard; the session of its client lives on the shard that the client
+ * identifier hashes to. The accepting shard reads until CONNECT is complete and then gives the socket away, with
+ * the bytes that came so far. From then on everything about the session is local to one thread.
+ *
+ *   accepting shard                                    home shard
+ *   receive, singly armed --> CONNECT complete
+ *   connection_forget, slot freed
+ *   MESH_HANDOFF {fd, peer, bytes} ------------------> conn_open(adopted), feed bytes, arm
+ *
+ * Invariants
+ *   I1  nothing is in flight on the socket when it is handed over: receives before CONNECT are armed singly, and a
+ *       connection that has not sent CONNECT has no output
+ *   I2  the descriptor belongs to exactly one of: a slot, a struct handoff
+ *   I3  bytes arrive at the home shard in the order in which they came: those kept from earlier receives, then the rest
+ *       of the last one; what is still in the socket comes behind them
+ *
+ * Rejected: handing over the decoded CONNECT (the bytes behind it must go along anyway, and one decoder is enough), and
+ * a second listener per shard that clients are redirected to (3.1.1 has no redirection).
+ */
+#include "base/log.h"
+#include "shards/machine_priv.h"
+
+#include <unistd.h>
+
+void handoff_discard(struct handoff *handoff)
+{
+    close(handoff->fd);
+    mem_free(handoff);
+}
+
+void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const uint8_t *data,
+                    uint32_t len)
+{
+    uint32_t kept = conn->mqtt.input_len;
+    struct handoff *handoff = mem_try_alloc(sizeof(*handoff) + kept + len);
+
+    ASSERT(home < shard->machine->limits.shards && home != shard->index);
+    if (handoff == NULL) {
+        STAT_INC(shard->stats, connection_refused);
+        conn_kill(shard, conn);
+        return;
+    }
+    ASSERT(conn->operations == 0 && conn->sending == NULL); /* I1 */
+    handoff->fd = conn->fd;
+    handoff->peer.family = conn->family;
+    handoff->peer.port = conn->port;
+    memcpy(handoff->peer.address, conn->address, sizeof(conn->address));
+    handoff->len = kept + len;
+    if (kept != 0)
+        memcpy(handoff->bytes, conn->mqtt.input, kept);
+    if (len != 0)
+        memcpy(handoff->bytes + kept, data, len); /* I3 */
+    conn->fd = -1;                                /* I2 */
+    conn->flags |= CONN_ENDED;
+    connection_forget(shard->broker, &conn->mqtt);
+    conn_kill(shard, conn); /* frees the slot at the end of the turn */
+    STAT_INC(shard->stats, handoff_out);
+    shard_post(shard, home, MESH_HANDOFF, 0, handoff);
+}
+
+void conn_adopt(struct shard *shard, struct handoff *handoff)
+{
+    conn_open(shard, handoff->fd, handoff);
+    mem_free(handoff);
+}

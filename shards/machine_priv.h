@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine_priv - what all shards of the process share.
+ */
+#ifndef SHARDMQ_SHARDS_MACHINE_PRIV_H
+#define SHARDMQ_SHARDS_MACHINE_PRIV_H
+
+#include "shards/limits.h"
+#include "shards/machine.h"
+#include "shards/mesh.h"
+#include "shards/shard.h"
+#include "shards/uring.h"
+
+struct listener_set;
+
+/* Class: boot, once the threads run, but for what says otherwise. */
+struct machine {
+    const struct machine_options *options;
+    const struct conf *conf; /* of the start; each broker is told of newer ones */
+    struct limits limits;
+    struct uring_features features;
+    struct mesh mesh;
+    struct broker_shared *shared;
+    struct shard_stats *stats;    /* [shards + 1] */
+    struct shard **shards;        /* [shards + 1], the control shard is the last */
+    struct listener_set *listeners;
+    uint64_t random_seed, started_ms;
+    /* the start: every thread says how it went, then waits until all are ready */
+    pthread_barrier_t entered, released;
+    _Atomic bool failed; /* shared */
+};
+
+static inline unsigned control_index(const struct machine *machine)
+{
+    return machine->limits.shards;
+}
+
+/* Network connections open in the whole process; exact when nothing changes. */
+static inline uint32_t machine_connections(const struct machine *machine)
+{
+    uint32_t sum = 0;
+
+    for (unsigned i = 0; i < machine->limits.shards; i++)
+        sum += atomic_load_explicit(&machine->shards[i]->connection_count, memory_order_relaxed);
+    return sum;
+}
+
+#endif

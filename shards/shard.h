@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * shard - one thread with its ring, its connections and its broker. The control shard is one as well.
+ */
+#ifndef SHARDMQ_SHARDS_SHARD_H
+#define SHARDMQ_SHARDS_SHARD_H
+
+#include "base/timer.h"
+#include "broker/broker.h"
+#include "shards/conn.h"
+#include "shards/limits.h"
+#include "shards/mesh.h"
+#include "shards/uring.h"
+
+#include <pthread.h>
+#include <sys/uio.h>
+
+struct bufring;
+struct listener;
+struct machine;
+
+/* Where a shard is in its life. Class: shared; written by the shard, read by the control shard's watchdog. */
+enum shard_phase {
+    SHARD_SERVING,
+    SHARD_CLOSING, /* the shutdown began: no new connections, output is being flushed */
+    SHARD_CLOSED,  /* all connections are gone; the mesh is still served */
+    SHARD_ENDED    /* the thread is to return */
+};
+
+#define COMPLETIONS_AT_ONCE 128u
+#define IOVECS_PER_SEND     64u
+#define SEND_VECTORS        8192u /* iovecs of one submission; more sends are submitted in between */
+#define SEND_HEADERS        512u
+
+/* Requests prepared and not yet known to be complete: see conn_send.c. */
+struct send_batch {
+    struct send_note {
+        uint32_t slot, position;
+    } *notes;
+    uint32_t count, capacity;
+    struct iovec *vectors;
+    struct msghdr *headers;
+    uint32_t vectors_used, headers_used;
+    uint32_t waited; /* waiting sends in flight: the ring must be asked for their completion */
+};
+
+/* Class: shard, but for what says otherwise. */
+struct shard {
+    unsigned index;
+    struct machine *machine;
+    const struct shard_limits *limits; /* boot */
+    struct uring *ring;
+    struct bufring *buffers; /* NULL on the control shard */
+    struct broker *broker;
+    struct shard_stats *stats; /* shared */
+    struct mesh_port mesh;
+    struct conns conns;
+    struct send_batch sends;
+    struct timers timers; /* the machine's own; the broker has another set */
+
+    uint64_t now_ns, now_ms; /* read once per turn */
+    uint64_t wall_ms;
+    int64_t wall_offset_ms;
+    uint64_t wall_read_ms;
+    uint64_t busy_since_ns;
+    uint64_t last_work_ns;
+    bool batches_left;       /* the broker has work that was cut */
+    uint64_t mesh_relieved_seen;
+
+    struct listener *listeners;
+    unsigned listener_count;
+    int event_fd;            /* -1 when peers wake it by ring message */
+    uint64_t event_value;
+    enum shard_phase phase;
+    bool shutdown_reported;
+
+    void (*machine_entry)(struct shard *shard, unsigned from, const struct mesh_entry *entry);
+
+    pthread_t thread;
+    bool thread_started;
+    /* shared: this shard writes, others read */
+    _Alignas(CACHE_LINE) _Atomic uint64_t heartbeat_ms;
+    _Atomic uint32_t connection_count;
+};
+
+/* The shard whose thread this is; NULL outside. */
+extern _Thread_local struct shard *shard_current;
+
+#define ASSERT_ON_SHARD(shard) ASSERT((shard) == shard_current)
+
+/* Prepares a shard, on any thread. The ring itself is opened by shard_enter(). */
+void shard_init(struct shard *shard, struct machine *machine, unsigned index,
+                const struct shard_limits *limits, struct shard_stats *stats);
+/* On the shard's own thread: opens ring, buffers, mesh port and broker. 0, or -1 and the reason in `why`. */
+int shard_enter(struct shard *shard, char *why, size_t size);
+/* On the shard's own thread: closes ring and buffers, when nothing is in flight any more. The broker and the mesh port
+ * stay for shard_fini(). */
+void shard_leave(struct shard *shard);
+/* After all threads ended. */
+void shard_fini(struct shard *shard);
+
+/* Starts the thread of a data shard, and waits for its end. */
+int shard_start(struct shard *shard);
+void shard_join(struct shard *shard);
+
+/* The entries of the mesh that are for the machine: hand-overs, configuration, shutdown. */
+void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_entry *entry);
+
+/* Posts for the machine itself. */
+void shard_post(struct shard *shard, unsigned to, enum mesh_kind kind, uint16_t small, void *pointer);
+
+#endif
