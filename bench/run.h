@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run - the self-contained scenarios of `bench run`.
+ */
+#ifndef SHARDMQ_BENCH_RUN_H
+#define SHARDMQ_BENCH_RUN_H
+
+#include "bench/report.h"
+#include "bench/traffic.h"
+
+/* `bench run ...`: argv[0 .. argc) is what follows the word run. Returns an enum bench_status. */
+int run_command(int argc, char **argv);
+
+/* The scenarios, each from connecting to the report. `options` has been checked. */
+int run_traffic(const struct scenario *scenario, const struct bench_options *options);
+int run_connect(const struct scenario *scenario, const struct bench_options *options);
+int run_retained(const struct scenario *scenario, const struct bench_options *options);
+int run_idle(const struct scenario *scenario, const struct bench_options *options);
+
+/* Turns `worker` until done(argument) is true. Returns false when the run failed or was
+ * interrupted, or when *progress (if not NULL) did not change for timeout_s, or after deadline_ns
+ * (0: none); the last two are no failure of the run yet: load_failure() tells. `done` may be NULL.
+ */
+bool run_until(struct worker *worker, bool (*done)(void *argument), void *argument,
+               uint64_t (*progress)(void *argument), uint64_t deadline_ns);
+
+/* Prints why a run could not even start; returns BENCH_USAGE. */
+int run_refuse(const char *error);
+
+#endif

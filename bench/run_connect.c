@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run_connect - how many connections a second a broker opens and ends.
+ *
+ * A fixed number of connections is under way at a time, each: TCP, CONNECT, CONNACK, DISCONNECT,
+ * the broker closes. Then the next one begins, with a new client identifier.
+ */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bench/bench.h"
+#include "bench/broker_cost.h"
+#include "bench/run.h"
+
+/* A broker that does not close after DISCONNECT is waited for so long [MQTT-3.14.4-1]. */
+#define CLOSE_WAIT_NS (2 * NANOSECONDS)
+
+#define PACKET_SIZE_MAX 65536u
+
+struct connect_run {
+    struct load load;
+    struct worker worker;
+    uint64_t completed, abandoned;
+    uint64_t begin_completed, begin_cpu_ns, begin_ns;
+};
+
+static void on_ready(struct client *client)
+{
+    struct worker *worker = client->worker;
+
+    if (load_phase(worker->load) == PHASE_MEASURE) {
+        histogram_add(worker->latency, worker->now_ns - client->opened_ns);
+    }
+    client_leave(client, true);
+}
+
+static void on_closed(struct client *client, const char *why)
+{
+    struct connect_run *run = client->owner;
+
+    if (why != NULL) {
+        load_fail(&run->load, "connection %u: %s", client->number, why);
+    } else {
+        run->completed++;
+    }
+}
+
+static const struct client_events connect_events = {.ready = on_ready, .closed = on_closed};
+
+/* Begins the next connection wherever one has ended. */
+static void reopen(struct worker *worker)
+{
+    struct connect_run *run = worker->owner;
+
+    for (uint32_t i = 0; i < worker->opened; i++) {
+        struct client *client = &worker->clients[i];
+
+        if (client->state == CLIENT_LEAVING && worker->now_ns > client->opened_ns + CLOSE_WAIT_NS) {
+            run->abandoned++;
+            client_leave(client, false);
+        }
+        if (client->state == CLIENT_CLOSED && load_phase(worker->load) != PHASE_DRAIN &&
+            load_failure(worker->load) == NULL) {
+            client->number += worker->client_count;
+            client_open(client);
+        }
+    }
+}
+
+static bool all_closed(void *argument)
+{
+    const struct worker *worker = &((struct connect_run *)argument)->worker;
+
+    for (uint32_t i = 0; i < worker->client_count; i++) {
+        if (worker->clients[i].state != CLIENT_CLOSED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t count_completed(void *argument)
+{
+    return ((struct connect_run *)argument)->completed;
+}
+
+/* Loads for `seconds`. A broker that opens nothing for the timeout fails the run. */
+static bool spend(struct connect_run *run, enum load_phase phase, double seconds)
+{
+    uint64_t end_ns = now_ns() + (uint64_t)(seconds * (double)NANOSECONDS);
+
+    load_set_phase(&run->load, phase);
+    if (!run_until(&run->worker, NULL, run, count_completed, end_ns) && now_ns() < end_ns &&
+        load_failure(&run->load) == NULL && !load_interrupted()) {
+        load_fail(&run->load, "no connection was completed for %.0f s",
+                  run->load.options->timeout_s);
+    }
+    return load_failure(&run->load) == NULL && !load_interrupted();
+}
+
+static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns)
+{
+    struct report report;
+    double seconds = (double)(end_ns - run->begin_ns) / (double)NANOSECONDS;
+    double count = (double)(run->completed - run->begin_completed);
+    double cpu_us = (double)(end_cpu_ns - run->begin_cpu_ns) / (double)NANOSECONDS_PER_US;
+
+    report_init(&report, "connect", run->load.options);
+    report_number(&report, "parallel", "connections at a time", run->worker.client_count, "");
+    report_number(&report, "measured_s", "measured", seconds, "s");
+    report_number(&report, "connections", "connections", count, "");
+    report_number(&report, "connections_per_s", "rate", seconds > 0 ? count / seconds : 0, "/s");
+    if (cpu_us > 0 && count > 0) {
+        report_number(&report, "broker_cpu_us_per_connection", "broker's CPU per connection",
+                      cpu_us / count, "us");
+        report_number(&report, "broker_cpu_percent", "broker's CPU", cpu_us / 10000 / seconds,
+                      "% of one");
+    }
+    report_number(&report, "not_closed", "not closed by the broker", (double)run->abandoned, "");
+    report_latency(&report, "latency_us", "until CONNACK", run->worker.latency);
+    return report_finish(&report, run->load.options,
+                         load_failure(&run->load) != NULL ? load_failure(&run->load)
+                         : count > 0                      ? NULL
+                                                          : "not one connection was completed");
+}
+
+int run_connect(const struct scenario *scenario, const struct bench_options *options)
+{
+    struct connect_run *run = mem_zalloc_aligned(sizeof(*run));
+    uint32_t count = options->count > 0 ? (uint32_t)options->count : scenario->publishers;
+    char error[256];
+    int status;
+
+    if (!load_init(&run->load, options, count, error, sizeof(error))) {
+        mem_free(run);
+        return run_refuse(error);
+    }
+    worker_init(&run->worker, &run->load, 0, count, PACKET_SIZE_MAX);
+    run->worker.owner = run;
+    run->worker.on_turn = reopen;
+    run->worker.opening_max = count;
+    for (uint32_t i = 0; i < count; i++) {
+        run->worker.clients[i].number = i;
+        run->worker.clients[i].owner = run;
+        run->worker.clients[i].events = &connect_events;
+    }
+    run->begin_ns = now_ns();
+    if (spend(run, PHASE_WARMUP, options->warmup_s)) {
+        run->begin_completed = run->completed;
+        run->begin_cpu_ns = broker_cpu_ns(options->broker_pid);
+        run->begin_ns = now_ns();
+        spend(run, PHASE_MEASURE, options->duration_s);
+    }
+    status = finish(run, now_ns(), broker_cpu_ns(options->broker_pid));
+    load_set_phase(&run->load, PHASE_DRAIN);
+    run_until(&run->worker, all_closed, run, NULL, now_ns() + CLOSE_WAIT_NS);
+    run->worker.on_turn = NULL;
+    worker_fini(&run->worker);
+    mem_free(run);
+    return status;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * run_idle - what an idle connection with one subscription costs: memory of the broker and of the
+ * kernel, and the CPU time of a broker that has nothing to do.
+ *
+ * The kernel's figures are for the whole machine and, with the broker on this machine, for both
+ * ends of each connection.
+ */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "bench/bench.h"
+#include "bench/broker_cost.h"
+#include "bench/run.h"
+
+#define PACKET_SIZE_MAX 65536u
+#define FILTER_SIZE     96u
+#define BYTES_PER_KIB   1024.0
+
+struct idle_run {
+    struct load load;
+    struct worker worker;
+    char (*filters)[FILTER_SIZE];
+    const char **filter_pointers;
+    struct memory_cost before, after;
+    uint64_t connect_ns, hold_cpu_ns, hold_ns;
+};
+
+static void on_ready(struct client *client)
+{
+    histogram_add(client->worker->latency, client->worker->now_ns - client->opened_ns);
+    tally_add(&client->worker->tally.ready, 1);
+}
+
+static void on_closed(struct client *client, const char *why)
+{
+    if (why != NULL) {
+        load_fail(client->worker->load, "connection %u: %s", client->number, why);
+    }
+}
+
+static const struct client_events idle_events = {.ready = on_ready, .closed = on_closed};
+
+static uint64_t count_ready(void *argument)
+{
+    return tally_get(&((struct idle_run *)argument)->worker.tally.ready);
+}
+
+static bool all_ready(void *argument)
+{
+    return count_ready(argument) == ((struct idle_run *)argument)->worker.client_count;
+}
+
+static void wait_seconds(struct idle_run *run, double seconds)
+{
+    run_until(&run->worker, NULL, NULL, NULL, now_ns() + (uint64_t)(seconds * (double)NANOSECONDS));
+}
+
+static void go_through_phases(struct idle_run *run)
+{
+    const struct bench_options *options = run->load.options;
+    uint64_t start_ns = now_ns(), cpu_ns;
+
+    memory_cost_read(options->broker_pid, &run->before);
+    if (!run_until(&run->worker, all_ready, run, count_ready, 0)) {
+        load_fail(&run->load, "only %llu of %u connections became ready",
+                  (unsigned long long)count_ready(run), run->worker.client_count);
+        return;
+    }
+    run->connect_ns = now_ns() - start_ns;
+    wait_seconds(run, options->warmup_s);
+    cpu_ns = broker_cpu_ns(options->broker_pid);
+    start_ns = now_ns();
+    wait_seconds(run, options->duration_s);
+    run->hold_ns = now_ns() - start_ns;
+    run->hold_cpu_ns = broker_cpu_ns(options->broker_pid) - cpu_ns;
+    memory_cost_read(options->broker_pid, &run->after);
+}
+
+static void report_memory(struct idle_run *run, struct report *report)
+{
+    double count = run->worker.client_count;
+    const struct memory_cost *before = &run->before, *after = &run->after;
+
+    if (after->resident_kib > 0) {
+        report_number(report, "resident_bytes_per_connection", "broker's resident memory each",
+                      (double)(after->resident_kib - before->resident_kib) * BYTES_PER_KIB / count,
+                      "bytes");
+        report_number(report, "anonymous_bytes_per_connection", "of it anonymous (its own)",
+                      (double)(after->anonymous_kib - before->anonymous_kib) * BYTES_PER_KIB /
+                          count,
+                      "bytes");
+        report_number(report, "broker_resident_kib", "broker's resident memory in all",
+                      (double)after->resident_kib, "KiB");
+        report_number(
+            report, "hold_cpu_ms_per_s", "broker's CPU while idle",
+            run->hold_ns == 0 ? 0 : (double)run->hold_cpu_ns * 1000 / (double)run->hold_ns, "ms/s");
+    }
+    report_number(report, "kernel_slab_bytes_per_connection", "kernel objects each, both ends",
+                  (double)(after->slab_kib - before->slab_kib) * BYTES_PER_KIB / count, "bytes");
+    report_number(report, "kernel_socket_bytes_per_connection", "socket buffers each, both ends",
+                  (double)(after->sockets_kib - before->sockets_kib) * BYTES_PER_KIB / count,
+                  "bytes");
+}
+
+static int finish(struct idle_run *run)
+{
+    struct report report;
+
+    report_init(&report, "idle", run->load.options);
+    report_number(&report, "connections", "connections", (double)count_ready(run), "");
+    report_number(&report, "connect_s", "connecting took",
+                  (double)run->connect_ns / (double)NANOSECONDS, "s");
+    report_latency(&report, "latency_us", "until SUBACK", run->worker.latency);
+    if (all_ready(run)) {
+        report_memory(run, &report);
+    }
+    return report_finish(&report, run->load.options, load_failure(&run->load));
+}
+
+int run_idle(const struct scenario *scenario, const struct bench_options *options)
+{
+    struct idle_run *run = mem_zalloc_aligned(sizeof(*run));
+    uint32_t count = options->count > 0 ? (uint32_t)options->count : scenario->publishers;
+    char error[256];
+    int status;
+
+    if (!load_init(&run->load, options, count, error, sizeof(error))) {
+        mem_free(run);
+        return run_refuse(error);
+    }
+    worker_init(&run->worker, &run->load, 0, count, PACKET_SIZE_MAX);
+    run->filters = mem_alloc(count * sizeof(*run->filters));
+    run->filter_pointers = mem_alloc(count * sizeof(*run->filter_pointers));
+    for (uint32_t i = 0; i < count; i++) {
+        struct client *client = &run->worker.clients[i];
+
+        snprintf(run->filters[i], FILTER_SIZE, "%.60s/%08x/%u", options->prefix, run->load.mark, i);
+        run->filter_pointers[i] = run->filters[i];
+        client->number = i;
+        client->owner = run;
+        client->events = &idle_events;
+        client->filters = &run->filter_pointers[i];
+        client->filter_count = 1;
+    }
+    go_through_phases(run);
+    status = finish(run);
+    worker_fini(&run->worker);
+    mem_free(run->filters);
+    mem_free(run->filter_pointers);
+    mem_free(run);
+    return status;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * traffic - sending within the windows, and checking what arrives.
+ */
+#include "bench/traffic.h"
+
+#include "base/mem.h"
+
+/* Publishers in other threads cannot wake this one when a window opens: it looks so often. */
+#define REMOTE_WINDOW_NS (100 * NANOSECONDS_PER_US)
+
+static uint64_t load_relaxed(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+/* How many messages the windows of the publisher's links have room for. */
+static uint64_t window_room(const struct publisher *publisher, uint64_t *outstanding)
+{
+    uint64_t fullest = 0, window = publisher->traffic->window;
+
+    for (uint32_t i = 0; i < publisher->link_count; i++) {
+        const struct link *link = &publisher->links[i];
+        uint64_t received = load_relaxed(&link->received);
+        uint64_t lacks = load_relaxed(&link->expected) - received;
+
+        fullest = lacks > fullest ? lacks : fullest;
+    }
+    *outstanding = fullest;
+    return fullest < window ? window - fullest : 0;
+}
+
+/* Encodes one message of the publisher's next flow. Returns the end, or NULL when no packet
+ * identifier is free. */
+static uint8_t *encode_next(struct publisher *publisher, uint8_t *to, uint64_t sent_ns)
+{
+    struct traffic *traffic = publisher->traffic;
+    struct flow *flow = &publisher->flows[publisher->next_flow];
+    uint64_t number = load_relaxed(&flow->sent);
+    uint64_t qos = traffic->load->options->qos;
+    uint16_t identifier = 0;
+
+    if (qos > 0) {
+        identifier = inflight_take(&publisher->client->inflight,
+                                   qos == 1 ? INFLIGHT_PUBACK : INFLIGHT_PUBREC);
+        if (identifier == 0) {
+            return NULL;
+        }
+    }
+    to = template_write(&flow->template, to, identifier, number, sent_ns);
+    atomic_store_explicit(&flow->sent, number + 1, memory_order_relaxed); /* T2 */
+    for (uint32_t i = 0; i < flow->target_count; i++) {
+        tally_add(&traffic->targets[flow->first_target + i]->expected, 1);
+    }
+    publisher->next_flow =
+        publisher->next_flow + 1 == publisher->flow_count ? 0 : publisher->next_flow + 1;
+    return to;
+}
+
+/* Sends up to `count` messages; paced ones carry the time at which they should have been sent. */
+static void send_messages(struct publisher *publisher, uint64_t count)
+{
+    struct worker *worker = publisher->client->worker;
+    uint64_t gap_ns = publisher->traffic->pace_gap_ns;
+    uint8_t *end = worker->scratch + worker->scratch_size;
+
+    while (count > 0 && !client_blocked(publisher->client)) {
+        uint8_t *at = worker->scratch;
+        uint32_t encoded = 0;
+
+        while (encoded < count) {
+            uint8_t *next;
+
+            if ((size_t)(end - at) < publisher->flows[publisher->next_flow].template.frame_len) {
+                break;
+            }
+            next =
+                encode_next(publisher, at, gap_ns > 0 ? publisher->paced_next_ns : worker->now_ns);
+            if (next == NULL) {
+                count = encoded;
+                break;
+            }
+            at = next;
+            encoded++;
+            publisher->paced_next_ns += gap_ns;
+        }
+        if (encoded == 0) {
+            return;
+        }
+        tally_add(&worker->tally.sent, encoded);
+        count -= encoded;
+        if (!client_write(publisher->client, worker->scratch, (uint32_t)(at - worker->scratch))) {
+            return;
+        }
+    }
+}
+
+/* Sends everything whose time has come. */
+static void pump_paced(struct publisher *publisher)
+{
+    struct worker *worker = publisher->client->worker;
+    uint64_t now = worker->now_ns;
+
+    if (publisher->paced_next_ns <= now) {
+        send_messages(publisher,
+                      (now - publisher->paced_next_ns) / publisher->traffic->pace_gap_ns + 1);
+    }
+    if (publisher->paced_next_ns > now && publisher->paced_next_ns < worker->wake_ns) {
+        worker->wake_ns = publisher->paced_next_ns;
+    }
+}
+
+/* Sends what the windows have room for, when that is a piece worth a system call. */
+static void pump_unpaced(struct publisher *publisher)
+{
+    struct traffic *traffic = publisher->traffic;
+    uint64_t outstanding, room = window_room(publisher, &outstanding), piece = traffic->window / 4;
+
+    if (traffic->load->options->qos > 0) {
+        const struct inflight *inflight = &publisher->client->inflight;
+        uint64_t free_identifiers = inflight_room(inflight);
+
+        room = free_identifiers < room ? free_identifiers : room;
+        piece = inflight->limit / 4 < piece ? inflight->limit / 4 : piece;
+        outstanding = inflight->count > outstanding ? inflight->count : outstanding;
+    }
+    if (traffic->window == UINT64_MAX) {
+        piece = 1;
+        room = publisher->client->worker->scratch_size / publisher->flows[0].template.frame_len;
+    }
+    if (room > 0 && (room >= piece || outstanding == 0)) {
+        send_messages(publisher, room);
+    }
+}
+
+/* Tells the first thread how many publishers of this worker are not through yet. */
+static void count_unfinished(struct worker *worker, const struct traffic *traffic)
+{
+    uint64_t unfinished = 0;
+
+    for (uint32_t i = worker->index; i < traffic->publisher_count; i += traffic->worker_count) {
+        const struct client *client = traffic->publishers[i].client;
+
+        unfinished += client->inflight.count > 0 || client_blocked(client);
+    }
+    atomic_store(&worker->tally.unfinished, unfinished);
+}
+
+static bool is_loading(enum load_phase phase)
+{
+    return phase == PHASE_WARMUP || phase == PHASE_MEASURE;
+}
+
+void traffic_turn(struct worker *worker)
+{
+    struct traffic *traffic = worker->owner;
+
+    if (load_phase(traffic->load) == PHASE_DRAIN) {
+        count_unfinished(worker, traffic);
+    }
+    if (!is_loading(load_phase(traffic->load))) {
+        return;
+    }
+    if (traffic->window == UINT64_MAX && traffic->pace_gap_ns == 0) {
+        worker->wake_ns = worker->now_ns;
+    } else if (traffic->worker_count > 1) {
+        worker->wake_ns = worker->now_ns + REMOTE_WINDOW_NS;
+    }
+    for (uint32_t i = worker->index; i < traffic->publisher_count; i += traffic->worker_count) {
+        struct publisher *publisher = &traffic->publishers[i];
+
+        if (publisher->client->state != CLIENT_READY || client_blocked(publisher->client)) {
+            continue;
+        }
+        if (traffic->pace_gap_ns > 0) {
+            pump_paced(publisher);
+        } else {
+            pump_unpaced(publisher);
+        }
+    }
+}
+
+void traffic_pace(struct traffic *traffic, uint64_t start_ns)
+{
+    for (uint32_t i = 0; i < traffic->publisher_count; i++) {
+        traffic->publishers[i].paced_next_ns =
+            start_ns + traffic->pace_gap_ns * i / traffic->publisher_count;
+    }
+}
+
+uint64_t traffic_outstanding(const struct traffic *traffic)
+{
+    uint64_t outstanding = 0;
+
+    for (uint32_t i = 0; i < traffic->link_count; i++) {
+        uint64_t received = load_relaxed(&traffic->links[i].received);
+
+        outstanding += load_relaxed(&traffic->links[i].expected) - received;
+    }
+    return outstanding;
+}
+
+/* True when the message is, byte for byte, one of the flow that its header names. */
+static bool is_genuine(const struct traffic *traffic, const struct incoming *message,
+                       const struct payload_header *header)
+{
+    const struct flow *flow = &traffic->flows[header->flow];
+    const struct template *template = &flow->template;
+    const uint8_t *frame = template->frame;
+
+    return header->number < load_relaxed(&flow->sent) && /* T2 */
+           message->payload_len == template->payload_len &&
+           message->topic_len == template->topic_len &&
+           message->qos == traffic->load->options->qos &&
+           memcmp(message->topic, frame + template->topic_at, message->topic_len) == 0 &&
+           memcmp(message->payload + PAYLOAD_HEADER_SIZE,
+                  frame + template->payload_at + PAYLOAD_HEADER_SIZE,
+                  message->payload_len - PAYLOAD_HEADER_SIZE) == 0;
+}
+
+/* A message that has come before: one of the copies that overlapping subscriptions may make, or
+ * not. */
+static void count_again(struct tally *tally, struct check *check, uint64_t number)
+{
+    if (number + 1 == check->sequence.highest && check->copies < check->copies_max) {
+        check->copies++;
+        tally_add(&tally->copies, 1);
+    } else {
+        tally_add(&tally->duplicates, 1);
+    }
+}
+
+static void on_message(struct client *client, const struct incoming *message)
+{
+    struct receiver *receiver = client->owner;
+    struct traffic *traffic = receiver->traffic;
+    struct worker *worker = client->worker;
+    struct payload_header header = {0};
+    enum sequence_verdict verdict;
+    struct check *check;
+
+    if (message->payload_len >= PAYLOAD_HEADER_SIZE) {
+        header = payload_read(message->payload);
+    }
+    if (header.mark != traffic->mark ||
+        header.flow - receiver->flow_first >= receiver->flow_count ||
+        !is_genuine(traffic, message, &header) ||
+        receiver->checks[header.flow - receiver->flow_first].copies_max == 0) {
+        tally_add(&worker->tally.altered, 1);
+        return;
+    }
+    check = &receiver->checks[header.flow - receiver->flow_first];
+    verdict = sequence_accept(&check->sequence, header.number);
+    if (verdict == SEQUENCE_DUPLICATE) {
+        count_again(&worker->tally, check, header.number);
+        return;
+    }
+    if (verdict == SEQUENCE_LATE && !receiver->any_order) {
+        tally_add(&worker->tally.late, 1);
+    } else {
+        check->copies = 1;
+    }
+    tally_add(&check->link->received, 1);
+    tally_add(&worker->tally.received, 1);
+    if (load_phase(traffic->load) == PHASE_MEASURE) {
+        histogram_add(worker->latency,
+                      worker->now_ns > header.sent_ns ? worker->now_ns - header.sent_ns : 0);
+    }
+}
+
+static void on_ready(struct client *client)
+{
+    tally_add(&client->worker->tally.ready, 1);
+}
+
+static void on_publisher_ready(struct client *client)
+{
+    const struct bench_options *options = client->worker->load->options;
+
+    if (options->qos > 0) {
+        client_allow_inflight(client, (uint32_t)options->inflight);
+    }
+    on_ready(client);
+}
+
+static void on_publisher_closed(struct client *client, const char *why)
+{
+    if (why != NULL) {
+        load_fail(client->worker->load, "publisher %u: %s", client->number, why);
+    }
+}
+
+static void on_receiver_closed(struct client *client, const char *why)
+{
+    if (why != NULL) {
+        load_fail(client->worker->load, "subscriber %u: %s", client->number, why);
+    }
+}
+
+const struct client_events publisher_events = {.ready = on_publisher_ready,
+                                               .closed = on_publisher_closed};
+const struct client_events receiver_events = {
+    .ready = on_ready, .message = on_message, .closed = on_receiver_closed};

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * worker - one thread of the load tool: an epoll loop over its clients.
+ */
+#ifndef SHARDMQ_BENCH_WORKER_H
+#define SHARDMQ_BENCH_WORKER_H
+
+#include <pthread.h>
+
+#include "bench/client.h"
+#include "bench/histogram.h"
+#include "bench/load.h"
+
+#define WORKER_READ_SIZE    (256u * 1024u)
+#define WORKER_SCRATCH_SIZE (64u * 1024u)
+#define WORKER_OPENING_MAX  64u
+#define WORKER_IDLE_NS      (5 * 1000000ull)
+
+/* Counted by one thread, read by any: relaxed single-writer atomics. shared. */
+struct tally {
+    _Alignas(64) _Atomic uint64_t sent, received, received_bytes;
+    _Atomic uint64_t copies;     /* of a message that several overlapping subscriptions matched */
+    _Atomic uint64_t duplicates; /* copies that no subscription explains */
+    _Atomic uint64_t late;       /* after a later one of the same flow */
+    _Atomic uint64_t altered;    /* wrong payload, topic or QoS, or not meant for that receiver */
+    _Atomic uint64_t ready, closed;
+    _Atomic uint64_t unfinished; /* publishers with something unacknowledged; set while draining */
+};
+
+static inline void tally_add(_Atomic uint64_t *counter, uint64_t by)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
+                          memory_order_relaxed);
+}
+
+static inline uint64_t tally_get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Touched by its own thread, but for the tally. */
+struct worker {
+    struct load *load;
+    void *owner; /* of on_turn and of the clients' events */
+    /* Called once a turn, after the events; may lower wake_ns. */
+    void (*on_turn)(struct worker *worker);
+    struct client *clients;
+    uint32_t client_count, opened, opening;
+    uint32_t opening_max;      /* connections under way at a time */
+    uint64_t open_interval_ns; /* between the starts of two of them */
+    uint64_t open_next_ns;
+    uint64_t now_ns, wake_ns; /* the loop sleeps until then at most */
+    uint64_t keep_alive_ns;   /* when the keep alive is looked at next */
+    uint8_t *read_buffer, *scratch, *acks;
+    uint32_t read_size, scratch_size, acks_len;
+    int epoll_fd;
+    uint32_t index;
+    bool spin;
+    pthread_t thread;
+    struct histogram *latency;
+    struct tally tally;
+};
+
+/* Makes a worker for `client_count` clients (zeroed, to be filled in by the caller) and packets of
+ * at most packet_size_max bytes. */
+void worker_init(struct worker *worker, struct load *load, uint32_t index, uint32_t client_count,
+                 uint32_t packet_size_max);
+/* Closes what is open and frees everything. */
+void worker_fini(struct worker *worker);
+
+/* One turn of the loop: opens clients, waits, handles what happened, calls on_turn. */
+void worker_turn(struct worker *worker);
+
+/* Starts a thread that turns until PHASE_STOP; worker_join() waits for it. */
+void worker_start(struct worker *worker);
+void worker_join(struct worker *worker);
+
+/* Sends DISCONNECT from every open client and closes them. */
+void worker_leave_all(struct worker *worker);
+
+#endif
