@@ -357,11 +357,8 @@ static enum connection_verdict finish_input(struct broker *broker, struct connec
 
         if (status == FRAME_READY) {
             verdict = dispatch_packet(broker, connection, &frame, home_out);
-            if (verdict != CONNECTION_HANDOFF) {
-                connection->input_len = 0;
-                if (connection->input_capacity > INPUT_FIRST || len == *used)
-                    free_input(connection);
-            }
+            if (verdict != CONNECTION_HANDOFF) /* an idle connection holds no buffer */
+                free_input(connection);
             return verdict_after(broker, connection, verdict);
         }
         if (status != FRAME_INCOMPLETE)
