@@ -87,7 +87,7 @@ void log_set_waker(void (*wake)(void *argument), void *argument);
  */
 void log_flush(void);
 
-/* Lines that were dropped because a ring was full, since the start. */
+/* Lines that were dropped because a ring was full, since the start. Control thread. */
 uint64_t log_dropped(void);
 
 /* Reopens the log file, for a tool that moved it away. Control thread. */
