@@ -16,7 +16,7 @@ struct bufring {
     uint16_t *order;    /* identifier at each position, for two rounds of the ring (I3) */
     uint16_t *position; /* of each identifier when it was last given back; counts on without end */
     uint32_t count, size;
-    uint16_t tail;      /* position of the next buffer that is given back */
+    uint16_t tail; /* position of the next buffer that is given back */
     uint16_t published;
 };
 

@@ -49,8 +49,7 @@ struct conn *conns_find(struct shard *shard, uint64_t user_data)
 
     if (LIKELY(slot < shard->conns.page_count << CONN_PAGE_BITS)) {
         conn = conn_at(&shard->conns, slot);
-        if (LIKELY((conn->flags & CONN_USED) != 0 &&
-                   conn->generation == op_generation(user_data)))
+        if (LIKELY((conn->flags & CONN_USED) != 0 && conn->generation == op_generation(user_data)))
             return conn;
     }
     STAT_INC(shard->stats, stale_handle);
@@ -139,9 +138,10 @@ void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
 
     if (conn == NULL) {
         STAT_INC(shard->stats, connection_refused);
-        LOG_WARN("a connection was refused: %u connections are open, %u are allowed here and %u in all",
-                 machine_connections(shard->machine), shard->limits->connections,
-                 shard->machine->limits.connections);
+        LOG_WARN(
+            "a connection was refused: %u connections are open, %u are allowed here and %u in all",
+            machine_connections(shard->machine), shard->limits->connections,
+            shard->machine->limits.connections);
         uring_close_descriptor(shard->ring, fd);
         return;
     }
@@ -150,7 +150,6 @@ void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
         conn->family = handoff->peer.family;
         conn->port = handoff->peer.port;
         memcpy(conn->address, handoff->peer.address, sizeof(conn->address));
-        STAT_INC(shard->stats, handoff_in);
     } else {
         read_peer(conn);
         STAT_INC(shard->stats, connection_accepted);

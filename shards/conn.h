@@ -28,20 +28,20 @@ struct completion;
 
 enum conn_flag {
     CONN_USED = 1u << 0,
-    CONN_RECEIVING = 1u << 1,      /* a receive is in flight */
-    CONN_CANCELLING = 1u << 2,     /* its cancellation was requested */
-    CONN_SENDING = 1u << 3,        /* a send is in flight */
-    CONN_SEND_WAITS = 1u << 4,     /* that send waits for room in the kernel */
-    CONN_BACKLOG = 1u << 5,        /* the last send was partial: the next one waits */
-    CONN_AGAIN = 1u << 6,          /* is in the list of those to be flushed next */
-    CONN_STARVED = 1u << 7,        /* its receive ended because there was no buffer */
-    CONN_PAUSED = 1u << 8,         /* the broker wants no bytes now */
-    CONN_FLUSHING = 1u << 9,       /* closes when everything is sent */
-    CONN_LINGERING = 1u << 10,     /* everything is sent, waits for the peer to close */
-    CONN_DYING = 1u << 11,         /* closes when nothing is in flight any more */
-    CONN_ENDED = 1u << 12,         /* connection_closed() or connection_forget() was called */
-    CONN_END_OF_INPUT = 1u << 13,  /* the peer sends no more */
-    CONN_LAST_SEND = 1u << 14,     /* what was pending at the end of input was sent, once */
+    CONN_RECEIVING = 1u << 1,     /* a receive is in flight */
+    CONN_CANCELLING = 1u << 2,    /* its cancellation was requested */
+    CONN_SENDING = 1u << 3,       /* a send is in flight */
+    CONN_SEND_WAITS = 1u << 4,    /* that send waits for room in the kernel */
+    CONN_BACKLOG = 1u << 5,       /* the last send was partial: the next one waits */
+    CONN_AGAIN = 1u << 6,         /* is in the list of those to be flushed next */
+    CONN_STARVED = 1u << 7,       /* its receive ended because there was no buffer */
+    CONN_PAUSED = 1u << 8,        /* the broker wants no bytes now */
+    CONN_FLUSHING = 1u << 9,      /* closes when everything is sent */
+    CONN_LINGERING = 1u << 10,    /* everything is sent, waits for the peer to close */
+    CONN_DYING = 1u << 11,        /* closes when nothing is in flight any more */
+    CONN_ENDED = 1u << 12,        /* connection_closed() or connection_forget() was called */
+    CONN_END_OF_INPUT = 1u << 13, /* the peer sends no more */
+    CONN_LAST_SEND = 1u << 14,    /* what was pending at the end of input was sent, once */
 };
 
 /* Bytes that came while the broker wanted none. */
@@ -54,7 +54,7 @@ struct conn_held {
 struct conn {
     int fd; /* -1 when handed over or closed */
     uint32_t slot, generation;
-    uint16_t flags; /* enum conn_flag */
+    uint16_t flags;     /* enum conn_flag */
     uint8_t operations; /* I1 */
     uint8_t family;     /* of the peer's address */
     uint16_t port;
@@ -154,8 +154,8 @@ void conn_feed_starved(struct shard *shard);
 void conn_drop_held(struct conn *conn);
 
 /* ---- conn_send.c: bytes out ---- */
-/* One send for every connection with output; closes what wants to be closed. */
-void conn_flush_all(struct shard *shard);
+/* One send for every connection with output; closes what wants to be closed. True when there is more to do. */
+bool conn_flush_all(struct shard *shard);
 /* Completes the sends of which nothing was heard; call when every completion of the last enter was handled. */
 void conn_settle_sends(struct shard *shard);
 void conn_sent_in_part(struct shard *shard, const struct completion *completion);

@@ -50,7 +50,6 @@ static void pause_reading(struct shard *shard, struct conn *conn)
 {
     conn->flags |= CONN_PAUSED;
     conn_list_add(&shard->conns.paused, conn->slot);
-    STAT_INC(shard->stats, read_paused);
     if ((conn->flags & (CONN_RECEIVING | CONN_CANCELLING)) == CONN_RECEIVING) {
         conn->flags |= CONN_CANCELLING;
         uring_cancel(shard->ring, op_pack(OP_RECEIVE, conn->slot, conn->generation));

@@ -296,8 +296,8 @@ void conn_sent_waiting(struct shard *shard, const struct completion *completion)
 void conn_send_failed(struct shard *shard, const struct completion *completion)
 {
     struct conn *conn = conns_find(shard, completion->user_data);
-    bool again = completion->res == -EAGAIN || completion->res == -EINTR ||
-                 completion->res == -ECANCELED;
+    bool again =
+        completion->res == -EAGAIN || completion->res == -EINTR || completion->res == -ECANCELED;
 
     if (conn == NULL)
         return;

@@ -58,7 +58,6 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
     conn->flags |= CONN_ENDED;
     connection_forget(shard->broker, &conn->mqtt);
     conn_kill(shard, conn); /* frees the slot at the end of the turn */
-    STAT_INC(shard->stats, handoff_out);
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
 }
 

@@ -15,28 +15,29 @@
 
 struct conf;
 
-#define SHARDS_MAX (TOPIC_SHARDS_MAX - 1) /* one bit of every interest mask is the control shard's */
+#define SHARDS_MAX                                                                                 \
+    (TOPIC_SHARDS_MAX - 1) /* one bit of every interest mask is the control shard's */
 
 struct shard_limits {
-    int cpu;                      /* to pin to, -1: none */
-    uint32_t connections;         /* open at once */
+    int cpu;              /* to pin to, -1: none */
+    uint32_t connections; /* open at once */
     uint32_t sessions;
-    uint32_t submission_entries;  /* requests that wait for one enter */
+    uint32_t submission_entries; /* requests that wait for one enter */
     uint32_t completion_entries;
     uint32_t receive_buffers, receive_buffer_size;
-    uint32_t completion_batch;    /* completions per turn, above which output goes first */
-    uint32_t mesh_batch;          /* entries per turn and peer */
+    uint32_t completion_batch; /* completions per turn, above which output goes first */
+    uint32_t mesh_batch;       /* entries per turn and peer */
     uint32_t timer_batch;
     uint32_t busy_poll_us, batch_wait_us;
 };
 
 struct limits {
-    unsigned shards;          /* data shards */
-    uint32_t descriptors;     /* RLIMIT_NOFILE after it was raised */
-    uint32_t connections;     /* of the whole process */
+    unsigned shards;      /* data shards */
+    uint32_t descriptors; /* RLIMIT_NOFILE after it was raised */
+    uint32_t connections; /* of the whole process */
     uint32_t mesh_depth, control_mesh_depth;
     uint32_t mesh_congested, mesh_full; /* marks of the spill lists, in entries */
-    uint64_t queue_memory;    /* bytes that the queues of one shard's sessions may hold */
+    uint64_t queue_memory;              /* bytes that the queues of one shard's sessions may hold */
     struct shard_limits control;
     struct shard_limits shard[SHARDS_MAX];
 };

@@ -21,8 +21,8 @@ struct machine {
     struct uring_features features;
     struct mesh mesh;
     struct broker_shared *shared;
-    struct shard_stats *stats;    /* [shards + 1] */
-    struct shard **shards;        /* [shards + 1], the control shard is the last */
+    struct shard_stats *stats; /* [shards + 1] */
+    struct shard **shards;     /* [shards + 1], the control shard is the last */
     struct listener_set *listeners;
     uint64_t random_seed, started_ms;
     /* the start: every thread says how it went, then waits until all are ready */

@@ -44,7 +44,7 @@
 
 _Static_assert(sizeof(struct mesh_entry) == SPSC_ELEMENT, "an entry is one element");
 
-void mesh_create(struct mesh *mesh, unsigned shards, uint32_t depth, uint32_t control_depth)
+void mesh_create(struct mesh *mesh, unsigned shards, const uint32_t *depth, uint32_t control_depth)
 {
     unsigned count = shards + 1;
 
@@ -55,7 +55,7 @@ void mesh_create(struct mesh *mesh, unsigned shards, uint32_t depth, uint32_t co
         for (unsigned to = 0; to < count; to++)
             if (from != to)
                 spsc_init(&mesh->rings[from * count + to],
-                          from == shards || to == shards ? control_depth : depth);
+                          from == shards || to == shards ? control_depth : depth[to]);
 }
 
 void mesh_destroy(struct mesh *mesh)

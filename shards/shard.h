@@ -36,12 +36,11 @@ enum shard_phase {
 struct send_batch {
     struct send_note {
         uint32_t slot, position;
-    } *notes;
+    } * notes;
     uint32_t count, capacity;
     struct iovec *vectors;
     struct msghdr *headers;
     uint32_t vectors_used, headers_used;
-    uint32_t waited; /* waiting sends in flight: the ring must be asked for their completion */
 };
 
 /* Class: shard, but for what says otherwise. */
@@ -64,17 +63,21 @@ struct shard {
     uint64_t wall_read_ms;
     uint64_t busy_since_ns;
     uint64_t last_work_ns;
-    bool batches_left;       /* the broker has work that was cut */
     uint64_t mesh_relieved_seen;
 
     struct listener *listeners;
     unsigned listener_count;
-    int event_fd;            /* -1 when peers wake it by ring message */
+    int event_fd; /* -1 when peers wake it by ring message */
     uint64_t event_value;
     enum shard_phase phase;
-    bool shutdown_reported;
+    uint16_t shutdown_step; /* the last one that was asked for */
+    int reserve_fd;         /* given up to answer somebody when no descriptor is left */
+    struct timer accept_retry;
 
-    void (*machine_entry)(struct shard *shard, unsigned from, const struct mesh_entry *entry);
+    /* The control shard's part: entries for the machine, and what it does when a turn is over. NULL on data shards, but
+     * for end_of_turn during the shutdown. */
+    void (*control_entry)(struct shard *shard, unsigned from, const struct mesh_entry *entry);
+    void (*end_of_turn)(struct shard *shard);
 
     pthread_t thread;
     bool thread_started;
@@ -107,6 +110,7 @@ void shard_join(struct shard *shard);
 void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_entry *entry);
 
 /* Posts for the machine itself. */
-void shard_post(struct shard *shard, unsigned to, enum mesh_kind kind, uint16_t small, void *pointer);
+void shard_post(struct shard *shard, unsigned to, enum mesh_kind kind, uint16_t small,
+                void *pointer);
 
 #endif

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * listener - binding, and accepting on each shard.
+ *
+ * All socket options are set on the listening socket: accepted ones inherit them, so that a connection costs no system
+ * call for it. Accepting is one multishot request per socket.
+ *
+ * When no descriptor or no memory is left the request ends with an error. Then the shard gives up a descriptor that it keeps
+ * for this case, so that it can accept the waiting connections and close them (they get an answer instead of waiting in the
+ * backlog), and tries again a little later.
+ */
+#include "shards/listener.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/conf.h"
+#include "shards/machine_priv.h"
+#include "shards/op.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#define RETRY_MS  100u
+#define TURN_AWAY 64 /* connections answered at once when there is no descriptor for them */
+
+struct listener_address {
+    struct sockaddr_storage address;
+    socklen_t address_size;
+    const struct conf_listener *conf;
+    int *fds; /* [shard]; -1 when the shard has taken it */
+};
+
+struct listener_set {
+    unsigned count, shards;
+    struct listener_address addresses[];
+};
+
+static void fill_address(struct listener_address *listener, const struct conf_address *from)
+{
+    memset(&listener->address, 0, sizeof(listener->address));
+    if (from->ipv6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&listener->address;
+
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons(from->port);
+        inet_pton(AF_INET6, from->host, &in6->sin6_addr);
+        listener->address_size = sizeof(*in6);
+    } else {
+        struct sockaddr_in *in = (struct sockaddr_in *)&listener->address;
+
+        in->sin_family = AF_INET;
+        in->sin_port = htons(from->port);
+        inet_pton(AF_INET, from->host, &in->sin_addr);
+        listener->address_size = sizeof(*in);
+    }
+}
+
+static uint16_t port_of(const struct listener_address *listener)
+{
+    if (listener->address.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&listener->address)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&listener->address)->sin_port);
+}
+
+/* A socket that is bound, not listening; -errno on failure. */
+static int bind_one(const struct listener_address *listener, bool share)
+{
+    const int on = 1;
+    int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+        (listener->address.ss_family == AF_INET6 &&
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+        bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) != 0) {
+        int error = -errno;
+
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+static int bind_address(struct listener_address *listener, unsigned shards)
+{
+    int probe = 0;
+
+    /* SO_REUSEPORT would let two brokers of one user share the port without a word: first see that it is free */
+    if (port_of(listener) != 0) {
+        probe = bind_one(listener, false);
+        if (probe < 0)
+            return probe;
+        close(probe);
+    }
+    for (unsigned shard = 0; shard < shards; shard++) {
+        int fd = bind_one(listener, true);
+
+        if (fd < 0)
+            return fd;
+        listener->fds[shard] = fd;
+        if (port_of(listener) == 0) { /* the kernel chose: the others share its choice */
+            listener->address_size = sizeof(listener->address);
+            getsockname(fd, (struct sockaddr *)&listener->address, &listener->address_size);
+        }
+    }
+    for (unsigned shard = 0; shard < shards; shard++)
+        if (listen(listener->fds[shard], (int)listener->conf->backlog) != 0)
+            return -errno;
+    return 0;
+}
+
+struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, char *why,
+                                    size_t size)
+{
+    struct listener_set *set =
+        mem_zalloc(sizeof(*set) + conf->listener_count * sizeof(struct listener_address));
+
+    set->shards = shards;
+    for (unsigned i = 0; i < conf->listener_count; i++) {
+        struct listener_address *listener = &set->addresses[set->count];
+        int error;
+
+        if (!conf->listeners[i].enable)
+            continue;
+        set->count++;
+        listener->conf = &conf->listeners[i];
+        listener->fds = mem_alloc(shards * sizeof(int));
+        for (unsigned shard = 0; shard < shards; shard++)
+            listener->fds[shard] = -1;
+        fill_address(listener, &listener->conf->address);
+        error = bind_address(listener, shards);
+        if (error != 0) {
+            snprintf(why, size, "cannot listen on %s port %u (listener %s): %s%s",
+                     listener->conf->address.host, listener->conf->address.port,
+                     listener->conf->name, strerror(-error),
+                     error == -EADDRINUSE ? "; another program, or another broker, has that port"
+                                          : "");
+            listeners_unbind(set);
+            return NULL;
+        }
+    }
+    return set;
+}
+
+void listeners_unbind(struct listener_set *set)
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        for (unsigned shard = 0; shard < set->shards; shard++)
+            if (set->addresses[i].fds[shard] >= 0)
+                close(set->addresses[i].fds[shard]);
+        mem_free(set->addresses[i].fds);
+    }
+    mem_free(set);
+}
+
+void listeners_print(const struct listener_set *set, FILE *to)
+{
+    for (unsigned i = 0; i < set->count; i++) {
+        const struct listener_address *listener = &set->addresses[i];
+
+        fprintf(to,
+                listener->address.ss_family == AF_INET6 ? "listening on tcp://[%s]:%u\n"
+                                                        : "listening on tcp://%s:%u\n",
+                listener->conf->address.host, port_of(listener));
+    }
+}
+
+unsigned listeners_count(const struct listener_set *set)
+{
+    return set->count;
+}
+
+/* ---- on the shard ---- */
+
+static void arm(struct shard *shard, unsigned index)
+{
+    struct listener *listener = &shard->listeners[index];
+
+    if (listener->armed || listener->fd < 0)
+        return;
+    listener->armed = true;
+    uring_accept(shard->ring, listener->fd, op_pack(OP_ACCEPT, index, 0));
+}
+
+static void retry_fired(void *owner, struct timer *timer)
+{
+    struct shard *shard = owner;
+
+    (void)timer;
+    for (unsigned i = 0; i < shard->listener_count; i++)
+        arm(shard, i);
+}
+
+static int open_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+void listener_start(struct shard *shard, struct listener_set *set)
+{
+    shard->listener_count = set->count;
+    shard->listeners = mem_zalloc((set->count + 1) * sizeof(struct listener));
+    shard->reserve_fd = open_reserve();
+    timer_init(&shard->accept_retry, retry_fired);
+    for (unsigned i = 0; i < set->count; i++) {
+        shard->listeners[i].fd = set->addresses[i].fds[shard->index];
+        set->addresses[i].fds[shard->index] = -1;
+        arm(shard, i);
+    }
+}
+
+void listener_stop(struct shard *shard)
+{
+    timer_disarm(&shard->timers, &shard->accept_retry);
+    for (unsigned i = 0; i < shard->listener_count; i++) {
+        struct listener *listener = &shard->listeners[i];
+
+        if (listener->fd < 0)
+            continue;
+        if (listener->armed)
+            uring_cancel(shard->ring, op_pack(OP_ACCEPT, i, 0));
+        uring_close_descriptor(shard->ring, listener->fd);
+        listener->fd = -1;
+    }
+    if (shard->reserve_fd >= 0)
+        close(shard->reserve_fd);
+    shard->reserve_fd = -1;
+}
+
+void listener_accepted(struct shard *shard, const struct completion *completion)
+{
+    unsigned index = op_slot(completion->user_data);
+
+    if ((completion->flags & COMPLETION_MORE) == 0)
+        shard->listeners[index].armed = false;
+    conn_open(shard, completion->res, NULL);
+    arm(shard, index);
+}
+
+/* Answers the connections in the backlog that there is no descriptor for. */
+static void turn_away(struct shard *shard, int listener)
+{
+    if (shard->reserve_fd >= 0)
+        close(shard->reserve_fd);
+    for (unsigned i = 0; i < TURN_AWAY; i++) {
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd < 0)
+            break;
+        close(fd);
+        STAT_INC(shard->stats, connection_refused);
+    }
+    shard->reserve_fd = open_reserve();
+}
+
+static void out_of_resources(struct shard *shard, int fd, int error)
+{
+    static _Atomic uint64_t logged_second; /* shared by all shards: one line a second */
+    uint64_t second = shard->now_ms / 1000;
+
+    if (atomic_exchange_explicit(&logged_second, second, memory_order_relaxed) != second)
+        LOG_ERROR("connections are refused: %s. %u are open; the limit of descriptors is %u "
+                  "(ulimit -n, LimitNOFILE=)",
+                  strerror(error), machine_connections(shard->machine),
+                  shard->machine->limits.descriptors);
+    turn_away(shard, fd);
+    if (!timer_armed(&shard->accept_retry))
+        timer_arm(&shard->timers, &shard->accept_retry, shard->now_ms + RETRY_MS);
+}
+
+void listener_accept_failed(struct shard *shard, const struct completion *completion)
+{
+    unsigned index = op_slot(completion->user_data);
+    struct listener *listener = &shard->listeners[index];
+
+    if ((completion->flags & COMPLETION_MORE) == 0)
+        listener->armed = false;
+    if (listener->fd < 0)
+        return; /* stopped */
+    switch (completion->res) {
+    case -EMFILE:
+    case -ENFILE:
+    case -ENOMEM:
+    case -ENOBUFS:
+        out_of_resources(shard, listener->fd, -completion->res);
+        break;
+    default: /* the peer was gone already, or a signal */
+        arm(shard, index);
+    }
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * listener - the sockets that clients connect to: one per address and shard, joined by SO_REUSEPORT.
+ */
+#ifndef SHARDMQ_SHARDS_LISTENER_H
+#define SHARDMQ_SHARDS_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct completion;
+struct conf;
+struct shard;
+
+/* One address. Class: boot. */
+struct listener_set;
+
+/* A shard's socket of one of them. Owner: shard. */
+struct listener {
+    int fd;
+    bool armed;
+};
+
+/* Binds every enabled listener of the configuration, a socket for each of `shards` shards. NULL and the reason in
+ * `why` when one cannot be bound. */
+struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, char *why,
+                                    size_t size);
+/* Closes the sockets that no shard has taken over. */
+void listeners_unbind(struct listener_set *set);
+/* "listening on tcp://127.0.0.1:1883", a line each. */
+void listeners_print(const struct listener_set *set, FILE *to);
+unsigned listeners_count(const struct listener_set *set);
+
+/* On the shard's thread: takes its sockets and begins to accept; stops and closes them. */
+void listener_start(struct shard *shard, struct listener_set *set);
+void listener_stop(struct shard *shard);
+
+/* Handlers of ops.def. */
+void listener_accepted(struct shard *shard, const struct completion *completion);
+void listener_accept_failed(struct shard *shard, const struct completion *completion);
+
+#endif
