@@ -2,63 +2,65 @@
 #include "topic/match_cache.h"
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "topic/level.h"
 
-_Static_assert(sizeof(struct cache_set) == 128, "what the memory budget says");
+_Static_assert(sizeof(struct cache_set) == 240, "what the memory budget says");
 
-/* Forgets everything but keeps the sets. */
-static void drop_blocks(struct match_cache *cache)
+static void way_free(struct match_cache *cache, struct cache_way *way)
 {
-    for (uint32_t i = 0; i < CACHE_SETS * CACHE_WAYS; i++) {
-        struct cache_way *way = &cache->sets[i / CACHE_WAYS].ways[i % CACHE_WAYS];
-
-        mem_free(way->block);
-        *way = (struct cache_way){0};
-    }
-    cache->bytes = 0;
+    if (way->block != NULL)
+        cache->bytes -= sizeof(*way->block) + way->block->size;
+    mem_free(way->block);
+    *way = (struct cache_way){0};
 }
 
 void match_cache_clear(struct match_cache *cache)
 {
-    if (cache->sets == NULL)
-        return;
-    drop_blocks(cache);
+    for (uint32_t i = 0; cache->sets != NULL && i < CACHE_SETS * CACHE_WAYS; i++)
+        way_free(cache, &cache->sets[i / CACHE_WAYS].ways[i % CACHE_WAYS]);
     mem_free(cache->sets);
-    cache->sets = NULL;
+    *cache = (struct match_cache){0};
 }
 
-/* Gives the way a block of at least `size` bytes. */
+/* Empties sets until so many bytes more may be stored. */
+static void make_room(struct match_cache *cache, size_t size)
+{
+    while (cache->bytes + size > CACHE_BYTES_MAX) {
+        for (unsigned i = 0; i < CACHE_WAYS; i++)
+            way_free(cache, &cache->sets[cache->hand].ways[i]);
+        cache->hand = (cache->hand + 1) % CACHE_SETS;
+    }
+}
+
+/* Gives the way a block with room for `size` bytes: its own, when that is not much too large. */
 static bool way_reserve(struct match_cache *cache, struct cache_way *way, size_t size)
 {
     struct cache_block *block = way->block;
 
     if (block != NULL && block->size >= size && block->size / 4 <= size)
         return true;
-    if (cache->bytes + sizeof(*block) + size > CACHE_BYTES_MAX)
-        drop_blocks(cache);
+    way_free(cache, way);
+    make_room(cache, sizeof(*block) + size);
     block = mem_try_alloc(sizeof(*block) + size);
     if (block == NULL)
         return false;
     block->size = (uint32_t)size;
-    if (way->block != NULL) {
-        cache->bytes -= sizeof(*block) + way->block->size;
-        mem_free(way->block);
-    }
     cache->bytes += sizeof(*block) + size;
     way->block = block;
     return true;
 }
 
-/* A way of an older generation, or the two in turn. */
-static struct cache_way *choose(struct cache_set *set, uint64_t generation)
+/* A way of an older generation, or all in turn. */
+static unsigned choose(struct cache_set *set, uint64_t generation)
 {
     for (unsigned i = 0; i < CACHE_WAYS; i++) {
         if (set->ways[i].generation != generation)
-            return &set->ways[i];
+            return i;
     }
     set->victim = (set->victim + 1) % CACHE_WAYS;
-    return &set->ways[set->victim];
+    return (unsigned)set->victim;
 }
 
 void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t hash,
@@ -67,8 +69,9 @@ void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t 
     size_t result_size = copy ? match->count * sizeof(*match->entries) : 0;
     struct cache_set *set;
     struct cache_way *way;
+    unsigned chosen;
 
-    if (match->count > CACHE_RESULT_MAX && copy)
+    if (copy && match->count > CACHE_RESULT_MAX)
         return;
     if (cache->sets == NULL) {
         cache->sets = mem_try_zalloc(CACHE_SETS * sizeof(*cache->sets));
@@ -80,19 +83,40 @@ void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t 
         set->stranger = hash;
         return;
     }
-    way = choose(set, generation);
+    chosen = choose(set, generation);
+    way = &set->ways[chosen];
     way->generation = 0;
     if (!way_reserve(cache, way, result_size + topic.len))
         return;
-    way->hash = hash;
+    set->hashes[chosen] = hash;
     way->generation = generation;
     way->shards = match->shards;
+    way->entries = match->entries;
     way->count = match->count;
     way->separators = (uint16_t)(level_count(topic) - 1);
     way->topic_len = (uint16_t)topic.len;
     way->topic = way->block->bytes + result_size;
-    way->entries = match->entries;
     if (copy)
         way->entries = memcpy(way->block->bytes, match->entries, result_size);
     memcpy(way->block->bytes + result_size, topic.data, topic.len);
+}
+
+void match_cache_check(const struct match_cache *cache, uint64_t generation)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; cache->sets != NULL && i < CACHE_SETS * CACHE_WAYS; i++) {
+        const struct cache_set *set = &cache->sets[i / CACHE_WAYS];
+        const struct cache_way *way = &set->ways[i % CACHE_WAYS];
+
+        ASSERT(way->generation <= generation);
+        if (way->block != NULL)
+            bytes += sizeof(*way->block) + way->block->size;
+        if (way->generation != generation)
+            continue;
+        ASSERT(set->hashes[i % CACHE_WAYS] == hash64(way->topic, way->topic_len));
+        ASSERT(way->topic >= way->block->bytes);
+        ASSERT(way->topic + way->topic_len <= way->block->bytes + way->block->size);
+    }
+    ASSERT(bytes == cache->bytes && bytes <= CACHE_BYTES_MAX);
 }

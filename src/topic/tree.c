@@ -287,6 +287,7 @@ void topic_tree_check(const struct topic_tree *tree)
     table_check(&tree->filters);
     table_check(&tree->interest);
     trie_check(&tree->trie);
+    match_cache_check(&tree->cache, tree->generation);
     for (uint32_t at = 0; tree->filters.slots != NULL && at <= tree->filters.mask; at++) {
         const struct topic_filter *filter = table_pointer(&tree->filters.slots[at]);
         struct span text;
