@@ -33,8 +33,7 @@ static struct wheel *make_wheel(void)
     timers_init(&wheel->timers, wheel->now_ms, wheel);
     for (unsigned i = 0; i < TIMER_COUNT; i++) {
         timer_init(&wheel->entries[i], fire);
-        timer_arm(&wheel->timers, &wheel->entries[i],
-                  wheel->now_ms + random_below(&random, 60000));
+        timer_arm(&wheel->timers, &wheel->entries[i], wheel->now_ms + random_below(&random, 60000));
     }
     return wheel;
 }

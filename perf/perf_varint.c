@@ -1,58 +1,89 @@
 /* SPDX-License-Identifier: MIT
  *
- * Variable byte integers: one byte (nearly all packets) and a mix of all lengths.
+ * What a Variable Byte Integer costs, read and written: of one length only, and of lengths that no
+ * branch predictor knows.
  */
+#include "base/check.h"
+#include "base/random.h"
 #include "mqtt/varint.h"
 #include "perf/shim.h"
 
 void perf_register_varint(void);
 
-#define VALUES 1024
+#define VALUES 4096u
 
-static void encode_case(struct perf_state *state, void *argument)
+/* What the values of one case are below, and not below. 0 bytes: any length. */
+struct varint_case {
+    const char *read_name, *write_name;
+    uint32_t bytes;
+};
+
+static const struct varint_case cases[] = {
+    {"varint/read/bytes:1", "varint/write/bytes:1", 1},
+    {"varint/read/bytes:2", "varint/write/bytes:2", 2},
+    {"varint/read/bytes:4", "varint/write/bytes:4", 4},
+    {"varint/read/bytes:mixed", "varint/write/bytes:mixed", 0},
+};
+
+static uint32_t values[VALUES];
+static uint8_t encoded[VALUES * VARINT_SIZE_MAX];
+
+/* Fills `values` and `encoded`; returns the bytes in `encoded`. */
+static uint32_t prepare(const struct varint_case *wanted)
 {
-    uint32_t spread = *(const uint32_t *)argument;
-    uint8_t bytes[VARINT_SIZE_MAX];
-    uint32_t value = 1;
-    uint64_t count = 0;
+    struct random random = {.state = 7};
+    uint8_t *end = encoded;
 
-    while (perf_next(state)) {
-        for (unsigned i = 0; i < VALUES; i++) {
-            value = value * 1664525 + 1013904223;
-            perf_keep(varint_put(bytes, value % spread));
-        }
-        count += VALUES;
+    for (uint32_t i = 0; i < VALUES; i++) {
+        uint32_t bytes = wanted->bytes != 0 ? wanted->bytes : 1 + random_below(&random, 4);
+        uint32_t low = bytes == 1 ? 0 : 1u << (7 * (bytes - 1));
+        uint32_t high = 1u << (7 * bytes);
+
+        values[i] = low + random_below(&random, high - low);
+        end = varint_put(end, values[i]);
     }
-    perf_items(state, count);
+    return (uint32_t)(end - encoded);
 }
 
-static void decode_case(struct perf_state *state, void *argument)
+static void run_read(struct perf_state *state, void *argument)
 {
-    uint32_t spread = *(const uint32_t *)argument;
-    uint8_t bytes[VALUES * VARINT_SIZE_MAX + VARINT_SIZE_MAX], *end = bytes;
-    uint32_t value = 1;
-    uint64_t count = 0;
+    uint32_t len = prepare(argument);
+    uint64_t sum = 0, expected = 0;
 
-    for (unsigned i = 0; i < VALUES; i++) {
-        value = value * 1664525 + 1013904223;
-        end = varint_put(end, value % spread);
-    }
+    for (uint32_t i = 0; i < VALUES; i++)
+        expected += values[i];
     while (perf_next(state)) {
-        for (const uint8_t *at = bytes; at < end;) {
-            at += varint_get(at, (uint32_t)(end - at), &value);
-            perf_keep(&value);
+        for (uint32_t at = 0; at < len;) {
+            uint32_t value = 0;
+
+            at += (uint32_t)varint_get(encoded + at, len - at, &value);
+            sum += value;
         }
-        count += VALUES;
+        perf_keep(&sum);
     }
-    perf_items(state, count);
+    ASSERT(sum == expected * perf_iterations(state));
+    perf_items(state, perf_iterations(state) * VALUES);
+}
+
+static void run_write(struct perf_state *state, void *argument)
+{
+    uint32_t len = prepare(argument);
+    uint8_t *end = encoded;
+
+    while (perf_next(state)) {
+        end = encoded;
+        for (uint32_t i = 0; i < VALUES; i++)
+            end = varint_put(end, values[i]);
+        perf_keep(encoded);
+    }
+    ASSERT(end == encoded + len);
+    perf_items(state, perf_iterations(state) * VALUES);
 }
 
 void perf_register_varint(void)
 {
-    static uint32_t small = 128, all = VARINT_MAX;
-
-    perf_case("varint/encode/1_byte", encode_case, &small);
-    perf_case("varint/encode/1_to_4_bytes", encode_case, &all);
-    perf_case("varint/decode/1_byte", decode_case, &small);
-    perf_case("varint/decode/1_to_4_bytes", decode_case, &all);
+    for (unsigned i = 0; i < ARRAY_LENGTH(cases); i++) {
+        perf_case(cases[i].read_name, run_read, (void *)&cases[i]);
+        perf_case(cases[i].write_name, run_write, (void *)&cases[i]);
+    }
 }

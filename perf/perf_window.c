@@ -26,8 +26,7 @@ static void round_trip(struct perf_state *state, void *argument)
         window.outstanding++;
         window.next++;
         if (window.outstanding > outstanding)
-            window_finish(&window,
-                          window_find(&window, window_packet_identifier(acknowledged++)));
+            window_finish(&window, window_find(&window, window_packet_identifier(acknowledged++)));
         count++;
     }
     perf_items(state, count);

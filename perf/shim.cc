@@ -1,66 +1,106 @@
-// SPDX-License-Identifier: MIT
-// The only C++ file: Google Benchmark's side of shim.h.
-#include "shim.h"
+/* SPDX-License-Identifier: MIT
+ *
+ * The only C++ file: Google Benchmark behind the C functions of shim.h.
+ */
+#include "perf/shim.h"
 
 #include <benchmark/benchmark.h>
 
+#include <cstdio>
 #include <cstring>
-#include <string>
-#include <vector>
 
-// What a C case sees of benchmark::State.
-struct perf_state {
-    benchmark::State *state;
-};
+static bool smoke;
+static int cases;
 
-extern "C" void perf_case(const char *name, void (*run)(perf_state *, void *), void *argument)
+static benchmark::State &state_of(struct perf_state *state)
 {
-    benchmark::RegisterBenchmark(name, [run, argument](benchmark::State &state) {
-        perf_state shim{&state};
-        run(&shim, argument);
-    });
+    return *static_cast<benchmark::State *>(state->benchmark);
 }
 
-extern "C" bool perf_next(perf_state *state)
+static benchmark::internal::Benchmark *add(const char *name,
+                                           void (*run)(struct perf_state *, void *), void *argument)
 {
-    return state->state->KeepRunning();
+    auto call = [run, argument](benchmark::State &benchmark) {
+        struct perf_state state = {0, static_cast<uint64_t>(benchmark.max_iterations), &benchmark};
+
+        run(&state, argument);
+    };
+    auto *added = benchmark::RegisterBenchmark(name, call);
+
+    cases++;
+    if (smoke)
+        added->Iterations(1);
+    return added;
 }
 
-extern "C" void perf_pause(perf_state *state)
+void perf_case(const char *name, void (*run)(struct perf_state *, void *), void *argument)
 {
-    state->state->PauseTiming();
+    add(name, run, argument);
 }
 
-extern "C" void perf_resume(perf_state *state)
+void perf_case_wall(const char *name, void (*run)(struct perf_state *, void *), void *argument)
 {
-    state->state->ResumeTiming();
+    add(name, run, argument)->UseRealTime();
 }
 
-extern "C" void perf_items(perf_state *state, uint64_t items)
+/* All iterations are taken from the library at once; the second time it stops the clock. */
+bool perf_next_slow(struct perf_state *state)
 {
-    state->state->SetItemsProcessed(static_cast<int64_t>(items));
+    auto all = static_cast<benchmark::IterationCount>(state->iterations);
+
+    if (!state_of(state).KeepRunningBatch(all))
+        return false;
+    state->left = state->iterations - 1;
+    return true;
 }
 
-extern "C" void perf_bytes(perf_state *state, uint64_t bytes)
+void perf_items(struct perf_state *state, uint64_t items)
 {
-    state->state->SetBytesProcessed(static_cast<int64_t>(bytes));
+    state_of(state).SetItemsProcessed(static_cast<int64_t>(items));
 }
 
-extern "C" uint64_t perf_iterations(const perf_state *state)
+void perf_bytes(struct perf_state *state, uint64_t bytes)
 {
-    return static_cast<uint64_t>(state->state->iterations());
+    state_of(state).SetBytesProcessed(static_cast<int64_t>(bytes));
 }
 
-extern "C" int perf_run(int argc, char **argv)
+void perf_pause(struct perf_state *state)
 {
-    std::vector<char *> arguments;
-    std::string moment = "--benchmark_min_time=0.001";
+    state_of(state).PauseTiming();
+}
 
-    for (int i = 0; i < argc; i++)
-        arguments.push_back(std::strcmp(argv[i], "--smoke") == 0 ? &moment[0] : argv[i]);
-    int count = static_cast<int>(arguments.size());
-    benchmark::Initialize(&count, arguments.data());
-    if (benchmark::ReportUnrecognizedArguments(count, arguments.data()))
-        return 2;
-    return benchmark::RunSpecifiedBenchmarks() == 0;
+void perf_resume(struct perf_state *state)
+{
+    state_of(state).ResumeTiming();
+}
+
+void perf_skip(struct perf_state *state, const char *why)
+{
+    state_of(state).SetLabel(why);
+    while (state_of(state).KeepRunning())
+        continue;
+}
+
+void perf_setup(int *argc, char **argv)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (std::strcmp(argv[i], "--smoke") != 0)
+            continue;
+        smoke = true;
+        for (int j = i; j + 1 <= *argc; j++)
+            argv[j] = argv[j + 1];
+        (*argc)--;
+        i--;
+    }
+    benchmark::Initialize(argc, argv);
+}
+
+/* Fails when the command line held something unknown or no case was run. */
+int perf_run(void)
+{
+    size_t ran = benchmark::RunSpecifiedBenchmarks();
+
+    if (smoke)
+        std::printf("%zu of %d cases ran once\n", ran, cases);
+    return ran > 0 ? 0 : 1;
 }

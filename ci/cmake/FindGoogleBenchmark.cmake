@@ -3,7 +3,8 @@ find_path(GOOGLEBENCHMARK_INCLUDE_DIR benchmark/benchmark.h)
 find_library(GOOGLEBENCHMARK_LIBRARY benchmark)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(GoogleBenchmark
-    REASON_FAILURE_MESSAGE "install the package libbenchmark-dev (./ci/test does it) or configure with -DSHARDMQ_PERF=OFF"
+    REASON_FAILURE_MESSAGE
+    "install the package libbenchmark-dev (./ci/test does it) or configure with -DSHARDMQ_PERF=OFF"
     REQUIRED_VARS GOOGLEBENCHMARK_LIBRARY GOOGLEBENCHMARK_INCLUDE_DIR)
 if(GoogleBenchmark_FOUND AND NOT TARGET GoogleBenchmark::GoogleBenchmark)
     add_library(GoogleBenchmark::GoogleBenchmark UNKNOWN IMPORTED)
