@@ -149,6 +149,9 @@ bool run_until(struct worker *worker, bool (*done)(void *argument), void *argume
         if (progress != NULL && worker->now_ns > last_ns + patience_ns) {
             return false;
         }
+        if (deadline_ns != 0 && deadline_ns < worker->wake_ns) {
+            worker->wake_ns = deadline_ns;
+        }
         worker_turn(worker);
     }
     return true;

@@ -10,8 +10,8 @@
 #include "bench/broker_cost.h"
 #include "bench/run.h"
 
-/* After the last expected message: time for duplicates that should not come. */
-#define SETTLE_NS (100 * NANOSECONDS_PER_MS)
+/* After the last expected message: time for duplicates that should not come, a part of the timeout. */
+#define SETTLE_SHARE 0.01
 
 /* All counters at one moment. */
 struct snapshot {
@@ -113,7 +113,8 @@ static void go_through_phases(struct run *run)
     load_forget_interrupt(); /* it ended the measuring; what is under way is still waited for */
     load_set_phase(&run->load, PHASE_DRAIN);
     run_until(worker, all_done, run, count_received, 0);
-    run_until(worker, NULL, NULL, NULL, now_ns() + SETTLE_NS);
+    run_until(worker, NULL, NULL, NULL,
+              now_ns() + (uint64_t)(options->timeout_s * SETTLE_SHARE * (double)NANOSECONDS));
 }
 
 static void report_cost(struct run *run, struct report *report)

@@ -13,9 +13,10 @@
 #define OVERLAP_TOPICS  1000u
 #define OVERLAP_FILTERS 10u
 #define OVERLAP_LEVELS  3u
-#define WINDOW_LEAST    20u
+#define WINDOW_LEAST    4u
 #define WINDOW_MOST     2000u
-#define PACKET_OVERHEAD 1024u /* topic, identifier and properties, generously */
+#define WINDOW_BYTES    (4u * 1024u * 1024u) /* of one publisher, unless --window says more */
+#define PACKET_OVERHEAD 1024u                /* topic, identifier and properties, generously */
 
 /* The filters of subscriber d below the run's prefix: d stands for its digit. Of the topics 0/0/0
  * to 9/9/9 they match 271, and those two times on average. */
@@ -249,6 +250,7 @@ static void choose_window(struct traffic *traffic, const struct scenario *scenar
     uint64_t window = scenario->window_budget / traffic->publisher_count;
     uint64_t rate = options->rate > 0 ? options->rate : scenario->rate;
 
+    window = window > WINDOW_BYTES / options->size ? WINDOW_BYTES / options->size : window;
     window = window < WINDOW_LEAST ? WINDOW_LEAST : window > WINDOW_MOST ? WINDOW_MOST : window;
     traffic->window = options->unbounded || rate > 0 ? UINT64_MAX
                       : options->window > 0          ? options->window
