@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control_client - asks a running broker through its control socket.
+ */
+#ifndef SHARDMQ_APP_CONTROL_CLIENT_H
+#define SHARDMQ_APP_CONTROL_CLIENT_H
+
+/* Has the broker read its configuration again (`file`: another one; NULL: the one it has) and prints what came
+ * of it. Returns the exit status. */
+int control_reload(const char *socket_path, const char *file);
+
+#endif

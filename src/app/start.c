@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * start - `shardmq start`: the ordered way from a command line to a running machine, and back.
+ */
+#include "app/start.h"
+
+#include "app/cli.h"
+#include "app/control_client.h"
+#include "app/process.h"
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "shards/machine.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ERRORS_MAX 16384
+
+/* A broker that is being started. */
+struct starting {
+    const struct cli *cli;
+    const struct conf *conf;
+    int pid_descriptor, ready;
+    bool daemon;
+};
+
+/* ---- the log ---- */
+
+static bool open_log(const struct conf *conf, char *error, size_t size)
+{
+    struct log_options options = {
+        .level = (enum log_level)conf->log_level,
+        .json = conf->log_format == CONF_LOG_FORMAT_JSON,
+        .rate_limit = conf->log_rate_limit,
+        .dir = conf->log_dir,
+        .file = conf->log_file,
+        .rotation_size = conf->log_rotation_size,
+        .rotation_count = conf->log_rotation_count,
+    };
+
+    options.to |= conf->log_to & 1u << CONF_LOG_TO_CONSOLE ? LOG_TO_CONSOLE : 0;
+    options.to |= conf->log_to & 1u << CONF_LOG_TO_FILE ? LOG_TO_FILE : 0;
+    options.to |= conf->log_to & 1u << CONF_LOG_TO_SYSLOG ? LOG_TO_SYSLOG : 0;
+    options.to |= conf->log_to & 1u << CONF_LOG_TO_JOURNALD ? LOG_TO_JOURNALD : 0;
+    return log_setup(&options, error, size);
+}
+
+static void log_sentences(const char *sentences)
+{
+    while (*sentences != '\0') {
+        size_t len = strcspn(sentences, "\n");
+
+        LOG_WARN("%.*s", (int)len, sentences);
+        sentences += len + (sentences[len] == '\n');
+    }
+}
+
+/* ---- reload ---- */
+
+static void add_path(void *argument, const char *path, const char *running, const char *wanted)
+{
+    (void)running;
+    (void)wanted;
+    cJSON_AddItemToArray(argument, cJSON_CreateString(path));
+}
+
+static void write_report(cJSON *report, char *to, size_t size)
+{
+    if (size > INT32_MAX || !cJSON_PrintPreallocated(report, to, (int)size, false))
+        snprintf(to, size, "{\"ok\":%s}",
+                 cJSON_IsTrue(cJSON_GetObjectItem(report, "ok")) ? "true" : "false");
+    cJSON_Delete(report);
+}
+
+static struct conf *reload_failed(cJSON *report, const char *error, char *to, size_t size)
+{
+    cJSON_AddBoolToObject(report, "ok", false);
+    cJSON_AddStringToObject(report, "error", error);
+    write_report(report, to, size);
+    return NULL;
+}
+
+static struct conf *reload(void *argument, const char *path, const struct conf *running,
+                           char *report, size_t size)
+{
+    struct starting *starting = argument;
+    char *errors = mem_zalloc(ERRORS_MAX);
+    struct conf *conf = cli_load(starting->cli, path, errors, ERRORS_MAX);
+    cJSON *json = cJSON_CreateObject();
+
+    if (conf != NULL && !open_log(conf, errors, ERRORS_MAX)) {
+        conf_free(conf);
+        conf = NULL;
+    }
+    if (conf == NULL) {
+        reload_failed(json, errors, report, size);
+    } else {
+        cJSON_AddBoolToObject(json, "ok", true);
+        conf_diff_reload(running, conf, add_path, NULL, cJSON_AddArrayToObject(json, "applied"));
+        conf_diff_reload(running, conf, NULL, add_path, cJSON_AddArrayToObject(json, "restart"));
+        conf_keep_boot(running, conf);
+        log_sentences(conf->warnings);
+        write_report(json, report, size);
+    }
+    mem_free(errors);
+    return conf;
+}
+
+static void release(void *argument, struct conf *conf)
+{
+    (void)argument;
+    conf_free(conf);
+}
+
+/* ---- start ---- */
+
+static int refuse(const char *sentences)
+{
+    fprintf(stderr, "shardmq: %s%s", sentences,
+            sentences[0] != '\0' && sentences[strlen(sentences) - 1] == '\n' ? "" : "\n");
+    return 1;
+}
+
+/* The listeners are bound: the last moment as root. */
+static int bound(void *argument)
+{
+    struct starting *starting = argument;
+    const struct conf *conf = starting->conf;
+    char error[1024];
+    uid_t user;
+    gid_t group;
+
+    if (conf->system_user[0] == '\0' || geteuid() != 0)
+        return 0;
+    if (find_user(conf->system_user, &user, &group))
+        pid_file_give(conf->system_pid_file, starting->pid_descriptor, user, group);
+    if (!become_user(conf->system_user, error, sizeof(error)))
+        return refuse(error);
+    return 0;
+}
+
+static void started(void *argument)
+{
+    struct starting *starting = argument;
+
+    if (starting->daemon)
+        daemon_ready(starting->ready);
+}
+
+static int run(struct starting *starting)
+{
+    const struct conf *conf = starting->conf;
+    struct machine_options options = {
+        .conf = conf,
+        .argument = starting,
+        .reload = reload,
+        .release = release,
+        .bound = bound,
+        .started = started,
+    };
+    char error[4096];
+    uint64_t seed;
+    int status;
+
+    umask(077);
+    starting->pid_descriptor = pid_file_take(conf->system_pid_file, error, sizeof(error));
+    if (starting->pid_descriptor < 0)
+        return refuse(error);
+    if (!open_log(conf, error, sizeof(error))) {
+        pid_file_release(conf->system_pid_file, starting->pid_descriptor);
+        return refuse(error);
+    }
+    log_sentences(starting->cli->warnings);
+    log_sentences(conf->warnings);
+    raise_descriptor_limit();
+    signal(SIGPIPE, SIG_IGN);
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        panic(__FILE__, __LINE__, "the system gives no random numbers");
+    hash_setup(seed);
+    status = machine_run(&options);
+    pid_file_release(conf->system_pid_file, starting->pid_descriptor);
+    log_teardown();
+    return status;
+}
+
+static int show(const struct cli *cli, const struct conf *conf)
+{
+    if (cli->check_config) {
+        fputs(conf->warnings, stderr);
+        puts("configuration OK");
+    } else {
+        conf_dump(conf, stdout);
+        putchar('\n');
+        machine_print_limits(conf, stdout);
+    }
+    return 0;
+}
+
+/* Parses and loads for any command. NULL: *status is the exit status. */
+static struct conf *prepare(struct cli *cli, int argc, char **argv, int *status)
+{
+    char *errors = mem_zalloc(ERRORS_MAX);
+    struct conf *conf = NULL;
+
+    *status = 2;
+    if (!cli_parse(cli, argc, argv, errors, ERRORS_MAX)) {
+        refuse(errors);
+    } else if (cli->help) {
+        cli_help(argv[0], stdout);
+        *status = 0;
+    } else if (cli->list_options) {
+        conf_list_options(stdout);
+        *status = 0;
+    } else if (cli->dump_config && cli->defaults) {
+        conf_dump_defaults(stdout);
+        *status = 0;
+    } else {
+        conf = cli_load(cli, NULL, errors, ERRORS_MAX);
+        if (conf == NULL)
+            *status = refuse(errors);
+    }
+    mem_free(errors);
+    return conf;
+}
+
+int command_start(int argc, char **argv)
+{
+    struct cli *cli = mem_zalloc(sizeof(*cli));
+    struct starting starting = {.cli = cli, .pid_descriptor = -1, .ready = -1};
+    int status;
+    struct conf *conf = prepare(cli, argc, argv, &status);
+
+    if (conf != NULL) {
+        starting.conf = conf;
+        starting.daemon = conf->system_daemon;
+        if (cli->check_config || cli->dump_config)
+            status = show(cli, conf);
+        else if (starting.daemon && !daemonize(&starting.ready))
+            status = refuse("cannot go into the background");
+        else
+            status = run(&starting);
+        conf_free(conf);
+    }
+    mem_free(cli);
+    return status;
+}
+
+/* ---- stop, restart, reload ---- */
+
+static int stop(const struct conf *conf)
+{
+    pid_t owner = pid_file_owner(conf->system_pid_file);
+    uint64_t left_ms = conf->system_shutdown_timeout_ms + 5000;
+    char text[1200];
+
+    if (owner == 0) {
+        snprintf(text, sizeof(text), "no broker runs with the pid file %s", conf->system_pid_file);
+        return refuse(text);
+    }
+    if (kill(owner, SIGTERM) != 0) {
+        snprintf(text, sizeof(text), "process %d cannot be stopped: %s", (int)owner,
+                 strerror(errno));
+        return refuse(text);
+    }
+    while (pid_file_owner(conf->system_pid_file) == owner) {
+        struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
+
+        if (left_ms < 20) {
+            snprintf(text, sizeof(text), "process %d has not stopped in time", (int)owner);
+            return refuse(text);
+        }
+        left_ms -= 20;
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    }
+    printf("stopped process %d\n", (int)owner);
+    return 0;
+}
+
+int command_stop(int argc, char **argv)
+{
+    struct cli *cli = mem_zalloc(sizeof(*cli));
+    int status;
+    struct conf *conf = prepare(cli, argc, argv, &status);
+
+    if (conf != NULL) {
+        status = stop(conf);
+        conf_free(conf);
+    }
+    mem_free(cli);
+    return status;
+}
+
+int command_restart(int argc, char **argv)
+{
+    struct cli *cli = mem_zalloc(sizeof(*cli));
+    int status;
+    struct conf *conf = prepare(cli, argc, argv, &status); /* a broken file stops nothing */
+
+    mem_free(cli);
+    if (conf == NULL)
+        return status;
+    status = pid_file_owner(conf->system_pid_file) != 0 ? stop(conf) : 0;
+    conf_free(conf);
+    return status == 0 ? command_start(argc, argv) : status;
+}
+
+int command_reload(int argc, char **argv)
+{
+    struct cli *cli = mem_zalloc(sizeof(*cli));
+    int status;
+    struct conf *conf = prepare(cli, argc, argv, &status);
+
+    if (conf != NULL) {
+        char path[4096];
+        char *file = cli->conf_file == NULL ? NULL : realpath(cli->conf_file, NULL);
+
+        conf_control_socket(conf, path, sizeof(path));
+        status = control_reload(path, file);
+        free(file); /* realpath's */
+        conf_free(conf);
+    }
+    mem_free(cli);
+    return status;
+}
