@@ -32,10 +32,11 @@ struct shard_limits {
 };
 
 struct limits {
-    unsigned shards;      /* data shards */
-    uint32_t descriptors; /* RLIMIT_NOFILE after it was raised */
-    uint32_t connections; /* of the whole process */
-    uint32_t mesh_depth, control_mesh_depth;
+    unsigned shards;                 /* data shards */
+    uint32_t descriptors;            /* RLIMIT_NOFILE after it was raised */
+    uint32_t connections;            /* of the whole process */
+    uint32_t mesh_depth[SHARDS_MAX]; /* of the rings to each shard */
+    uint32_t control_mesh_depth;
     uint32_t mesh_congested, mesh_full; /* marks of the spill lists, in entries */
     uint64_t queue_memory;              /* bytes that the queues of one shard's sessions may hold */
     struct shard_limits control;

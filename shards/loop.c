@@ -262,7 +262,8 @@ static void turn(struct shard *shard)
     if (work != 0)
         shard->last_work_ns = shard->now_ns;
 
-    if (more || shard->sends.count != 0 || shard->conns.again.count != 0) /* I2 */
+    if (more || shard->sends.count != 0 || shard->conns.again.count != 0 || /* I2 */
+        shard->phase == SHARD_ENDED)
         enter(shard, false, 0);
     else
         sleep_until_needed(shard);

@@ -25,8 +25,8 @@ struct machine {
     struct shard **shards;     /* [shards + 1], the control shard is the last */
     struct listener_set *listeners;
     uint64_t random_seed, started_ms;
-    /* the start: every thread says how it went, then waits until all are ready */
-    pthread_barrier_t entered, released;
+    /* the start: every thread says how it went, then waits for the others */
+    pthread_barrier_t entered;
     _Atomic bool failed; /* shared */
 };
 

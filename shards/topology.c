@@ -39,7 +39,7 @@ static unsigned lower_of(unsigned quota, long long limit, long long period)
 /* Looks into the group and all groups above it: the tightest quota holds. */
 static unsigned walk(const char *root, const char *mount, const char *group, bool version_2)
 {
-    char path[PATH_MAX], at[PATH_MAX], text[128];
+    char path[2 * PATH_MAX], at[PATH_MAX], text[128];
     unsigned quota = 0;
 
     snprintf(at, sizeof(at), "%s", group);
@@ -105,7 +105,7 @@ void topology_read(struct topology *topology)
     memset(topology, 0, sizeof(*topology));
     if (sched_getaffinity(0, sizeof(set), &set) == 0) {
         for (int cpu = 0; cpu < CPU_SETSIZE && cpu < TOPOLOGY_CPUS_MAX; cpu++)
-            if (CPU_ISSET(cpu, &set))
+            if (CPU_ISSET((size_t)cpu, &set))
                 topology->cpus[topology->cpu_count++] = cpu;
     }
     if (topology->cpu_count == 0)

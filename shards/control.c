@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control - the control shard. It runs the same loop as the others, on the thread that called machine_run(), without
+ * MQTT connections.
+ *
+ * Shutdown, in two steps that every shard answers (shard.c):
+ *
+ *   signal, `shutdown` --> step 1 to all: goodbye and flush --all answered, or shutdown_timeout--> step 2: cut and end
+ *                          --all answered--> the loop ends, threads are joined
+ *
+ * A second signal during that ends the process at once.
+ *
+ * Reload: the new configuration goes to every shard as a pointer; each switches between two turns and sends the pointer
+ * back. The old one is freed when all have.
+ *
+ * It has timers only while there is a reason: a shutdown under way, a service manager that watches, somebody who
+ * subscribes to $SYS.
+ */
+#include "shards/control_priv.h"
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "shards/loop.h"
+#include "shards/notify.h"
+#include "shards/op.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define STALLED_MS 10000u /* a shard that has not finished a turn for so long is stuck */
+
+static void stop_timer_fired(void *owner, struct timer *timer);
+static void watchdog_fired(void *owner, struct timer *timer);
+static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry *entry);
+static void end_of_turn(struct shard *shard);
+
+/* A thread that logged: this thread writes the lines. Runs on the thread that logged. */
+static void wake_for_log(void *argument)
+{
+    const struct machine *machine = argument;
+
+    if (shard_current != NULL && shard_current->index != control_index(machine) &&
+        shard_current->broker != NULL)
+        shard_post(shard_current, control_index(machine), MESH_NONE, 0, NULL);
+}
+
+int control_open(struct machine *machine, char *why, size_t size)
+{
+    struct control *control = mem_zalloc_aligned(sizeof(*control));
+    unsigned index = control_index(machine);
+    sigset_t signals;
+
+    machine->shards[index] = &control->shard;
+    shard_init(&control->shard, machine, index, &machine->limits.control, &machine->stats[index]);
+    control->conf = machine->conf;
+    control->socket_fd = -1;
+    for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
+        control->clients[i].fd = -1;
+    timer_init(&control->stop_timer, stop_timer_fired);
+    timer_init(&control->watchdog_timer, watchdog_fired);
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals,
+                    NULL); /* threads inherit it: only the descriptor delivers them */
+    signal(SIGPIPE, SIG_IGN);
+    control->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
+    if (control->signal_fd < 0) {
+        snprintf(why, size, "signals cannot be received: %s", strerror(errno));
+        return -1;
+    }
+    if (control_socket_open(control, why, size) != 0)
+        return -1;
+    control->shard.control_entry = on_entry;
+    control->shard.end_of_turn = end_of_turn;
+    return 0;
+}
+
+void control_close(struct machine *machine)
+{
+    struct control *control = control_of(machine->shards[control_index(machine)]);
+
+    control_socket_close(control);
+    if (control->retired != NULL && machine->options->release != NULL)
+        machine->options->release(machine->options->argument, control->retired);
+    if (control->signal_fd >= 0)
+        close(control->signal_fd);
+    if (control->conf != machine->options->conf && machine->options->release != NULL)
+        machine->options->release(machine->options->argument,
+                                  (struct conf *)(uintptr_t)control->conf);
+    shard_fini(&control->shard);
+    mem_free(control);
+    machine->shards[control_index(machine)] = NULL;
+}
+
+static void arm_signals(struct control *control)
+{
+    uring_read(control->shard.ring, control->signal_fd, &control->signal, sizeof(control->signal),
+               op_pack(OP_SIGNAL, 0, 0));
+}
+
+void control_run(struct machine *machine)
+{
+    struct control *control = control_of(machine->shards[control_index(machine)]);
+    struct shard *shard = &control->shard;
+
+    log_set_waker(wake_for_log, machine);
+    control->sys = sys_create(control);
+    arm_signals(control);
+    control_socket_start(control);
+    control->watchdog_ms = notify_watchdog_ms();
+    if (control->watchdog_ms != 0)
+        timer_arm(&shard->timers, &control->watchdog_timer, shard->now_ms + control->watchdog_ms);
+    notify_send("READY=1");
+    loop_run(shard);
+    log_set_waker(NULL, NULL);
+    sys_destroy(control->sys);
+}
+
+static void end_of_turn(struct shard *shard)
+{
+    struct control *control = control_of(shard);
+
+    sys_check(control->sys);
+    log_flush();
+}
+
+/* ---- watchdog ---- */
+
+static void watchdog_fired(void *owner, struct timer *timer)
+{
+    struct control *control = owner;
+    struct machine *machine = control->shard.machine;
+    bool well = true;
+
+    for (unsigned i = 0; i < machine->limits.shards; i++) {
+        uint64_t beat =
+            atomic_load_explicit(&machine->shards[i]->heartbeat_ms, memory_order_relaxed);
+
+        if (mesh_rest(&machine->mesh, i) != MESH_AWAKE || beat + STALLED_MS > control->shard.now_ms)
+            continue;
+        well = false;
+        LOG_ERROR("shard %u has not finished a turn for %" PRIu64 " ms", i,
+                  control->shard.now_ms - beat);
+    }
+    if (well)
+        notify_send("WATCHDOG=1");
+    timer_arm(&control->shard.timers, timer, control->shard.now_ms + control->watchdog_ms);
+}
+
+/* ---- shutdown ---- */
+
+static void send_step(struct control *control, uint16_t step)
+{
+    struct machine *machine = control->shard.machine;
+
+    control->stopping_step = step;
+    control->stopped_shards = 0;
+    for (unsigned i = 0; i < machine->limits.shards; i++)
+        shard_post(&control->shard, i, MESH_SHUTDOWN, step, NULL);
+}
+
+void control_stop(struct control *control)
+{
+    if (control->stopping_step != 0)
+        return;
+    LOG_INFO("the broker is shutting down");
+    notify_send("STOPPING=1");
+    send_step(control, 1);
+    timer_arm(&control->shard.timers, &control->stop_timer,
+              control->shard.now_ms + control->conf->system_shutdown_timeout_ms);
+}
+
+static void stop_timer_fired(void *owner, struct timer *timer)
+{
+    struct control *control = owner;
+
+    (void)timer;
+    if (control->stopping_step == 1) {
+        LOG_WARN("shutdown: connections are cut whose output was not taken in time");
+        send_step(control, 2);
+    }
+}
+
+static void on_shutdown_done(struct control *control, unsigned from, uint16_t step)
+{
+    unsigned shards = control->shard.machine->limits.shards;
+
+    if (step != control->stopping_step)
+        return; /* it answered step 1 when step 2 was already on its way */
+    control->stopped_shards |= (uint64_t)1 << from;
+    if ((unsigned)__builtin_popcountll(control->stopped_shards) != shards)
+        return;
+    if (step == 1) {
+        timer_disarm(&control->shard.timers, &control->stop_timer);
+        send_step(control, 2);
+    } else {
+        control->shard.phase = SHARD_ENDED;
+    }
+}
+
+/* ---- reload ---- */
+
+static void retire(struct control *control)
+{
+    const struct machine_options *options = control->shard.machine->options;
+
+    if (control->retired != NULL && options->release != NULL)
+        options->release(options->argument, control->retired);
+    control->retired = NULL;
+}
+
+void control_reload(struct control *control, const char *path, char *report, size_t size)
+{
+    struct machine *machine = control->shard.machine;
+    const struct machine_options *options = machine->options;
+    struct conf *fresh;
+
+    if (options->reload == NULL || control->confirmations != 0 || control->stopping_step != 0) {
+        snprintf(report, size, "{\"ok\":false,\"error\":\"%s\"}",
+                 options->reload == NULL       ? "reload is not available"
+                 : control->stopping_step != 0 ? "the broker is shutting down"
+                                               : "another reload is under way");
+        return;
+    }
+    notify_reloading(control->shard.now_ns / 1000u);
+    fresh = options->reload(options->argument, path, control->conf, report, size);
+    if (fresh != NULL) {
+        if (control->conf != options->conf)
+            control->retired = (struct conf *)(uintptr_t)control->conf; /* reload() made it */
+        control->conf = fresh;
+        broker_configure(control->shard.broker, fresh);
+        control->confirmations = machine->limits.shards;
+        for (unsigned i = 0; i < machine->limits.shards; i++)
+            shard_post(&control->shard, i, MESH_CONFIGURE, 0, fresh);
+    }
+    notify_send("READY=1");
+}
+
+/* ---- entries and signals ---- */
+
+static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry *entry)
+{
+    struct control *control = control_of(shard);
+
+    switch (entry->kind) {
+    case MESH_NONE: /* there are log lines: the end of the turn writes them */
+        break;
+    case MESH_SHUTDOWN_DONE:
+        on_shutdown_done(control, from, entry->small);
+        break;
+    case MESH_CONFIGURE:
+        ASSERT(control->confirmations != 0);
+        if (--control->confirmations == 0)
+            retire(control);
+        break;
+    default:
+        UNREACHABLE("an entry that the control shard does not get");
+    }
+}
+
+void control_signal_done(struct shard *shard, const struct completion *completion)
+{
+    struct control *control = control_of(shard);
+    char report[4096];
+
+    (void)completion;
+    if (control->signal.ssi_signo == SIGHUP) {
+        log_reopen();
+        control_reload(control, NULL, report, sizeof(report));
+        LOG_WARN("reload: %s", report);
+    } else if (control->stopping_step != 0) {
+        static const char text[] = "shardmq: second signal: ended at once\n";
+
+        if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0)
+            _exit(2);
+        _exit(1);
+    } else {
+        control_stop(control);
+    }
+    arm_signals(control);
+}
+
+void control_signal_failed(struct shard *shard, const struct completion *completion)
+{
+    if (completion->res != -ECANCELED)
+        arm_signals(control_of(shard));
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * control_priv - the state of the control shard, for control.c, control_socket.c and sys.c.
+ */
+#ifndef SHARDMQ_SHARDS_CONTROL_PRIV_H
+#define SHARDMQ_SHARDS_CONTROL_PRIV_H
+
+#include "shards/control.h"
+#include "shards/machine_priv.h"
+
+#include <sys/signalfd.h>
+
+#define CONTROL_CLIENTS 8
+#define CONTROL_LINE    4352 /* a command and a path or a client identifier */
+
+/* A client of the control socket. */
+struct control_client {
+    int fd; /* -1: free */
+    char line[CONTROL_LINE];
+    size_t line_len;
+    char *answer; /* being sent */
+    size_t answer_len, answer_sent;
+};
+
+struct sys;
+
+/* Owner: shard (the control shard). */
+struct control {
+    struct shard shard;      /* first: the handlers get it */
+    const struct conf *conf; /* in force */
+    struct conf
+        *retired; /* until every shard has confirmed its successor; NULL: none, or the caller's */
+    unsigned confirmations; /* still to come */
+    int signal_fd;
+    struct signalfd_siginfo signal;
+    int socket_fd;
+    char socket_path[108];
+    struct control_client clients[CONTROL_CLIENTS];
+    unsigned stopping_step;  /* 0: serving */
+    uint64_t stopped_shards; /* bit per shard that reported the step */
+    struct timer stop_timer;
+    struct timer watchdog_timer;
+    uint64_t watchdog_ms; /* 0: nobody watches */
+    struct sys *sys;
+};
+
+static inline struct control *control_of(struct shard *shard)
+{
+    return (struct control *)(void *)shard;
+}
+
+/* Begins the shutdown; harmless when it has begun. */
+void control_stop(struct control *control);
+/* Reads the configuration again, writes the report, and tells the shards of it. */
+void control_reload(struct control *control, const char *path, char *report, size_t size);
+
+/* ---- control_socket.c ---- */
+int control_socket_open(struct control *control, char *why, size_t size);
+void control_socket_start(struct control *control);
+void control_socket_close(struct control *control);
+
+/* ---- sys.c ---- */
+struct sys *sys_create(struct control *control);
+void sys_destroy(struct sys *sys);
+/* Looks whether anybody subscribes to $SYS; call at the end of every turn. */
+void sys_check(struct sys *sys);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * machine - the order in which everything begins and ends.
+ *
+ * Begins: sizes, probe of the kernel, listeners bound, privileges dropped, control socket, threads, barrier.
+ * Ends, in reverse: threads joined, sessions freed by every broker, entries left in rings discarded, brokers freed.
+ */
+#include "shards/machine_priv.h"
+
+#include "base/hash.h"
+#include "base/log.h"
+#include "conf/conf.h"
+#include "shards/control.h"
+#include "shards/listener.h"
+#include "shards/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define WHY_MAX 768
+
+static int give_up(const char *why)
+{
+    fprintf(stderr, "shardmq: %s\n", why);
+    return 1;
+}
+
+void machine_print_limits(const struct conf *conf, FILE *to)
+{
+    struct limits *limits = mem_zalloc(sizeof(*limits));
+    char why[WHY_MAX];
+
+    if (limits_derive(limits, conf, why, sizeof(why)) == 0)
+        limits_print(limits, to);
+    else
+        fprintf(to, "%s\n", why);
+    mem_free(limits);
+}
+
+/* The debug log gets the sizes line by line. */
+static void log_sizes(const struct machine *machine)
+{
+    char *text = NULL, *line, *rest = NULL, about[256];
+    size_t size = 0;
+    FILE *to;
+
+    if (!LOG_ENABLED(LOG_LEVEL_DEBUG))
+        return;
+    uring_describe(&machine->features, about, sizeof(about));
+    LOG_DEBUG("%s", about);
+    to = open_memstream(&text, &size);
+    if (to == NULL)
+        return;
+    limits_print(&machine->limits, to);
+    fclose(to);
+    for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+        log_write(LOG_LEVEL_DEBUG, 0, "%s", line); /* not a place to be rate-limited */
+    free(text);
+}
+
+static uint64_t random_seed(void)
+{
+    uint64_t seed = 0;
+
+    if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+        panic(__FILE__, __LINE__, "no random bytes: %s", strerror(errno));
+    return seed;
+}
+
+static void create_shards(struct machine *machine)
+{
+    struct limits *limits = &machine->limits;
+
+    machine->stats = mem_zalloc_aligned((limits->shards + 1) * sizeof(struct shard_stats));
+    machine->shards = mem_zalloc((limits->shards + 1) * sizeof(struct shard *));
+    mesh_create(&machine->mesh, limits->shards, limits->mesh_depth, limits->control_mesh_depth);
+    machine->shared = broker_shared_create(limits->shards);
+    for (unsigned i = 0; i < limits->shards; i++) {
+        machine->shards[i] = mem_zalloc_aligned(sizeof(struct shard));
+        shard_init(machine->shards[i], machine, i, &limits->shard[i], &machine->stats[i]);
+    }
+}
+
+static void discard_entry(const struct mesh_entry *entry)
+{
+    switch (entry->kind) {
+    case MESH_HANDOFF:
+        handoff_discard(entry->pointer);
+        break;
+    case MESH_NONE:
+    case MESH_CONFIGURE: /* the configuration is the control shard's to release */
+    case MESH_SHUTDOWN:
+    case MESH_SHUTDOWN_DONE:
+        break;
+    default:
+        broker_discard(entry);
+    }
+}
+
+/* After all threads ended: what they left behind, on this one. */
+static void clear_shards(struct machine *machine)
+{
+    unsigned count = machine->limits.shards + 1;
+    struct mesh_entry entry;
+
+    for (unsigned i = 0; i < count; i++)
+        if (machine->shards[i] != NULL && machine->shards[i]->broker != NULL)
+            broker_clear(machine->shards[i]->broker);
+    for (unsigned i = 0; i < count; i++)
+        if (machine->shards[i] != NULL && machine->shards[i]->broker != NULL)
+            mesh_flush(&machine->shards[i]->mesh); /* makes what was staged last takeable */
+    for (unsigned i = 0; i < count; i++)
+        if (machine->shards[i] != NULL && machine->shards[i]->broker != NULL)
+            while (mesh_take(&machine->shards[i]->mesh, &entry))
+                discard_entry(&entry);
+}
+
+static void destroy_shards(struct machine *machine)
+{
+    clear_shards(machine);
+    if (machine->shards[control_index(machine)] != NULL)
+        control_close(machine);
+    for (unsigned i = 0; i < machine->limits.shards; i++) {
+        shard_fini(machine->shards[i]);
+        mem_free(machine->shards[i]);
+    }
+    mesh_destroy(&machine->mesh);
+    broker_shared_destroy(machine->shared);
+    mem_free(machine->shards);
+    mem_free(machine->stats);
+}
+
+/* Starts the threads, enters the control shard on this one and waits for the others. */
+static int start_shards(struct machine *machine)
+{
+    struct shard *control = machine->shards[control_index(machine)];
+    char why[WHY_MAX] = "";
+    unsigned started = 0;
+
+    /* a thread that cannot be created would leave the others waiting at the barrier: they are as many as there are */
+    pthread_barrier_init(&machine->entered, NULL, machine->limits.shards + 1);
+    for (; started < machine->limits.shards; started++) {
+        int error = shard_start(machine->shards[started]);
+
+        if (error != 0) {
+            fprintf(stderr, "shardmq: no thread for shard %u: %s\n", started, strerror(-error));
+            exit(1);
+        }
+    }
+    shard_current = control;
+    if (shard_enter(control, why, sizeof(why)) != 0) {
+        fprintf(stderr, "shardmq: control shard: %s\n", why);
+        atomic_store(&machine->failed, true);
+    }
+    pthread_barrier_wait(&machine->entered);
+    return atomic_load(&machine->failed) ? 1 : 0;
+}
+
+static void announce(const struct machine *machine)
+{
+    listeners_print(machine->listeners, stdout);
+    printf("ShardMQ is started successfully\n");
+    fflush(stdout);
+}
+
+static int run_shards(struct machine *machine)
+{
+    const struct machine_options *options = machine->options;
+    struct shard *control = machine->shards[control_index(machine)];
+    int status = start_shards(machine);
+
+    if (status == 0) {
+        machine->started_ms = control->now_ms;
+        announce(machine);
+        if (options->started != NULL)
+            options->started(options->argument);
+        control_run(machine);
+    }
+    for (unsigned i = 0; i < machine->limits.shards; i++)
+        shard_join(machine->shards[i]);
+    shard_leave(control);
+    pthread_barrier_destroy(&machine->entered);
+    return status;
+}
+
+static int run_bound(struct machine *machine)
+{
+    const struct machine_options *options = machine->options;
+    char why[WHY_MAX];
+    int status = options->bound == NULL ? 0 : options->bound(options->argument);
+
+    if (status != 0)
+        return status;
+    create_shards(machine);
+    if (control_open(machine, why, sizeof(why)) != 0)
+        status = give_up(why);
+    else
+        status = run_shards(machine);
+    log_flush();
+    destroy_shards(machine);
+    shard_current = NULL;
+    return status;
+}
+
+int machine_run(const struct machine_options *options)
+{
+    struct machine *machine = mem_zalloc_aligned(sizeof(*machine));
+    char why[WHY_MAX];
+    int status;
+
+    machine->options = options;
+    machine->conf = options->conf;
+    machine->random_seed = random_seed();
+    hash_setup(machine->random_seed ^ random_seed());
+    if (limits_derive(&machine->limits, options->conf, why, sizeof(why)) != 0 ||
+        uring_probe(&machine->features, why, sizeof(why)) != 0) {
+        status = give_up(why);
+    } else {
+        log_sizes(machine);
+        machine->listeners =
+            listeners_bind(options->conf, machine->limits.shards, why, sizeof(why));
+        if (machine->listeners == NULL) {
+            status = give_up(why);
+        } else {
+            status = run_bound(machine);
+            listeners_unbind(machine->listeners);
+        }
+    }
+    mem_free(machine);
+    return status;
+}
