@@ -75,11 +75,19 @@ static struct table_slot *find_slot(const struct topic_tree *tree, struct span t
     return NULL;
 }
 
-struct topic_filter *topic_tree_find(struct topic_tree *tree, struct span filter)
+/* The filter with this text. A topic name finds an exact filter, never a wildcard filter of the same text: while
+ * there are wildcard filters, a topic is validated before it is looked for here. */
+static struct topic_filter *find_filter(const struct topic_tree *tree, struct span text,
+                                        uint64_t hash)
 {
-    struct table_slot *slot = find_slot(tree, filter, hash64(filter.data, filter.len));
+    struct table_slot *slot = find_slot(tree, text, hash);
 
     return slot == NULL ? NULL : table_pointer(slot);
+}
+
+struct topic_filter *topic_tree_find(struct topic_tree *tree, struct span filter)
+{
+    return find_filter(tree, filter, hash64(filter.data, filter.len));
 }
 
 /* Enters a filter that is not there yet, with its first subscriber. */
@@ -112,23 +120,22 @@ enum subscribe_result topic_tree_subscribe(struct topic_tree *tree, struct span 
                                            struct topic_filter **filter_out, bool *first_out)
 {
     uint64_t hash = hash64(filter.data, filter.len);
-    struct table_slot *slot = find_slot(tree, filter, hash);
+    struct topic_filter *found = find_filter(tree, filter, hash);
+    bool first = found == NULL;
     enum subscribe_result result = SUBSCRIBE_NEW;
-    struct topic_filter *found;
 
-    if (slot == NULL) {
+    if (first) {
         found = add_filter(tree, filter, hash, subscription);
         if (found == NULL)
             return SUBSCRIBE_NO_MEMORY;
     } else {
-        found = table_pointer(slot);
         result = filter_subscribe(found, subscription);
         if (result == SUBSCRIBE_NO_MEMORY)
             return result;
     }
     tree->generation++;
     *filter_out = found;
-    *first_out = slot == NULL;
+    *first_out = first;
     return result;
 }
 
@@ -200,16 +207,6 @@ bool topic_tree_interest_wildcard(struct topic_tree *tree, struct span filter, u
     return true;
 }
 
-/* The filter that is the topic itself. */
-static struct topic_filter *find_exact(const struct topic_tree *tree, struct span topic,
-                                       uint64_t hash)
-{
-    struct table_slot *slot = find_slot(tree, topic, hash);
-    struct topic_filter *filter = slot == NULL ? NULL : table_pointer(slot);
-
-    return filter != NULL && !filter->wildcard ? filter : NULL;
-}
-
 static uint64_t find_interest(const struct topic_tree *tree, uint64_t hash)
 {
     const struct table_slot *slot = table_first(&tree->interest, hash);
@@ -221,7 +218,7 @@ static uint64_t find_interest(const struct topic_tree *tree, uint64_t hash)
 static void match_all(struct topic_tree *tree, struct span topic, uint64_t hash,
                       struct topic_match *out)
 {
-    struct topic_filter *exact = find_exact(tree, topic, hash);
+    struct topic_filter *exact = find_filter(tree, topic, hash);
     struct trie_hits *hits = &tree->hits;
 
     *out = (struct topic_match){0};
@@ -246,7 +243,7 @@ bool topic_tree_match(struct topic_tree *tree, struct span topic, uint32_t level
 
     *out = (struct topic_match){0};
     if (trie_empty(&tree->trie)) {
-        struct topic_filter *exact = find_exact(tree, topic, hash);
+        struct topic_filter *exact = find_filter(tree, topic, hash);
 
         if (exact != NULL && exact->separators < levels_max) {
             out->entries = filter_entries(exact);
