@@ -46,6 +46,9 @@ static void finish(struct client *client, const char *why)
     if (is_opening(client)) {
         client->worker->opening--;
     }
+    if (client->state == CLIENT_LEAVING) {
+        why = NULL; /* after DISCONNECT any end is a good one */
+    }
     if (client->fd >= 0) {
         close(client->fd);
     }

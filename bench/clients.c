@@ -19,6 +19,7 @@
 #define TOPIC_SIZE   1024u
 #define PACKET_EXTRA 2048u
 #define NOBODY       UINT32_MAX
+#define LEAVE_NS     (2 * NANOSECONDS)
 
 /* One client of ours, beside its struct client. */
 struct loader {
@@ -350,6 +351,7 @@ static int run_clients(const struct bench_options *options)
     run->line_ns = run->worker.now_ns + NANOSECONDS;
     if (prepare(run, error, sizeof(error))) {
         loop(run);
+        worker_leave_all(&run->worker, LEAVE_NS);
         status = finish(run);
     } else {
         fprintf(stderr, "bench: %s\n", error);

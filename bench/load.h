@@ -53,7 +53,7 @@ const char *load_failure(struct load *load);
 
 static inline enum load_phase load_phase(struct load *load)
 {
-    return atomic_load_explicit(&load->phase, memory_order_relaxed);
+    return atomic_load_explicit(&load->phase, memory_order_acquire);
 }
 
 static inline void load_set_phase(struct load *load, enum load_phase phase)

@@ -143,9 +143,26 @@ void worker_join(struct worker *worker)
     pthread_join(worker->thread, NULL);
 }
 
-void worker_leave_all(struct worker *worker)
+static bool all_closed(const struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->opened; i++) {
-        client_leave(&worker->clients[i], false);
+        if (worker->clients[i].state != CLIENT_CLOSED) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void worker_leave_all(struct worker *worker, uint64_t limit_ns)
+{
+    uint64_t end_ns = now_ns() + limit_ns;
+
+    worker->on_turn = NULL;
+    worker->client_count = worker->opened; /* no more are opened */
+    for (uint32_t i = 0; i < worker->opened; i++) {
+        client_leave(&worker->clients[i], true);
+    }
+    while (!all_closed(worker) && worker->now_ns < end_ns) {
+        worker_turn(worker);
     }
 }

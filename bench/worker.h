@@ -75,7 +75,8 @@ void worker_turn(struct worker *worker);
 void worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 
-/* Sends DISCONNECT from every open client and closes them. */
-void worker_leave_all(struct worker *worker);
+/* Sends DISCONNECT from every client and turns until the broker has closed them all, so that it has
+ * taken everything that was sent; at most limit_ns. Nothing else is done any more. */
+void worker_leave_all(struct worker *worker, uint64_t limit_ns);
 
 #endif

@@ -56,7 +56,8 @@ struct fake_broker {
     pthread_t thread;
     atomic_bool stop;
     enum fake_fault fault;
-    uint64_t fault_at, messages;
+    uint64_t fault_at;
+    _Atomic uint64_t messages;
     struct fake_conn conns[FAKE_CONNS_MAX];
     uint32_t conn_count;
     uint8_t held[2048]; /* FAULT_SWAP */
