@@ -75,8 +75,9 @@ static struct table_slot *find_slot(const struct topic_tree *tree, struct span t
     return NULL;
 }
 
-/* The filter with this text. A topic name finds an exact filter, never a wildcard filter of the same text: while
- * there are wildcard filters, a topic is validated before it is looked for here. */
+/* The filter with this text. A topic name finds an exact filter, never a wildcard filter of the
+ * same text: while there are wildcard filters, a topic is validated before it is looked for here.
+ */
 static struct topic_filter *find_filter(const struct topic_tree *tree, struct span text,
                                         uint64_t hash)
 {
@@ -161,6 +162,20 @@ bool topic_tree_unsubscribe(struct topic_tree *tree, struct topic_filter *filter
     table_remove(&tree->filters, find_slot(tree, text, topic_filter_hash(filter)));
     filter_free(filter);
     return true;
+}
+
+bool topic_tree_has_exact_hash(const struct topic_tree *tree, uint64_t filter_hash)
+{
+    struct table_slot *slot = table_first(&tree->filters, filter_hash);
+
+    while (slot != NULL) {
+        const struct topic_filter *filter = table_pointer(slot);
+
+        if (!filter->wildcard)
+            return true;
+        slot = table_next(&tree->filters, slot);
+    }
+    return false;
 }
 
 bool topic_tree_interest_exact(struct topic_tree *tree, uint64_t filter_hash, unsigned shard,
