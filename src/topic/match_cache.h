@@ -2,19 +2,19 @@
  *
  * match_cache - remembers what recent topics matched, while there are wildcard filters.
  *
- * Owner: shard. CACHE_SETS sets of four ways, found by the hash of the topic and verified by its bytes. A result
- * belongs to one generation of the tree: any change of subscriptions or interest moves the tree to the next
- * generation, which makes everything that is stored here invalid at once. A topic is stored when it misses
- * twice in a row among the misses of its set, so that topics which come once neither cost memory nor
- * drive out those that repeat.
+ * Owner: shard. CACHE_SETS sets of four ways, found by the hash of the topic and verified by its
+ * bytes. A result belongs to one generation of the tree: any change of subscriptions or interest
+ * moves the tree to the next generation, which makes everything that is stored here invalid at
+ * once. A topic is stored when it misses twice in a row among the misses of its set, so that topics
+ * which come once neither cost memory nor drive out those that repeat.
  *
- * A hit costs 7 to 13 ns where the whole way costs 70 and more (three filters matching, perf_topic_match); a
- * miss costs 10 ns on top of it.
+ * A hit costs 7 to 13 ns where the whole way costs 70 and more (three filters matching,
+ * perf_topic_match); a miss costs 10 ns on top of it.
  *
- * Memory: CACHE_SETS * 240 bytes from the first offer on, and at most CACHE_BYTES_MAX in blocks (topic and
- * result; a result that is the array of a single filter is not copied). When that is reached, the sets are emptied
- * one after the other. Longer results than CACHE_RESULT_MAX are not stored: with them, delivering costs
- * ten times as much as gathering.
+ * Memory: CACHE_SETS * 240 bytes from the first offer on, and at most CACHE_BYTES_MAX in blocks
+ * (topic and result; a result that is the array of a single filter is not copied). When that is
+ * reached, the sets are emptied one after the other. Longer results than CACHE_RESULT_MAX are not
+ * stored: with them, delivering costs ten times as much as gathering.
  *
  * Invariants
  *   I1  `bytes` is the sum over all blocks, and at most CACHE_BYTES_MAX
@@ -61,8 +61,8 @@ struct match_cache {
 
 void match_cache_clear(struct match_cache *cache);
 
-/* Looks a topic up. False when nothing of this generation is stored, or when the topic has more than
- * `levels_max` levels. */
+/* Looks a topic up. False when nothing of this generation is stored, or when the topic has more
+ * than `levels_max` levels. */
 static inline bool match_cache_find(const struct match_cache *cache, uint64_t generation,
                                     uint64_t hash, struct span topic, uint32_t levels_max,
                                     struct topic_match *out)
@@ -87,8 +87,8 @@ static inline bool match_cache_find(const struct match_cache *cache, uint64_t ge
     return false;
 }
 
-/* Offers the result for a valid topic that was not found. `copy` says that match->entries are in scratch memory.
- * Does nothing when memory is gone. */
+/* Offers the result for a valid topic that was not found. `copy` says that match->entries are in
+ * scratch memory. Does nothing when memory is gone. */
 void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t hash,
                        struct span topic, const struct topic_match *match, bool copy);
 

@@ -229,7 +229,8 @@ static uint64_t find_interest(const struct topic_tree *tree, uint64_t hash)
     return slot == NULL ? 0 : slot->value;
 }
 
-/* The whole way, for a valid topic: exact filter, trie, merge. */
+/* The whole way, for a valid topic: exact filter, trie, merge. Only what matches the topic comes out
+ * [MQTT-3.3.2-3]. */
 static void match_all(struct topic_tree *tree, struct span topic, uint64_t hash,
                       struct topic_match *out)
 {

@@ -48,8 +48,7 @@ const struct subscription *topic_filter_get(const struct topic_filter *filter,
                                             const void *subscriber);
 
 /* Removes it; false when there was none. *last_out tells that the filter has no local subscriber
- * any more; `filter` is then gone. Expected constant time, however many subscribers the filter has.
- */
+ * any more; `filter` is then gone. Expected constant time, however many subscribers it has. */
 bool topic_tree_unsubscribe(struct topic_tree *tree, struct topic_filter *filter,
                             const void *subscriber, bool *last_out);
 
@@ -73,8 +72,7 @@ bool topic_tree_interest_wildcard(struct topic_tree *tree, struct span filter, u
                                   bool interested);
 
 struct topic_match {
-    const struct subscription
-        *entries; /* entries of the same subscriber stand next to each other */
+    const struct subscription *entries; /* those of one subscriber stand next to each other */
     uint32_t count;
     uint64_t shards; /* other shards that are interested; always complete */
     bool no_memory;  /* entries are missing: there was no memory to gather them */

@@ -202,6 +202,7 @@ bool trie_hit(struct trie_hits *hits, struct topic_filter *filter)
         hits->filters = larger;
         hits->capacity = capacity;
     }
+    __builtin_prefetch(filter); /* its count is needed soon */
     hits->filters[hits->count++] = filter;
     return true;
 }
@@ -246,6 +247,7 @@ bool trie_match(struct trie *trie, struct span topic, struct trie_hits *hits)
         struct trie_node *plus = node->plus, *literal = NULL;
         bool end = depth > 0 && trie->levels[depth - 1].end == topic.len;
 
+        __builtin_prefetch(plus); /* while the literal child is looked for */
         if (depth == 0 && !wildcards_first)
             plus = NULL;
         if (node->hash != NULL && (depth > 0 || wildcards_first))

@@ -90,7 +90,7 @@ static void test_matching(void **state)
     }
 }
 
-/* All filters of the table in one tree. */
+/* All filters of the table in one tree: what is found matches [MQTT-3.3.2-3]. */
 static void test_matching_together(void **state)
 {
     static const struct {
