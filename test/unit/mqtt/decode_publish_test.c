@@ -88,9 +88,7 @@ static void test_identifier_zero(void **state)
 
 static void test_lengths(void **state)
 {
-    static const char *const short_bodies[] = {"", "\x00", "\x00\x01", "\xFF\xFFx",
-                                               "\x00\x05"
-                                               "abcd"};
+    static const char *const short_bodies[] = {"", "\x00", "\x00\x01", "\xFF\xFFx", "\x00\x05wxyz"};
     static const uint32_t lens[] = {0, 1, 2, 3, 6};
 
     (void)state;
