@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * port - the effects of src/broker/ports.h, on this machine.
+ * port - the effects of src/broker/ports.h, on this machine, and the machine's own posts.
  */
 #include "broker/ports.h"
 
@@ -59,4 +59,11 @@ void port_random_bytes(struct broker *broker, void *to, size_t size)
             size -= (size_t)got;
         }
     }
+}
+
+void shard_post(struct shard *shard, unsigned to, enum mesh_kind kind, uint16_t small,
+                void *pointer)
+{
+    mesh_post(&shard->mesh, to,
+              (struct mesh_entry){.kind = (uint8_t)kind, .small = small, .pointer = pointer});
 }

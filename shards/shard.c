@@ -161,13 +161,6 @@ void shard_join(struct shard *shard)
     shard->thread_started = false;
 }
 
-void shard_post(struct shard *shard, unsigned to, enum mesh_kind kind, uint16_t small,
-                void *pointer)
-{
-    mesh_post(&shard->mesh, to,
-              (struct mesh_entry){.kind = (uint8_t)kind, .small = small, .pointer = pointer});
-}
-
 /* ---- the shutdown, as a data shard sees it ----
  *
  * Step 1: no new connections, the broker says goodbye, output is flushed; answered when no connection is left.
