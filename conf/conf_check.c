@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conf_check - rules that concern more than one option.
+ */
+#include "conf/conf_priv.h"
+
+#include <string.h>
+
+#define SOCKET_PATH_MAX 107 /* sun_path, with its terminator */
+
+static void check_listeners(const struct conf *conf, struct conf_report *report)
+{
+    unsigned enabled = 0;
+
+    for (unsigned i = 0; i < conf->listener_count; i++) {
+        const struct conf_listener *one = &conf->listeners[i];
+
+        enabled += one->enable;
+        for (unsigned j = i + 1; j < conf->listener_count; j++) {
+            const struct conf_listener *other = &conf->listeners[j];
+
+            if (one->enable && other->enable && one->address.port != 0 &&
+                one->address.port == other->address.port &&
+                strcmp(one->address.host, other->address.host) == 0)
+                conf_report_add(report, "listeners.%s and listeners.%s have the same address",
+                                one->name, other->name);
+        }
+    }
+    if (enabled == 0)
+        conf_report_add(report, "no listener is enabled: nobody could connect");
+}
+
+static void check_paths(const struct conf *conf, struct conf_report *report)
+{
+    char control[1100];
+
+    conf_control_socket(conf, control, sizeof(control));
+    if (strlen(control) > SOCKET_PATH_MAX)
+        conf_report_add(
+            report,
+            "the path of the control socket is longer than %d bytes: set control.socket "
+            "to a shorter one",
+            SOCKET_PATH_MAX);
+    if (strchr(conf->log_file, '/') != NULL)
+        conf_report_add(report, "log.file is the name of a file; its folder is log.dir");
+    if (conf->system_daemon &&
+        (conf->system_pid_file[0] != '/' || control[0] != '/' ||
+         (conf->log_dir[0] != '/' && (conf->log_to & 1u << CONF_LOG_TO_FILE) != 0)))
+        conf_report_add(report, "with system.daemon, system.pid_file, control.socket and log.dir "
+                                "must begin with a slash");
+}
+
+static void check_sizes(const struct conf *conf, struct conf_report *report)
+{
+    for (unsigned i = 0; i < CONF_SHARDS_MAX; i++) {
+        const struct conf_shard *shard = &conf->shards[i];
+
+        if ((uint64_t)shard->receive_buffers * shard->receive_buffer_size > UINT32_MAX) {
+            conf_report_add(report, "the receive buffers of shard %u would take more than 4GB", i);
+            return;
+        }
+    }
+}
+
+bool conf_check(const struct conf *conf, char *errors, size_t size)
+{
+    struct conf_report report;
+
+    conf_report_begin(&report, errors, size);
+    check_listeners(conf, &report);
+    check_paths(conf, &report);
+    check_sizes(conf, &report);
+    conf_report_end(&report);
+    return report.count == 0;
+}

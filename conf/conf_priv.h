@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conf_priv - what the files of conf share.
+ *
+ *   file --conf_hocon.c or conf_kv.c--> cJSON tree --\
+ *   environment --conf_env.c-------------------------+--> entries (path, value, where) --conf_bind.c--> struct conf
+ *   command line ------------------------------------/
+ *
+ * In the tree every scalar is a string as it stands in the file; its valueint says where (CONF_AT).
+ */
+#ifndef SHARDMQ_CONF_CONF_PRIV_H
+#define SHARDMQ_CONF_CONF_PRIV_H
+
+#include "base/check.h"
+#include "conf/conf.h"
+
+#include <cjson/cJSON.h>
+
+#define CONF_FILE_BYTES_MAX 1000000
+#define CONF_FILES_MAX      64
+#define CONF_INCLUDE_MAX    8
+#define CONF_NESTING_MAX    32
+#define CONF_SETTINGS_MAX   10000
+#define CONF_PATH_BYTES     256  /* a path, with its terminator */
+#define CONF_NAME_BYTES     33   /* a listener's name */
+#define CONF_VALUE_BYTES    1200 /* any value as text */
+#define CONF_SENTENCE_BYTES 2048
+
+/* Place of a scalar: 20 bits of line, the file above. */
+#define CONF_AT(file, line) ((int)(((unsigned)(file) << 20) | ((unsigned)(line)&0xFFFFFu)))
+#define CONF_AT_FILE(at)    ((unsigned)(at) >> 20)
+#define CONF_AT_LINE(at)    ((unsigned)(at)&0xFFFFFu)
+
+_Static_assert(CONF_FILE_BYTES_MAX < (1 << 20), "a line number fits");
+_Static_assert(CONF_FILES_MAX < (1 << 11), "a file number fits");
+
+enum conf_kind {
+    CONF_KIND_SECTION, /* no option: begins a block */
+    CONF_KIND_BOOL,
+    CONF_KIND_COUNT,
+    CONF_KIND_INTEGER,
+    CONF_KIND_SIZE,
+    CONF_KIND_DURATION,
+    CONF_KIND_FIXED,
+    CONF_KIND_CHOICE,
+    CONF_KIND_CHOICES,
+    CONF_KIND_TEXT,
+    CONF_KIND_ADDRESS
+};
+
+enum conf_when { CONF_WHEN_BOOT, CONF_WHEN_RELOAD };
+
+/* Which struct a row is a field of. */
+enum conf_scope { CONF_SCOPE_BROKER, CONF_SCOPE_SHARD, CONF_SCOPE_LISTENER };
+
+/* One row of conf.def. boot. */
+struct conf_row {
+    const char *path; /* of a section: its name */
+    enum conf_kind kind;
+    enum conf_scope scope;
+    enum conf_when when;
+    size_t offset;
+    const char *preset_text; /* TEXT, ADDRESS */
+    int64_t preset, least, most;
+    const char *unit, *help;
+};
+
+extern const struct conf_row conf_rows[];
+extern const unsigned conf_row_count;
+
+/* The row of that scope and path, or NULL. */
+const struct conf_row *conf_row_find(enum conf_scope scope, const char *path);
+
+/* The names of a choice table, ended by NULL. */
+const char *const *conf_choice_names(const char *table);
+
+/* Sentences, one a line, in the caller's buffer; when it is full, the rest is counted and the count is
+ * said in the end. */
+struct conf_report {
+    char *to;
+    size_t size, used;
+    unsigned count, left_out;
+};
+
+void conf_report_begin(struct conf_report *report, char *to, size_t size);
+void conf_report_add(struct conf_report *report, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void conf_report_end(struct conf_report *report);
+
+/* Reads `text` into the field of `row` in `object` (a struct conf, conf_shard or conf_listener). Returns false and
+ * writes what a value of this option is to `error`; the field is then as it was. */
+bool conf_value_parse(const struct conf_row *row, const char *text, void *object, char *error,
+                      size_t size);
+/* Writes the field as the file would have it, without quotes. */
+void conf_value_format(const struct conf_row *row, const void *object, char *to, size_t size);
+bool conf_value_equal(const struct conf_row *row, const void *a, const void *b);
+/* Makes the field in `to` that of `from`. */
+void conf_value_copy(const struct conf_row *row, void *to, const void *from);
+void conf_value_preset(const struct conf_row *row, void *object);
+void conf_value_free(const struct conf_row *row, void *object);
+/* "true", "yes" and "on" or their opposites, in any case. */
+bool conf_value_bool(const char *text, bool *value);
+/* Any "address:port", with or without a URL's prefix. */
+bool conf_value_address(const char *text, struct conf_address *address, char *error, size_t size);
+
+/* Where an entry comes from; the later ones prevail. */
+enum conf_layer { CONF_LAYER_FILE, CONF_LAYER_ENVIRONMENT, CONF_LAYER_COMMAND_LINE };
+
+/* One setting, not yet looked at. */
+struct conf_entry {
+    char *path;
+    char *value;
+    enum conf_layer layer;
+    int at;            /* of a file */
+    const char *where; /* of the other layers */
+    bool complex;      /* an array that holds more than scalars: no option has such a value */
+};
+
+struct conf_loader {
+    struct conf *conf;
+    struct conf_report errors;
+    char *warnings;
+    size_t warnings_len;
+    char *files[CONF_FILES_MAX];
+    unsigned file_count;
+    unsigned include_depth;
+    unsigned setting_count;
+    struct conf_entry *entries;
+    size_t entry_count, entry_space;
+    bool shard_set[CONF_SHARDS_MAX][16]; /* by row, in the order of the table */
+    bool listeners_replaced;             /* by those of the command line */
+};
+
+void conf_warn(struct conf_loader *loader, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Reads a file, and what it includes, into `tree`. Returns false after adding the error. */
+bool conf_read_file(struct conf_loader *loader, const char *path, enum conf_form form, cJSON *tree);
+
+/* The two forms. `text` is terminated, valid UTF-8 and without U+0000. */
+bool conf_hocon_parse(struct conf_loader *loader, unsigned file, const char *text, cJSON *tree);
+bool conf_kv_parse(struct conf_loader *loader, unsigned file, const char *text, cJSON *tree);
+/* True when the text can only be the old form: no blocks, key=value lines. */
+bool conf_kv_detect(const char *text);
+
+/* Puts a scalar (or an array) under a dotted path below `tree`. Takes the item in any case. `prefix` is the path of `tree`, for
+ * messages. */
+bool conf_tree_put(struct conf_loader *loader, cJSON *tree, const char *path, cJSON *item, int at);
+/* The object under a dotted path, made when there is none. */
+cJSON *conf_tree_object(struct conf_loader *loader, cJSON *tree, const char *path, int at);
+
+/* Walks the tree: one entry for each setting, in order. */
+void conf_entries_from_tree(struct conf_loader *loader, const cJSON *tree);
+void conf_entries_from_environment(struct conf_loader *loader, char *const *environment);
+void conf_entry_add(struct conf_loader *loader, const struct conf_entry *entry);
+
+/* Binds every entry to its field, then completes shards and listeners. */
+void conf_bind(struct conf_loader *loader);
+
+/* "file:line" or the entry's own words. Returns `to`. */
+const char *conf_where(const struct conf_loader *loader, const struct conf_entry *entry, char *to,
+                       size_t size);
+
+/* NanoMQ's keys that are not options here. */
+enum conf_legacy_kind { CONF_LEGACY_RENAMED, CONF_LEGACY_IGNORED, CONF_LEGACY_ABSENT };
+
+struct conf_legacy {
+    enum conf_legacy_kind kind;
+    const char *path;
+    const char *argument; /* RENAMED: the option; ABSENT: the harmless value, or NULL */
+    const char *text;     /* RENAMED: the unit of the old key; others: what is said about it */
+};
+
+/* The row for the path (of ABSENT rows: the longest one that is the path or a prefix of it), or NULL. */
+const struct conf_legacy *conf_legacy_find(const char *path);
+/* A table of old keys for the nearest-key search; NULL after the last. */
+const struct conf_legacy *conf_legacy_row(unsigned index);
+
+/* Writes the known key nearest to `path` to `to`; false when none is near. */
+bool conf_suggest(const char *path, char *to, size_t size);
+
+/* Where conf_diff_reload's rules, loading and printing find a listener by name. */
+struct conf_listener *conf_listener_find(const struct conf *conf, const char *name);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conf_table - conf.def as an array, and the names of the choices.
+ */
+#include "conf/conf_priv.h"
+
+#include <string.h>
+
+#define PRESET_NUMBER(value)   NULL, value
+#define PRESET_BOOL(value)     PRESET_NUMBER(value)
+#define PRESET_COUNT(value)    PRESET_NUMBER(value)
+#define PRESET_INTEGER(value)  PRESET_NUMBER(value)
+#define PRESET_SIZE(value)     PRESET_NUMBER(value)
+#define PRESET_DURATION(value) PRESET_NUMBER(value)
+#define PRESET_FIXED(value)    PRESET_NUMBER(value)
+#define PRESET_CHOICE(value)   PRESET_NUMBER(value)
+#define PRESET_CHOICES(value)  PRESET_NUMBER(value)
+#define PRESET_TEXT(value)     value, 0
+#define PRESET_ADDRESS(value)  value, 0
+
+#define ROW(type, scope, kind, field, path, preset, least, most, unit, when, help)                 \
+    {path,                                                                                         \
+     CONF_KIND_##kind,                                                                             \
+     scope,                                                                                        \
+     CONF_WHEN_##when,                                                                             \
+     offsetof(type, field),                                                                        \
+     PRESET_##kind(preset),                                                                        \
+     least,                                                                                        \
+     most,                                                                                         \
+     unit,                                                                                         \
+     help},
+
+const struct conf_row conf_rows[] = {
+#define SECTION(name, help)                                                                        \
+    {#name, CONF_KIND_SECTION, CONF_SCOPE_BROKER, CONF_WHEN_BOOT, 0, NULL, 0, 0, 0, NULL, help},
+#define OPTION(...)          ROW(struct conf, CONF_SCOPE_BROKER, __VA_ARGS__)
+#define SHARD_OPTION(...)    ROW(struct conf_shard, CONF_SCOPE_SHARD, __VA_ARGS__)
+#define LISTENER_OPTION(...) ROW(struct conf_listener, CONF_SCOPE_LISTENER, __VA_ARGS__)
+#include "conf/conf.def"
+};
+
+const unsigned conf_row_count = ARRAY_LENGTH(conf_rows);
+
+static const struct {
+    const char *table;
+    const char *names[8];
+} choices[] = {
+    {"queue_policy", {"drop_newest", "drop_oldest"}},
+    {"shared_strategy", {"round_robin", "least_inflight", "sticky"}},
+    {"log_level", {"fatal", "error", "warn", "info", "debug", "trace"}},
+    {"log_format", {"text", "json"}},
+    {"log_to", {"console", "file", "syslog", "journald"}},
+};
+
+const struct conf_row *conf_row_find(enum conf_scope scope, const char *path)
+{
+    for (unsigned i = 0; i < conf_row_count; i++) {
+        const struct conf_row *row = &conf_rows[i];
+
+        if (row->kind != CONF_KIND_SECTION && row->scope == scope && strcmp(row->path, path) == 0)
+            return row;
+    }
+    return NULL;
+}
+
+const char *const *conf_choice_names(const char *table)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(choices); i++) {
+        if (strcmp(choices[i].table, table) == 0)
+            return choices[i].names;
+    }
+    UNREACHABLE("a row names a choice table that does not exist");
+}

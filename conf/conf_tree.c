@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conf_tree - files into a tree, and a tree into entries.
+ */
+#include "base/mem.h"
+#include "base/utf8.h"
+#include "conf/conf_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static bool refuse(struct conf_loader *loader, const char *path, const char *why)
+{
+    conf_report_add(&loader->errors, "%s: %s", path, why);
+    return false;
+}
+
+static bool is_regular(int descriptor, const char **why)
+{
+    struct stat status;
+
+    if (fstat(descriptor, &status) != 0) {
+        *why = strerror(errno);
+        return false;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        *why = "it is not a file";
+        return false;
+    }
+    return true;
+}
+
+/* The whole of a descriptor, terminated; NULL with the reason. mem_free() it. */
+static char *read_all(int descriptor, size_t *len, const char **why)
+{
+    char *text = mem_try_alloc(CONF_FILE_BYTES_MAX + 2);
+
+    *len = 0;
+    *why = "out of memory";
+    while (text != NULL && *len <= CONF_FILE_BYTES_MAX) {
+        ssize_t got = read(descriptor, text + *len, CONF_FILE_BYTES_MAX + 1 - *len);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            *why = strerror(errno);
+        if (got < 0)
+            break;
+        if (got == 0) {
+            text[*len] = '\0';
+            return text;
+        }
+        *len += (size_t)got;
+        *why = "it is larger than a megabyte";
+    }
+    mem_free(text);
+    return NULL;
+}
+
+/* The number of the first line that is not text, or 0. */
+static unsigned first_bad_line(const char *text, size_t len)
+{
+    unsigned line = 1;
+
+    for (size_t at = 0; at < len; line++) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t size = end != NULL ? (size_t)(end - text) - at : len - at;
+
+        if (!utf8_valid((const uint8_t *)text + at, size))
+            return line;
+        at += size + 1;
+    }
+    return 0;
+}
+
+static char *read_text(struct conf_loader *loader, const char *path)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const char *why = NULL;
+    char *text = NULL;
+    size_t len = 0;
+    unsigned line;
+
+    if (descriptor < 0) {
+        refuse(loader, path, strerror(errno));
+        return NULL;
+    }
+    if (is_regular(descriptor, &why))
+        text = read_all(descriptor, &len, &why);
+    close(descriptor);
+    if (text == NULL) {
+        refuse(loader, path, why);
+        return NULL;
+    }
+    line = first_bad_line(text, len);
+    if (line != 0) {
+        conf_report_add(&loader->errors, "%s:%u: this is not UTF-8 text", path, line);
+        mem_free(text);
+        return NULL;
+    }
+    return text;
+}
+
+bool conf_read_file(struct conf_loader *loader, const char *path, enum conf_form form, cJSON *tree)
+{
+    unsigned file = loader->file_count;
+    char *text;
+    bool good;
+
+    if (file == CONF_FILES_MAX)
+        return refuse(loader, path, "too many files are included");
+    text = read_text(loader, path);
+    if (text == NULL)
+        return false;
+    loader->files[loader->file_count++] = mem_strdup(path);
+    if (form == CONF_FORM_DETECT)
+        form = conf_kv_detect(text) ? CONF_FORM_KEY_VALUE : CONF_FORM_HOCON;
+    good = form == CONF_FORM_KEY_VALUE ? conf_kv_parse(loader, file, text, tree)
+                                       : conf_hocon_parse(loader, file, text, tree);
+    mem_free(text);
+    return good;
+}
+
+static bool tree_error(struct conf_loader *loader, int at, const char *path, const char *why)
+{
+    conf_report_add(&loader->errors, "%s:%u: %s: %s", loader->files[CONF_AT_FILE(at)],
+                    CONF_AT_LINE(at), path, why);
+    return false;
+}
+
+static cJSON *make_object(struct conf_loader *loader, cJSON *parent, const char *name,
+                          const char *path, int at)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    if (object == NULL || !cJSON_AddItemToObject(parent, name, object)) {
+        cJSON_Delete(object);
+        tree_error(loader, at, path, "out of memory");
+        return NULL;
+    }
+    object->valueint = at;
+    return object;
+}
+
+static void warn_replaced(struct conf_loader *loader, const cJSON *old, const char *path, int at)
+{
+    conf_warn(loader, "%s:%u: %s was set in line %u of %s already; the last one counts",
+              loader->files[CONF_AT_FILE(at)], CONF_AT_LINE(at), path, CONF_AT_LINE(old->valueint),
+              loader->files[CONF_AT_FILE(old->valueint)]);
+}
+
+/* The object `name` in `parent`: the one that is there, or a new one in place of a scalar. */
+static cJSON *enter(struct conf_loader *loader, cJSON *parent, const char *name, const char *path,
+                    int at)
+{
+    cJSON *found = cJSON_GetObjectItemCaseSensitive(parent, name);
+
+    if (cJSON_IsObject(found))
+        return found;
+    if (found != NULL) {
+        warn_replaced(loader, found, path, at);
+        cJSON_Delete(cJSON_DetachItemViaPointer(parent, found));
+    }
+    return make_object(loader, parent, name, path, at);
+}
+
+/* Copies the segment before the next dot; returns the rest, or NULL after the last. */
+static const char *next_segment(const char *path, char segment[CONF_PATH_BYTES])
+{
+    size_t len = strcspn(path, ".");
+
+    ASSERT(len < CONF_PATH_BYTES);
+    memcpy(segment, path, len);
+    segment[len] = '\0';
+    return path[len] == '.' ? path + len + 1 : NULL;
+}
+
+static bool path_good(struct conf_loader *loader, const char *path, int at)
+{
+    unsigned segments = 1;
+
+    for (const char *dot = path; (dot = strchr(dot, '.')) != NULL; dot++)
+        segments++;
+    if (strlen(path) >= CONF_PATH_BYTES || segments > CONF_NESTING_MAX)
+        return tree_error(loader, at, "key", "the key is too long");
+    if (path[0] == '.' || path[0] == '\0' || path[strlen(path) - 1] == '.' ||
+        strstr(path, "..") != NULL)
+        return tree_error(loader, at, path, "a part of the key is empty");
+    return true;
+}
+
+cJSON *conf_tree_object(struct conf_loader *loader, cJSON *tree, const char *path, int at)
+{
+    char segment[CONF_PATH_BYTES];
+    const char *rest = path;
+
+    if (!path_good(loader, path, at))
+        return NULL;
+    while (rest != NULL && tree != NULL) {
+        rest = next_segment(rest, segment);
+        tree = enter(loader, tree, segment, path, at);
+    }
+    return tree;
+}
+
+bool conf_tree_put(struct conf_loader *loader, cJSON *tree, const char *path, cJSON *item, int at)
+{
+    char parent[CONF_PATH_BYTES];
+    const char *name = strrchr(path, '.');
+    cJSON *old;
+
+    if (item == NULL)
+        return tree_error(loader, at, path, "out of memory");
+    if (!path_good(loader, path, at) ||
+        (++loader->setting_count > CONF_SETTINGS_MAX &&
+         !tree_error(loader, at, path, "there are too many settings")))
+        goto failed;
+    if (name != NULL) {
+        memcpy(parent, path, (size_t)(name - path));
+        parent[name - path] = '\0';
+        tree = conf_tree_object(loader, tree, parent, at);
+        if (tree == NULL)
+            goto failed;
+    }
+    name = name != NULL ? name + 1 : path;
+    item->valueint = at;
+    old = cJSON_GetObjectItemCaseSensitive(tree, name);
+    if (old != NULL) {
+        warn_replaced(loader, old, path, at);
+        cJSON_Delete(cJSON_DetachItemViaPointer(tree, old));
+    }
+    if (cJSON_AddItemToObject(tree, name, item))
+        return true;
+    tree_error(loader, at, path, "out of memory");
+failed:
+    cJSON_Delete(item);
+    return false;
+}
+
+/* An array of scalars as text, "a, b"; false when it holds anything else or is too long. */
+static bool join(const cJSON *array, char *to, size_t size)
+{
+    const cJSON *item;
+    size_t used = 0;
+
+    to[0] = '\0';
+    cJSON_ArrayForEach(item, array)
+    {
+        if (!cJSON_IsString(item) || used + strlen(item->valuestring) + 3 > size)
+            return false;
+        used += (size_t)snprintf(to + used, size - used, "%s%s", used > 0 ? ", " : "",
+                                 item->valuestring);
+    }
+    return true;
+}
+
+static void walk(struct conf_loader *loader, const cJSON *tree, char path[CONF_PATH_BYTES],
+                 size_t len)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, tree)
+    {
+        char list[CONF_VALUE_BYTES];
+        size_t more = strlen(item->string), dot = len > 0;
+        struct conf_entry entry = {.path = path, .value = item->valuestring, .at = item->valueint};
+
+        if (len + dot + more >= CONF_PATH_BYTES) {
+            tree_error(loader, item->valueint, item->string, "the key is too long");
+            continue;
+        }
+        if (dot)
+            path[len] = '.';
+        memcpy(path + len + dot, item->string, more + 1);
+        if (cJSON_IsObject(item)) {
+            walk(loader, item, path, len + dot + more);
+            continue;
+        }
+        if (cJSON_IsArray(item)) {
+            entry.complex = !join(item, list, sizeof(list));
+            entry.value = list;
+        }
+        conf_entry_add(loader, &entry);
+    }
+}
+
+void conf_entries_from_tree(struct conf_loader *loader, const cJSON *tree)
+{
+    char path[CONF_PATH_BYTES] = "";
+
+    walk(loader, tree, path, 0);
+}
