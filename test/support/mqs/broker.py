@@ -44,7 +44,8 @@ class Broker:
     def base_conf(self):
         return ['listeners.tcp.bind = "127.0.0.1:0"', "shards.count = %d" % self.shards, "log.to = [console]",
                 "log.level = info", 'control.socket = "%s/control.sock"' % self.directory,
-                'system.pid_file = "%s/shardmq.pid"' % self.directory, "sys.interval = 1s"]
+                'system.pid_file = "%s/shardmq.pid"' % self.directory, "sys.interval = 1s",
+                "log.rate_limit = 0"]
 
     @property
     def conf_path(self):
@@ -220,7 +221,7 @@ class Mosquitto(Broker):
 
     def base_conf(self):
         return ["listener %d 127.0.0.1" % self.port, "allow_anonymous true", "sys_interval 1", "log_dest stderr",
-                "max_queued_messages 0", "max_inflight_messages 0", "set_tcp_nodelay true"]
+                "max_queued_messages 0", "set_tcp_nodelay true"]
 
     def command(self):
         return [self.executable, "-c", self.conf_path]

@@ -20,6 +20,7 @@ NUMBERS = {"id", "qos", "dup", "retain", "rc", "sp", "clean", "keepalive", "will
            "connect_flags", "size", "flags", "cut", "remaining", "nl", "rap", "rh", "opts", "topic_length"}
 TEXTS = {"topic", "payload", "username", "password", "will_topic", "will_payload", "protocol", "extra",
          "topic_sent"}
+REASONS_OF_V5 = {"PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "UNSUBACK"}  # 3.x has none there
 OPTION_KEYS = ("qos", "nl", "rap", "rh", "opts")
 
 
@@ -154,7 +155,7 @@ def raw_bytes(words, variables):
 def same(expected, actual, variables, as_number):
     """Does a field have the value the script wants? Remembers it when the script asks for that."""
     if expected.startswith("?"):
-        variables[expected[1:]] = actual
+        variables[substitute(expected[1:], variables)] = actual
         return actual is not None
     if expected == "any":
         return actual is not None
@@ -232,7 +233,7 @@ def field_problem(packet, key, value, variables):
     if key == "length":
         return None if same(value, len(packet["raw"]), variables, True) else \
             "the packet has %d bytes" % len(packet["raw"])
-    if key == "rc" and packet["type"] == "UNSUBACK" and "rc" not in packet:
+    if key == "rc" and "rc" not in packet and packet["type"] in REASONS_OF_V5:
         return None
     if key not in NUMBERS and key not in TEXTS:
         raise ScriptError("unknown field %s" % key)

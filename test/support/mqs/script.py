@@ -13,6 +13,7 @@
   NAME subscribes "f" ..    SUBSCRIBE, and SUBACK grants what was asked for
   NAME publishes ...        PUBLISH with the whole acknowledgement that its QoS has
   NAME < PUBLISH .. ack     acknowledge what came, to the end
+  NAME last PUBLISH ..      acknowledges publications until this one is seen: those before are older, none follows
   NAME reconnect [VERSION] [FIELDS] [-> ...]     a new connection with the same client identifier
   NAME open | close | rst | half-close | dribble on | dribble off | ping
   one-of A B .. < PACKET .. as WHO               exactly one of them gets it: its name in $WHO
@@ -177,6 +178,8 @@ class Run:
             self.connect(client, words)
         elif verb == "dribble":
             client.dribble = words[0] == "on"
+        elif verb == "last":
+            self.expect_last(client, words[0], words[1:])
         elif verb == "ping":
             client.ping(self.deadline())
         elif verb in ("open", "close", "rst", "half-close", "subscribes", "publishes"):
@@ -291,6 +294,16 @@ class Run:
             self.send(client, "PUBREC", [identifier])
             self.expect_packet(client, "PUBREL", [identifier], search=True)
             self.send(client, "PUBCOMP", [identifier])
+
+    def expect_last(self, client, kind, words):
+        while True:
+            packet = client.receive(self.deadline())
+            if packet["type"] != kind:
+                raise Failure(self.line, kind, packet)
+            self.acknowledge(client, packet)
+            if fields.mismatch(packet, kind, words, self.variables) is None:
+                break
+        self.expect_nothing(client)
 
     def expect_nothing(self, client):
         self.verb_settle([])
