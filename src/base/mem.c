@@ -18,7 +18,7 @@ static void *raw_zalloc(size_t size)
 }
 static void *raw_realloc(void *old, size_t size)
 {
-    return realloc(old, size);
+    return realloc(old, size > 0 ? size : 1); /* realloc(old, 0) would free it and say NULL */
 }
 static void *raw_zalloc_aligned(size_t size)
 {

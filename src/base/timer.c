@@ -20,6 +20,7 @@ static struct list *slot_at(struct timers *timers, unsigned level, uint64_t tick
 void timers_init(struct timers *timers, uint64_t now_ms, void *owner)
 {
     timers->tick = now_ms / TIMER_TICK_MS;
+    timers->run_tick = timers->tick;
     timers->count = 0;
     timers->owner = owner;
     for (unsigned i = 0; i < ARRAY_LENGTH(timers->slots); i++)
@@ -59,11 +60,13 @@ static void place(struct timers *timers, struct timer *timer)
 
 void timer_arm(struct timers *timers, struct timer *timer, uint64_t deadline_ms)
 {
+    uint64_t earliest_ms = timers->run_tick * TIMER_TICK_MS; /* I4 */
+
     if (timer_armed(timer))
         list_remove(&timer->node);
     else
         timers->count++;
-    timer->deadline_ms = deadline_ms;
+    timer->deadline_ms = deadline_ms < earliest_ms ? earliest_ms : deadline_ms;
     place(timers, timer);
 }
 
@@ -94,7 +97,8 @@ uint64_t timers_next(const struct timers *timers)
         uint64_t base = timers->tick >> shift;
 
         for (unsigned i = 0; i <= TIMER_SLOTS_UPPER; i++) {
-            uint64_t tick = (base + i) << shift; /* the slot is spread out when its first tick comes */
+            uint64_t tick = (base + i)
+                            << shift; /* the slot is spread out when its first tick comes */
 
             if (tick < timers->tick || tick >= best)
                 continue;
@@ -136,6 +140,8 @@ uint32_t timers_run(struct timers *timers, uint64_t now_ms, uint32_t limit)
     uint64_t now_tick = now_ms / TIMER_TICK_MS;
     uint32_t fired = 0;
 
+    if (timers->run_tick <= now_tick)
+        timers->run_tick = now_tick + 1;
     while (timers->tick <= now_tick) {
         struct list *slot;
 
@@ -156,7 +162,8 @@ uint32_t timers_run(struct timers *timers, uint64_t now_ms, uint32_t limit)
             timer->fire(timers->owner, timer);
         }
         timers->tick++;
-        if (timers->tick <= now_tick) { /* jump over the empty stretch, as far as the next slot in use */
+        if (timers->tick <=
+            now_tick) { /* jump over the empty stretch, as far as the next slot in use */
             uint64_t next_ms = timers_next(timers);
             uint64_t next = next_ms == TIMER_NEVER ? now_tick + 1 : next_ms / TIMER_TICK_MS;
 

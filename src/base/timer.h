@@ -11,9 +11,10 @@
  *
  * Invariants
  *   I1  a timer is in exactly one slot list, or in none (its node then points at itself)
- *   I2  a timer of level n is less than one turn of level n away from `now`
- *   I3  timers_next() never names a time after the earliest deadline (it may name an earlier one: the
- *       moment when an upper slot must be spread out)
+ *   I2  a timer of level n is less than one turn of level n away from `tick`
+ *   I3  timers_next() never names a time after the tick in which the earliest timer fires (it may name
+ *       an earlier one: the moment when an upper slot must be spread out)
+ *   I4  what is armed while the wheel runs fires in a later run: a run always comes to an end
  */
 #ifndef SHARDMQ_BASE_TIMER_H
 #define SHARDMQ_BASE_TIMER_H
@@ -27,7 +28,7 @@
 
 struct timer {
     struct list node;
-    uint64_t deadline_ms;
+    uint64_t deadline_ms; /* as armed, but never before the next run (I4) */
     void (*fire)(void *owner, struct timer *timer);
 };
 
@@ -36,7 +37,8 @@ struct timer {
 #define TIMER_SLOTS_UPPER 64
 
 struct timers {
-    uint64_t tick; /* the next tick to be run */
+    uint64_t tick;     /* the next tick to be run */
+    uint64_t run_tick; /* the first tick that the last run, or the one going on, leaves alone */
     uint64_t count;
     void *owner;
     struct list slots[TIMER_SLOTS_0 + (TIMER_LEVELS - 1) * TIMER_SLOTS_UPPER];
@@ -60,7 +62,7 @@ void timer_disarm(struct timers *timers, struct timer *timer);
 uint64_t timers_next(const struct timers *timers);
 
 /* Fires what is due, at most `limit` timers; returns how many fired. When it returns `limit` there may
- * be more. `fire` may arm and disarm any timer, its own included. */
+ * be more. `fire` may arm and disarm any timer, its own included, and may free it (I4). */
 uint32_t timers_run(struct timers *timers, uint64_t now_ms, uint32_t limit);
 
 #endif
