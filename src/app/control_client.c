@@ -98,7 +98,7 @@ static int print_report(const char *answer)
     return ok ? 0 : 1;
 }
 
-int control_reload(const char *socket_path, const char *file)
+int ask_reload(const char *socket_path, const char *file)
 {
     char line[4200];
     char *answer = mem_alloc(ANSWER_MAX);

@@ -7,6 +7,6 @@
 
 /* Has the broker read its configuration again (`file`: another one; NULL: the one it has) and prints what came
  * of it. Returns the exit status. */
-int control_reload(const char *socket_path, const char *file);
+int ask_reload(const char *socket_path, const char *file);
 
 #endif

@@ -324,7 +324,7 @@ int command_reload(int argc, char **argv)
         char *file = cli->conf_file == NULL ? NULL : realpath(cli->conf_file, NULL);
 
         conf_control_socket(conf, path, sizeof(path));
-        status = control_reload(path, file);
+        status = ask_reload(path, file);
         free(file); /* realpath's */
         conf_free(conf);
     }

@@ -76,6 +76,11 @@ static void deliver_local(struct broker *broker, struct routing *routing,
     struct merged merged;
     uint32_t i = 0;
 
+    if (UNLIKELY(match->no_memory)) { /* some receivers are missing: at least one delivery is lost */
+        routing->matched++;
+        STAT_INC(broker->stats, drop_no_memory);
+    }
+
     while (i < match->count) {
         const struct subscription *entry = &match->entries[i];
         uint32_t run = 1;
