@@ -19,11 +19,11 @@ static struct bench_options options;
 static int parse(enum bench_command command, const char *words)
 {
     static char text[512];
-    char *argv[32];
+    char *argv[32], *rest;
     int argc = 0;
 
     snprintf(text, sizeof(text), "%s", words);
-    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         argv[argc++] = word;
     }
     options_preset(&options, command);

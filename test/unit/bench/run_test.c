@@ -26,12 +26,12 @@ static cJSON *result; /* of the last run */
 static int bench(const struct fake_broker *broker, const char *command)
 {
     char text[512], port[16];
-    char *argv[40] = {"bench"};
+    char *argv[40] = {"bench"}, *rest;
     int argc = 1;
 
     snprintf(text, sizeof(text), "%s", command);
     snprintf(port, sizeof(port), "%d", broker->port);
-    for (char *word = strtok(text, " "); word != NULL; word = strtok(NULL, " ")) {
+    for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         argv[argc++] = word;
     }
     argv[argc++] = "--host";
