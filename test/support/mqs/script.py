@@ -128,7 +128,7 @@ class Run:
     # -------------------------------------------------------------------------------------------- clients
 
     def verb_client(self, words):
-        name, words = words[0], words[1:]
+        name, words = substitute(words[0], self.variables), words[1:]
         shard = client_id = None
         while words and (words[0] == "on-shard" or words[0].startswith("id=")):
             if words[0] == "on-shard":
@@ -340,7 +340,7 @@ class Run:
         names, kind, rest = words[:split], words[split + 1], words[split + 2:]
         who = rest[rest.index("as") + 1]
         rest = rest[:rest.index("as")]
-        clients = [self.clients[name] for name in names]
+        clients = [self.clients[substitute(name, self.variables)] for name in names]
         deadline = self.deadline()
         while not any(client.pending() for client in clients):
             if time.monotonic() > deadline:
