@@ -3,7 +3,8 @@
 """The house rules that a machine can check. Prints every violation as file:line: what; fails if there is one.
 
 Rules: top-level names, floors (floors.txt), banned calls (banned.txt), length of files and functions, headers
-that compile alone, open ends in the text, paths of somebody's machine, code that stands twice.
+that compile alone, licence lines, open ends in the text, paths of somebody's machine and addresses of strange
+ones, code that stands twice.
 """
 import os
 import re
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOP_LEVEL = {"CMakeLists.txt", "CMakePresets.json", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md",
              "include", "src", "shards", "api", "bench", "perf", "conf", "test", "ci"}
+FILE_LINES_LONG = 700
 FILE_LINES_MAX = 900
 FUNCTION_LINES_MAX = 100
 TWICE_LINES = 20
@@ -22,7 +24,13 @@ OPEN_ENDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b(?!\()|not implemented")
 LOCAL_PATHS = re.compile(r"(?<![\w./$}-])/(?:work|home|root|opt|mnt|data)/[\w.]")
 PRODUCT = ("src/", "shards/", "api/", "bench/", "conf/", "include/")
 
+# The only machines the repository may name: where standards, licences and documentation live, and examples.
+ADDRESSES = re.compile(r"https?://([\w.-]+)")
+ADDRESSES_KNOWN = re.compile(r"^(localhost|127\.0\.0\.1|0\.0\.0\.0|.*\.?example(\.\w+)?|docs\.oasis-open\.org|mqtt\.org|"
+                             r"(man7|kernel|freedesktop|keepachangelog|semver)\.(org|com))$")
+
 problems = []
+long_files = []
 
 
 def report(path, line, text):
@@ -108,12 +116,14 @@ def check_lengths(sources, codes):
         lines = text.count("\n")
         if lines > FILE_LINES_MAX:
             report(path, lines, f"{lines} lines in one file, at most {FILE_LINES_MAX}")
+        elif lines > FILE_LINES_LONG:
+            long_files.append(f"{path} ({lines})")
         start = None
         for number, line in enumerate(codes[path].split("\n"), 1):
             if line.startswith("{"):
                 start = number
             elif line.startswith("}") and start is not None:
-                if path.endswith(".c") and number - start > FUNCTION_LINES_MAX:
+                if number - start > FUNCTION_LINES_MAX:
                     report(path, start, f"{number - start} lines in one function, at most {FUNCTION_LINES_MAX}")
                 start = None
 
@@ -124,7 +134,10 @@ def check_text(path, text):
             report(path, number, "something left open")
         if path != "ci/tidy.py" and LOCAL_PATHS.search(line):
             report(path, number, "a path of somebody's machine")
-    if path.endswith((".c", ".h", ".cc", ".py", ".sh")) and "SPDX-License-Identifier" not in text[:200]:
+        for match in ADDRESSES.finditer(line):
+            if not ADDRESSES_KNOWN.match(match.group(1)):
+                report(path, number, f"names the machine {match.group(1)} (ADDRESSES_KNOWN in ci/tidy.py)")
+    if (path.endswith((".c", ".h", ".cc", ".py", ".sh")) or text.startswith("#!")) and "SPDX-License-Identifier" not in text[:200]:
         report(path, 1, "no SPDX-License-Identifier")
 
 
@@ -140,12 +153,13 @@ def check_header(path):
             report(path, 1, f"does not compile alone as {language}: {done.stderr.strip().splitlines()[0]}")
 
 
-def check_twice(codes):
+def check_twice(sources):
     seen = {}
     reported = set()
-    for path, code in sorted(codes.items()):
+    for path, text in sorted(sources.items()):
         if not path.startswith(PRODUCT) or not path.endswith(".c"):
             continue
+        code = re.sub(r"/\*.*?\*/", blank, text, flags=re.S)
         lines = [(number, re.sub(r"\s+", "", line)) for number, line in enumerate(code.split("\n"), 1)]
         lines = [(number, line) for number, line in lines if len(line) > 2 and not line.startswith("#include")]
         for i in range(len(lines) - TWICE_LINES + 1):
@@ -164,13 +178,15 @@ def main():
     check_floors(sources)
     check_banned(codes)
     check_lengths(sources, codes)
-    check_twice(codes)
+    check_twice(sources)
     for path in files:
         if path.endswith((".c", ".h", ".cc", ".def", ".py", ".sh", ".md", ".txt", ".json", ".conf", ".mqs")) or \
-                path in ("ci/start", "ci/test", "bench/compare"):
+                path in ("ci/start", "ci/test", ".ci/run", "bench/compare"):
             check_text(path, read(path))
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         list(pool.map(check_header, [path for path in sources if path.endswith(".h")]))
+    if long_files:
+        print(f"tidy: more than {FILE_LINES_LONG} lines, think of splitting: {', '.join(sorted(long_files))}")
     for problem in sorted(problems):
         print(problem)
     print(f"tidy: {len(files)} files, {len(problems)} problems")

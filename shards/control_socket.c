@@ -95,7 +95,7 @@ void control_socket_close(struct control *control)
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++) {
         if (control->clients[i].fd >= 0)
             close(control->clients[i].fd);
-        free(control->clients[i].answer);
+        mem_free_libc(control->clients[i].answer);
     }
     if (control->socket_fd >= 0) {
         close(control->socket_fd);
@@ -211,7 +211,7 @@ static void hang_up(struct control *control, unsigned index)
     struct control_client *client = &control->clients[index];
 
     close(client->fd); /* nothing is in flight: its one request has just completed */
-    free(client->answer);
+    mem_free_libc(client->answer);
     client->answer = NULL;
     client->fd = -1;
 }
@@ -310,7 +310,7 @@ void control_sent(struct shard *shard, const struct completion *completion)
         send_answer(control, index);
         return;
     }
-    free(client->answer);
+    mem_free_libc(client->answer);
     client->answer = NULL;
     serve(control, index);
 }

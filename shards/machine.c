@@ -56,7 +56,7 @@ static void log_sizes(const struct machine *machine)
     fclose(to);
     for (line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
         log_write(LOG_LEVEL_DEBUG, 0, "%s", line); /* not a place to be rate-limited */
-    free(text);
+    mem_free_libc(text);
 }
 
 static uint64_t random_seed(void)

@@ -325,7 +325,7 @@ int command_reload(int argc, char **argv)
 
         conf_control_socket(conf, path, sizeof(path));
         status = ask_reload(path, file);
-        free(file); /* realpath's */
+        mem_free_libc(file); /* realpath's */
         conf_free(conf);
     }
     mem_free(cli);

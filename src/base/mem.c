@@ -138,3 +138,8 @@ void mem_free(void *pointer)
 {
     raw_free(pointer);
 }
+
+void mem_free_libc(void *pointer)
+{
+    free(pointer);
+}

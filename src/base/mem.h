@@ -29,6 +29,9 @@ void *mem_zalloc_aligned(size_t size) __attribute__((malloc, returns_nonnull));
 /* NULL is ignored. */
 void mem_free(void *pointer);
 
+/* For memory that the C library allocated: open_memstream(), realpath(), getline(). NULL is ignored. */
+void mem_free_libc(void *pointer);
+
 /* Gives unused memory back to the system, after something large was released. */
 void mem_trim(void);
 
