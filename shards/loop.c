@@ -161,11 +161,13 @@ static uint32_t handle_ready(struct shard *shard)
 
 static uint32_t reap(struct shard *shard)
 {
-    uint32_t total = handle_ready(shard);
+    uint32_t total = handle_ready(shard), came = 1;
 
-    while (total < shard->limits->completion_batch && uring_more(shard->ring)) {
+    /* the kernel may leave its flag standing when nothing is left, so an enter that brings nothing ends it */
+    while (came != 0 && total < shard->limits->completion_batch && uring_more(shard->ring)) {
         enter(shard, false, 0);
-        total += handle_ready(shard);
+        came = handle_ready(shard);
+        total += came;
     }
     if (shard->sends.count != 0 && !uring_overflowed(shard->ring)) /* I1 */
         conn_settle_sends(shard);

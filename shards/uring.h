@@ -98,8 +98,9 @@ int uring_enter(struct uring *ring, bool wait, uint64_t timeout_ns, uint32_t min
 /* Copies at most `limit` completions out; returns how many. */
 uint32_t uring_reap(struct uring *ring, struct completion *to, uint32_t limit);
 
-/* True when an enter would bring more completions: task work is pending, or the completion queue
- * overflowed. Three loads. */
+/* True when an enter may bring more completions: task work is pending, or the completion queue
+ * overflowed. May stay true when there is nothing left: Linux sets its flag again while it runs the
+ * work and clears it only when it runs the next. */
 bool uring_more(const struct uring *ring);
 /* True when completions wait to be reaped. */
 bool uring_ready(const struct uring *ring);
