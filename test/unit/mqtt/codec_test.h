@@ -40,7 +40,7 @@ static inline struct copy copy_body(enum mqtt_packet_type type, uint8_t flags, s
 /* The same for a whole packet, fixed header included, which must be complete and alone. */
 static inline struct copy copy_packet(struct span packet)
 {
-    struct frame frame;
+    struct frame frame = {0};
 
     assert_int_equal(frame_find(packet.data, packet.len, MQTT_PACKET_SIZE_MAX, &frame),
                      FRAME_READY);

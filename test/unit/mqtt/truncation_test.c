@@ -33,7 +33,7 @@ static void test_stream_cut(void **state)
     for (size_t i = 0; i < SAMPLE_COUNT; i++) {
         for (uint32_t len = 0; len < samples[i].len; len++) {
             uint8_t *bytes = malloc(len);
-            struct frame frame;
+            struct frame frame = {0};
 
             if (len > 0)
                 memcpy(bytes, samples[i].bytes, len);
