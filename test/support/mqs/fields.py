@@ -244,10 +244,11 @@ def property_problem(packet, wanted, relaxed, variables):
     left = list(packet.get("props", []))
     for name, value in wanted:
         have = [prop for prop in left if prop[0] == name]
-        if value == "none":
-            if have:
-                return "%s is there" % name
+        if "none" in value.split("|") and not have:
             continue
+        if value == "none":
+            return "%s is there" % name
+        value = value.replace("none|", "")
         if name == "user":
             key, _, rest = text_value(value, variables).partition(b":")
             if not have or (have[0][1] != (key, rest) and not relaxed):

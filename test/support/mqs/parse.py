@@ -155,7 +155,7 @@ def key_value(word):
 def parse_header(script, words, number):
     """True when the line belonged to the header."""
     if words[0] == "foreach" and len(words) > 3 and words[2] == "in":
-        script.loops.append((words[1], words[3:]))
+        script.loops.append((words[1], [text_value(word, {}).decode() for word in words[3:]]))
     elif words[:2] == ["broker", "conf"]:
         script.conf += tuple(text_value(word, {}).decode() for word in words[2:])
     elif words == ["broker", "alone"]:

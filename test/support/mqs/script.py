@@ -13,7 +13,7 @@
   NAME subscribes "f" ..    SUBSCRIBE, and SUBACK grants what was asked for
   NAME publishes ...        PUBLISH with the whole acknowledgement that its QoS has
   NAME < PUBLISH .. ack     acknowledge what came, to the end
-  NAME last PUBLISH ..      acknowledges publications until this one is seen: those before are older, none follows
+  NAME last PUBLISH ..      of all publications that come this is the last, and no retained one follows a live one
   NAME reconnect [VERSION] [FIELDS] [-> ...]     a new connection with the same client identifier
   NAME open | close | rst | half-close | dribble on | dribble off | ping
   one-of A B .. < PACKET .. as WHO               exactly one of them gets it: its name in $WHO
@@ -88,6 +88,17 @@ class Run:
         finally:
             for client in self.clients.values():
                 client.close()
+
+    def at_rest(self):
+        """Waits until the broker has seen our connections end and the laws hold. None or what is wrong."""
+        if not self.broker.counts or self.script.slow or not self.broker.alive():
+            return None
+        deadline = self.deadline()
+        while (opened := self.broker.counters()["connection_open"]) > len(self.broker.anchors):
+            if time.monotonic() > deadline:
+                return "%d connections are open behind the end of the script" % opened
+            threading.Event().wait(0.002)
+        return self.broker.wait_law(deadline)
 
     def block(self, lines):
         for line in lines:
@@ -296,14 +307,17 @@ class Run:
             self.send(client, "PUBCOMP", [identifier])
 
     def expect_last(self, client, kind, words):
-        while True:
+        self.verb_settle([])
+        live, packet = False, None
+        while client.pending():
             packet = client.receive(self.deadline())
-            if packet["type"] != kind:
-                raise Failure(self.line, kind, packet)
+            if packet["type"] != kind or (live and packet["retain"]):
+                raise Failure(self.line, "%s, and nothing retained behind a live one" % kind, packet)
+            live = live or not packet["retain"]
             self.acknowledge(client, packet)
-            if fields.mismatch(packet, kind, words, self.variables) is None:
-                break
-        self.expect_nothing(client)
+        problem = "nothing came" if packet is None else fields.mismatch(packet, kind, words, self.variables)
+        if problem:
+            raise Failure(self.line, self.line.text, "%s (%s)" % (packet, problem))
 
     def expect_nothing(self, client):
         self.verb_settle([])
@@ -464,9 +478,7 @@ def run_instance(script, broker, loop_variables, seed):
     try:
         run = Run(script, broker, loop_variables, random.Random(seed))
         run.run()
-        problem = None
-        if broker.counts and not script.slow and broker.alive():
-            problem = broker.wait_law(time.monotonic() + DEADLINE_S * broker.time_scale)
+        problem = run.at_rest()
     except (Failure, BrokerDied, ScriptError, OSError, ValueError) as error:
         problem = str(error)
     if problem is None:
