@@ -5,10 +5,10 @@
 # Debian 12, Debian 13 and Ubuntu 24.04. Does nothing, quickly, when everything is there.
 set -euo pipefail
 
-build_packages=(gcc g++ cmake ninja-build git pkg-config liburing-dev android-libboringssl-dev
-    libcjson-dev libmimalloc-dev libxxhash-dev)
-test_packages=(clang libcmocka-dev libbenchmark-dev mosquitto mosquitto-clients python3
-    python3-paho-mqtt universal-ctags)
+build_packages=(gcc g++ cmake ninja-build liburing-dev android-libboringssl-dev libcjson-dev
+    libmimalloc-dev libxxhash-dev)
+test_packages=(git clang libcmocka-dev libbenchmark-dev mosquitto mosquitto-clients python3
+    python3-paho-mqtt)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -22,47 +22,62 @@ build) ;;
 test)
     wanted+=("${test_packages[@]}")
     # any node with npm will do; the distribution's only when there is none
-    command -v node >/dev/null && command -v npm >/dev/null || wanted+=(nodejs npm)
+    if ! command -v node >/dev/null || ! command -v npm >/dev/null; then wanted+=(nodejs npm); fi
     ;;
 *) fail "usage: ci/setup.sh [build|test]" ;;
 esac
 
 command -v dpkg-query >/dev/null ||
-    fail "this script knows Debian and Ubuntu; elsewhere install by hand what README.md lists"
+    fail "this script knows Debian and Ubuntu; elsewhere install the equivalents of: ${wanted[*]}"
 
+# dpkg-query fails when it does not know one of them: that is what is being asked
+installed=" $({ dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null || true; } |
+    sed -n 's/^installed //p' | tr '\n' ' ') "
 missing=()
 for package in "${wanted[@]}"; do
-    # a library may be installed under a name with a suffix (t64), which then provides the plain one
-    dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
-        missing+=("$package")
+    case "$installed" in *" $package "*) ;; *) missing+=("$package") ;; esac
 done
-if [ "${#missing[@]}" -eq 0 ]; then
-    exit 0
-fi
+[ "${#missing[@]}" -gt 0 ] || exit 0
 
 say "installing ${missing[*]}"
-as_root=()
+as_root=(env)
 if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null ||
         fail "not root and no sudo: have somebody run: apt-get install ${missing[*]}"
-    as_root=(sudo)
+    as_root=(sudo env)
 fi
+# no questions, and patience with another installation that is going on
+as_root+=(DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1)
+options=(-y -q --no-install-recommends -o DPkg::Lock::Timeout=300)
 
-# Debian starts a broker as soon as its package is installed. Only its program is wanted here: what this
-# script brings in, it does not leave running.
-stop_mosquitto=no
-case " ${missing[*]} " in *" mosquitto "*) stop_mosquitto=yes ;; esac
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+run() { # what to say when it fails, command
+    local sentence=$1
+    shift
+    if ! "$@" </dev/null >"$output" 2>&1; then
+        tail -n 8 "$output" >&2
+        fail "$sentence"
+    fi
+}
 
-export DEBIAN_FRONTEND=noninteractive
-"${as_root[@]}" apt-get update -q >/dev/null ||
-    fail "apt-get update failed: are the package sources reachable?"
-if ! "${as_root[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}" >/tmp/shardmq-setup.$$ 2>&1; then
-    tail -n 5 /tmp/shardmq-setup.$$ >&2
-    rm -f /tmp/shardmq-setup.$$
-    fail "apt-get install failed (above). On Ubuntu the packages are in 'universe': add-apt-repository universe"
-fi
-rm -f /tmp/shardmq-setup.$$
-if [ "$stop_mosquitto" = yes ] && [ -d /run/systemd/system ]; then
-    say "stopping and disabling the mosquitto service that came with the package"
-    "${as_root[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 || true
-fi
+run "apt-get update failed (above): are the package sources of this machine reachable?" \
+    "${as_root[@]}" apt-get update -q
+for package in "${missing[@]}"; do
+    apt-cache show "$package" >/dev/null 2>&1 ||
+        fail "this system has no package $package. On Ubuntu enable 'universe': sudo add-apt-repository universe"
+done
+run "apt-get install failed (above)" "${as_root[@]}" apt-get install "${options[@]}" "${missing[@]}"
+
+# Debian starts a broker as soon as its package is installed. The tests want the program only: what this
+# script brought in it does not leave running. A mosquitto that was there before is left alone.
+case " ${missing[*]} " in
+*" mosquitto "*)
+    if [ -d /run/systemd/system ]; then
+        say "stopping and disabling the mosquitto service that came with the package"
+        "${as_root[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 ||
+            say "that did not work: port 1883 may be taken by mosquitto"
+    fi
+    ;;
+esac
+say "done"
