@@ -17,6 +17,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
+#include "bench/broker_cost.h"
 #include "bench/payload.h"
 
 static volatile sig_atomic_t interrupted;
@@ -136,6 +137,11 @@ bool load_init(struct load *load, const struct bench_options *options, uint64_t 
     }
     if (!load_pin(options, 0)) {
         snprintf(error, error_size, "--cpu: cannot run on \"%s\"", options->cpu);
+        return false;
+    }
+    if (options->broker_pid > 0 && broker_cpu_ns(options->broker_pid) == 0) {
+        snprintf(error, error_size, "--broker-pid: there is no process %llu here",
+                 (unsigned long long)options->broker_pid);
         return false;
     }
     return find_broker(load, error, error_size) &&

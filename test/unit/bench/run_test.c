@@ -220,6 +220,7 @@ static void test_usage(void **state)
     assert_int_equal(bench(&gone, "run p2p --ifaddr nowhere"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run wildcard --publishers 2000"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run idle --count 9999999"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run p2p --broker-pid 2147483647"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "pub"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run --help"), BENCH_OK);
     assert_int_equal(bench(&gone, "start conn --help"), BENCH_OK);
