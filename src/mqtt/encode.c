@@ -174,8 +174,10 @@ uint32_t mqtt_encode_suback(uint8_t *to, uint32_t room, enum mqtt_version versio
         return 0;
     to = put_header(to, type, 0, body_len);
     to = put_be16(to, packet_identifier); /* [MQTT-2.3.1-7] [MQTT-2.2.1-6] [MQTT-3.8.4-2] */
+    /* An empty block [MQTT-2.2.2-1]: no Reason String and no User Property that could be too much.
+     * [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1] [MQTT-3.11.2-2] */
     if (block_len > 0)
-        *to++ = 0;                       /* [MQTT-2.2.2-1] */
+        *to++ = 0;
     for (uint32_t i = 0; i < count; i++) /* [MQTT-3.9.3-1] [MQTT-3.11.3-1] */
         to[i] = list_code(version, type, codes[i]);
     return packet_size(body_len);
@@ -244,7 +246,8 @@ uint32_t mqtt_encode_auth(uint8_t *to, uint32_t room, enum mqtt_reason reason,
 {
     struct mqtt_props props;
 
-    /* [MQTT-3.15.2-1] */
+    /* No Reason String and no User Property that could be too much. [MQTT-3.15.2-1] [MQTT-3.15.2-2]
+     * [MQTT-3.15.2-3] */
     ASSERT(reason_from_server(MQTT_AUTH, reason) || reason_from_client(MQTT_AUTH, reason));
     if (authentication_method.len > STRING_LEN_MAX || authentication_data.len > STRING_LEN_MAX)
         return 0;

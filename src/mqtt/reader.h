@@ -61,7 +61,8 @@ static inline bool read_varint(struct reader *reader, uint32_t *out)
     return true;
 }
 
-/* Binary Data: a two-byte length and so many bytes (1.5.6). */
+/* Binary Data: a two-byte length and so many bytes (1.5.6). That no topic name or filter is longer
+ * than 65,535 bytes needs no other check. [MQTT-4.7.3-3] */
 static inline bool read_binary(struct reader *reader, struct span *out)
 {
     uint16_t len;

@@ -11,7 +11,7 @@
 #include "mqtt/packet.h"
 #include "mqtt/varint.h"
 
-#define STRING_LEN_MAX 65535u /* what the two-byte length of a string can say */
+#define STRING_LEN_MAX 65535u /* what two bytes of length can say [MQTT-4.7.3-3] */
 
 /* The length of a packet with `body_len` bytes behind the fixed header. */
 static inline uint32_t packet_size(uint32_t body_len)

@@ -217,8 +217,9 @@ static void test_all_flags(void **state)
             len += 2u * (username + password);
             assert_int_equal(refused(span_of(body, len), &version) == MQTT_REASON_SUCCESS, valid);
             assert_int_equal(version, level);
-            /* One byte more or less does not fit the flags. 3.1.1: [MQTT-3.1.2-18] to
-             * [MQTT-3.1.2-21], 5.0: [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT-3.1.2-18] [MQTT-3.1.2-19] */
+            /* One byte more or less does not fit the flags. [MQTT-3.1.4-1], 3.1.1: [MQTT-3.1.2-18]
+             * [MQTT-3.1.2-19] [MQTT-3.1.2-20] [MQTT-3.1.2-21], 5.0: [MQTT-3.1.2-16] [MQTT-3.1.2-17]
+             * [MQTT-3.1.2-18] [MQTT-3.1.2-19] */
             assert_int_equal(refused(span_of(body, len + 1), &version),
                              MQTT_REASON_MALFORMED_PACKET);
             assert_int_equal(refused(span_of(body, len - 1), &version),

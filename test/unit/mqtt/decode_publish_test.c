@@ -12,6 +12,7 @@ static enum mqtt_reason decode(uint8_t flags, enum mqtt_version version, struct 
     return mqtt_decode_publish(&copy->frame, version, out);
 }
 
+/* [MQTT-3.3.2-1] */
 static void test_qos_0(void **state)
 {
     struct publish_packet packet;

@@ -137,6 +137,7 @@ static void test_connack_size_limit(void **state)
     assert_int_equal(mqtt_encode_connack(to, ROOM, MQTT_5, &fields), 0);
 }
 
+/* 3.1.1: [MQTT-2.2.2-1] [MQTT-2.3.1-6], 5.0: [MQTT-2.2.1-5] */
 static void test_acks(void **state)
 {
     uint8_t to[ROOM];
@@ -187,7 +188,8 @@ static void test_ack_reasons_that_do_not_exist(void **state)
         BYTES("\x70\x03\x00\x01\x92"));
 }
 
-/* [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2] [MQTT-3.1.2-24] */
+/* [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.6.2-2] [MQTT-3.7.2-2] [MQTT-3.1.2-24]. User Properties are
+ * never written: [MQTT-3.4.2-3] [MQTT-3.5.2-3] [MQTT-3.6.2-3] [MQTT-3.7.2-3] */
 static void test_ack_size_limit(void **state)
 {
     static const enum mqtt_packet_type types[] = {MQTT_PUBACK, MQTT_PUBREC, MQTT_PUBREL,
@@ -213,7 +215,8 @@ static void test_ack_size_limit(void **state)
 }
 
 /* 3.1.1: [MQTT-2.3.1-7] [MQTT-3.9.3-1] [MQTT-3.9.3-2], 5.0: [MQTT-2.2.1-6] [MQTT-3.8.4-2]
- * [MQTT-3.9.3-1] [MQTT-3.9.3-2] [MQTT-3.11.3-1] [MQTT-3.11.3-2] */
+ * [MQTT-3.9.3-1] [MQTT-3.9.3-2] [MQTT-3.11.3-1] [MQTT-3.11.3-2] [MQTT-3.9.2-1] [MQTT-3.9.2-2] [MQTT-3.11.2-1]
+ * [MQTT-3.11.2-2] */
 static void test_suback(void **state)
 {
     static const uint8_t codes[] = {0, 1, 2, 0x87, 0x80};
@@ -266,7 +269,7 @@ static void test_pings(void **state)
     assert_int_equal(mqtt_encode_pingreq(to, 1), 0);
 }
 
-/* [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.14.2-3] */
+/* [MQTT-3.14.2-1] [MQTT-3.14.2-2] [MQTT-3.14.2-3] [MQTT-3.14.2-4] */
 static void test_disconnect(void **state)
 {
     struct span why = span_text("bye"), where = span_text("h:1");
@@ -293,6 +296,7 @@ static void test_disconnect(void **state)
                  BYTES("\xE0\x01\x80"));
 }
 
+/* [MQTT-3.15.2-1] [MQTT-3.15.2-2] [MQTT-3.15.2-3] */
 static void test_auth(void **state)
 {
     uint8_t to[ROOM];

@@ -312,7 +312,7 @@ static void test_disconnect(void **state)
     }
 }
 
-/* What the format cannot hold is refused and not cut. */
+/* What the format cannot hold is refused and not cut. [MQTT-4.7.3-3] */
 static void test_too_long(void **state)
 {
     uint8_t *letters = malloc(65536), *to = malloc(70000);
