@@ -155,11 +155,30 @@ static void log_end(struct broker *broker, const struct connection *connection,
                  (unsigned)reason);
 }
 
+/* Reasons that are the client's breach of the protocol, or of a limit that it was told. */
+static bool is_protocol_error(enum mqtt_reason reason)
+{
+    switch (reason) {
+    case MQTT_REASON_MALFORMED_PACKET:
+    case MQTT_REASON_PROTOCOL_ERROR:
+    case MQTT_REASON_TOPIC_NAME_INVALID:
+    case MQTT_REASON_TOPIC_FILTER_INVALID:
+    case MQTT_REASON_TOPIC_ALIAS_INVALID:
+    case MQTT_REASON_RECEIVE_MAXIMUM_EXCEEDED:
+    case MQTT_REASON_PACKET_TOO_LARGE:
+    case MQTT_REASON_QOS_NOT_SUPPORTED:
+    case MQTT_REASON_RETAIN_NOT_SUPPORTED:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void begin_closing(struct broker *broker, struct connection *connection,
                           enum mqtt_reason reason, const char *why, enum connection_closing how)
 {
     log_end(broker, connection, reason, why);
-    if (reason == MQTT_REASON_MALFORMED_PACKET || reason == MQTT_REASON_PROTOCOL_ERROR)
+    if (is_protocol_error(reason))
         STAT_INC(broker->stats, protocol_error);
     connection->end_reason = (uint8_t)reason;
     connection->state = CONNECTION_CLOSING;

@@ -292,6 +292,14 @@ static bool no_local_on_shared(const struct subscribe_packet *packet, enum mqtt_
     return false;
 }
 
+static bool op_refused(const struct subscribe_op *op)
+{
+    for (uint32_t i = 0; i < op->count; i++)
+        if (op->codes[i] >= MQTT_REASON_UNSPECIFIED_ERROR)
+            return true;
+    return false;
+}
+
 static bool op_wants_retained(const struct subscribe_op *op)
 {
     for (uint32_t i = 0; i < op->count; i++)
@@ -325,6 +333,14 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
     op->share_waiting = 1;                          /* ours, until all filters are through */
     op_subscribe(broker, session, op, &packet);
     op->share_waiting--;
+    if (connection->version == MQTT_3_1 && op_refused(op)) {
+        /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
+        list_remove(&op->node);
+        mem_free(op);
+        connection_end(broker, connection, MQTT_REASON_TOPIC_FILTER_INVALID,
+                       "a subscription that cannot be granted");
+        return;
+    }
     if (op_ready(broker, op)) {
         op_finish(broker, op);
         return;

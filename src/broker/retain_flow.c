@@ -103,6 +103,24 @@ static void arm_expiry(struct broker *broker, struct message *message)
     timer_arm(&broker->timers, &expiry->timer, message->publication.expires_ms);
 }
 
+/* Whether the limits are reached, as far as the shards' own counts tell. */
+static bool limit_reached(const struct broker *broker, const struct publication *publication)
+{
+    const struct conf *conf = broker->conf;
+    uint64_t count = 0, bytes = 0;
+
+    if ((conf->mqtt_max_retained == 0 && conf->mqtt_max_retained_size == 0) ||
+        publication->payload.len == 0)
+        return false;
+    for (unsigned i = 0; i < broker->shared->rows; i++) {
+        count += atomic_load_explicit(&broker->shared->row[i].retained_count, memory_order_relaxed);
+        bytes += atomic_load_explicit(&broker->shared->row[i].retained_bytes, memory_order_relaxed);
+    }
+    return (conf->mqtt_max_retained != 0 && count >= conf->mqtt_max_retained) ||
+           (conf->mqtt_max_retained_size != 0 &&
+            bytes + publication->payload.len > conf->mqtt_max_retained_size);
+}
+
 /* Takes the reference. */
 static void store(struct broker *broker, struct message *message)
 {
@@ -112,6 +130,11 @@ static void store(struct broker *broker, struct message *message)
     if (publication->payload.len ==
         0) { /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
         old = retained_remove(broker->retained, publication->topic);
+        message_unref(message);
+    } else if (limit_reached(broker, publication) &&
+               retained_get(broker->retained, publication->topic) == NULL) {
+        STAT_INC(broker->stats, publish_refused);
+        LOG_WARN("a retained message was not stored: mqtt.max_retained or max_retained_size");
         message_unref(message);
     } else if (retained_set(broker->retained, publication->topic, message,
                             &old)) { /* [MQTT-3.3.1-5] */
@@ -125,21 +148,13 @@ static void store(struct broker *broker, struct message *message)
         release_stored(broker, old);
 }
 
+/* Replacing a message is always allowed. Only the owner knows whether there is one: for another shard's
+ * topics the answer is "yes" here, and the owner drops, counts and logs a message too many. */
 bool retain_allowed(const struct broker *broker, const struct publication *publication)
 {
-    const struct conf *conf = broker->conf;
-    uint64_t count = 0, bytes = 0;
-
-    if ((conf->mqtt_max_retained == 0 && conf->mqtt_max_retained_size == 0) ||
-        publication->payload.len == 0)
-        return true;
-    for (unsigned i = 0; i < broker->shared->rows; i++) {
-        count += atomic_load_explicit(&broker->shared->row[i].retained_count, memory_order_relaxed);
-        bytes += atomic_load_explicit(&broker->shared->row[i].retained_bytes, memory_order_relaxed);
-    }
-    return (conf->mqtt_max_retained == 0 || count < conf->mqtt_max_retained) &&
-           (conf->mqtt_max_retained_size == 0 ||
-            bytes + publication->payload.len <= conf->mqtt_max_retained_size);
+    return !limit_reached(broker, publication) ||
+           !shard_is_home(broker, owner_of(broker, publication->topic)) ||
+           retained_get(broker->retained, publication->topic) != NULL;
 }
 
 void retain_publish(struct broker *broker, const struct publication *publication,
