@@ -213,6 +213,8 @@ static bool parse_unquoted(struct parser *parser, char *to, size_t size)
     }
     if (parser->at == begin)
         return fail(parser, "a value was expected, not %s", here(parser, found));
+    if (*parser->at == '{' && parser->at[-1] == '$')
+        return fail(parser, "substitutions (${...}) are not part of the format");
     if (strchr("{[\"", *parser->at) != NULL && *parser->at != '\0')
         return fail(parser, "the value must be quoted as a whole, or end before %s",
                     here(parser, found));
@@ -223,8 +225,6 @@ static bool parse_unquoted(struct parser *parser, char *to, size_t size)
         return fail(parser, "a text is longer than %zu bytes", size - 1);
     memcpy(to, begin, len);
     to[len] = '\0';
-    if (strstr(to, "${") != NULL)
-        return fail(parser, "substitutions (${...}) are not part of the format");
     return true;
 }
 
@@ -314,13 +314,19 @@ static cJSON *parse_value(struct parser *parser)
 /* The cursor is at the value. An object is merged with what has that path already. */
 static bool parse_into(struct parser *parser, cJSON *tree, const char *path)
 {
+    char *prefix = parser->loader->prefix;
+    size_t prefix_len = strlen(prefix);
     int at = place(parser);
     cJSON *item;
 
     if (*parser->at == '{') {
         cJSON *object = conf_tree_object(parser->loader, tree, path, at);
+        bool good;
 
-        return object != NULL && parse_object(parser, object);
+        snprintf(prefix + prefix_len, CONF_PATH_BYTES - prefix_len, "%s.", path);
+        good = object != NULL && parse_object(parser, object);
+        prefix[prefix_len] = '\0';
+        return good;
     }
     item = parse_value(parser);
     return item != NULL && conf_tree_put(parser->loader, tree, path, item, at);

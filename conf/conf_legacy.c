@@ -87,6 +87,11 @@ static void consider(struct search *search, const char *candidate)
     }
 }
 
+static bool is_number(const char *begin, const char *end)
+{
+    return begin != end && strspn(begin, "0123456789") == (size_t)(end - begin);
+}
+
 /* "shards.3." of "shards.3.cpus" as it stands; what a row of that scope begins with otherwise. */
 static void scope_prefix(const struct conf_row *row, const char *path, char to[CONF_PATH_BYTES])
 {
@@ -99,7 +104,7 @@ static void scope_prefix(const struct conf_row *row, const char *path, char to[C
     if (row->scope == CONF_SCOPE_BROKER || strncmp(path, root, len) != 0)
         return;
     dot = strchr(path + len, '.');
-    if (dot != NULL)
+    if (dot != NULL && (row->scope == CONF_SCOPE_LISTENER || is_number(path + len, dot)))
         snprintf(to, CONF_PATH_BYTES, "%.*s", (int)(dot - path) + 1, path);
 }
 

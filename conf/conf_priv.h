@@ -124,6 +124,7 @@ struct conf_loader {
     char *files[CONF_FILES_MAX];
     unsigned file_count;
     unsigned include_depth;
+    char prefix[CONF_PATH_BYTES]; /* of the block that is being read, for messages: "mqtt." */
     unsigned setting_count;
     struct conf_entry *entries;
     size_t entry_count, entry_space;
@@ -143,8 +144,8 @@ bool conf_kv_parse(struct conf_loader *loader, unsigned file, const char *text, 
 /* True when the text can only be the old form: no blocks, key=value lines. */
 bool conf_kv_detect(const char *text);
 
-/* Puts a scalar (or an array) under a dotted path below `tree`. Takes the item in any case. `prefix` is the path of `tree`, for
- * messages. */
+/* Puts a scalar or an array under a dotted path below `tree`. Takes the item in any case; NULL is out of memory.
+ * False after adding the error. */
 bool conf_tree_put(struct conf_loader *loader, cJSON *tree, const char *path, cJSON *item, int at);
 /* The object under a dotted path, made when there is none. */
 cJSON *conf_tree_object(struct conf_loader *loader, cJSON *tree, const char *path, int at);

@@ -127,8 +127,8 @@ bool conf_read_file(struct conf_loader *loader, const char *path, enum conf_form
 
 static bool tree_error(struct conf_loader *loader, int at, const char *path, const char *why)
 {
-    conf_report_add(&loader->errors, "%s:%u: %s: %s", loader->files[CONF_AT_FILE(at)],
-                    CONF_AT_LINE(at), path, why);
+    conf_report_add(&loader->errors, "%s:%u: %s%s: %s", loader->files[CONF_AT_FILE(at)],
+                    CONF_AT_LINE(at), loader->prefix, path, why);
     return false;
 }
 
@@ -148,9 +148,9 @@ static cJSON *make_object(struct conf_loader *loader, cJSON *parent, const char 
 
 static void warn_replaced(struct conf_loader *loader, const cJSON *old, const char *path, int at)
 {
-    conf_warn(loader, "%s:%u: %s was set in line %u of %s already; the last one counts",
-              loader->files[CONF_AT_FILE(at)], CONF_AT_LINE(at), path, CONF_AT_LINE(old->valueint),
-              loader->files[CONF_AT_FILE(old->valueint)]);
+    conf_warn(loader, "%s:%u: %s%s was set in line %u of %s already; the last one counts",
+              loader->files[CONF_AT_FILE(at)], CONF_AT_LINE(at), loader->prefix, path,
+              CONF_AT_LINE(old->valueint), loader->files[CONF_AT_FILE(old->valueint)]);
 }
 
 /* The object `name` in `parent`: the one that is there, or a new one in place of a scalar. */
