@@ -99,7 +99,7 @@ class Worker:
             broker = broker or self.start_broker(conf, descriptors, shards)
             results.append(self.timed(script, broker, variables, seed))
             if not broker.alive():
-                results.append(self.end(broker, script.name, script.alone))
+                results.append(self.end(broker, script.name))
                 broker = None
         if broker is not None:
             results.append(self.end(broker, "%s to %s" % (instances[0][0].name, instances[-1][0].name)))
@@ -123,10 +123,10 @@ class Worker:
         return (name, time.monotonic() - started, problem)
 
     @staticmethod
-    def end(broker, name, meant_to_end=False):
+    def end(broker, name):
         log = broker.log
         problem = broker.stop()
-        if problem and not (meant_to_end and broker.process.returncode == 0):
+        if problem:
             problem = "%s shards=%d: %s\n%s" % (name, broker.shards, problem,
                                                 "\n".join("      " + line for line in log[-40:]))
         return ("end of " + name, 0, problem)

@@ -38,6 +38,7 @@ class Broker:
         self.log, self.log_changed = [], threading.Condition()
         self.port = self.process = self.reader = None
         self.anchors = []
+        self.expected_status = 0
 
     # ---------------------------------------------------------------------------------------------- life
 
@@ -134,7 +135,7 @@ class Broker:
                 self.process.wait()
             elif status != 0:
                 problem = "the broker ended with status %d" % status
-        elif self.process is not None and self.process.returncode != 0:
+        elif self.process is not None and self.process.returncode != self.expected_status:
             problem = "the broker died with status %s" % self.process.returncode
         if self.reader is not None:
             self.reader.join(5)
