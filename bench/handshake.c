@@ -132,7 +132,7 @@ static void on_disconnect(struct client *client, const struct frame *frame)
     struct ack_packet disconnect;
 
     if (version_of(client) != MQTT_5 ||
-        mqtt_decode_disconnect(frame, MQTT_5, &disconnect) != MQTT_REASON_SUCCESS) {
+        mqtt_decode_server_disconnect(frame, &disconnect) != MQTT_REASON_SUCCESS) {
         client_fail(client, "the broker sent a DISCONNECT that it may not send");
         return;
     }

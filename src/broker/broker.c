@@ -117,6 +117,8 @@ void broker_receive(struct broker *broker, unsigned from, const struct mesh_entr
         interest_on_entry(broker, from, entry);
         break;
     case MESH_RETAIN_SET:
+    case MESH_RETAIN_ASK:
+    case MESH_RETAIN_TOLD:
     case MESH_RETAIN_QUERY:
     case MESH_RETAIN_ANSWER:
         retain_on_entry(broker, from, entry);
@@ -146,6 +148,8 @@ void broker_discard(const struct mesh_entry *entry)
         mem_free(entry->pointer);
         break;
     case MESH_RETAIN_SET:
+    case MESH_RETAIN_ASK:
+    case MESH_RETAIN_TOLD:
     case MESH_RETAIN_QUERY:
     case MESH_RETAIN_ANSWER:
         retain_discard(entry);

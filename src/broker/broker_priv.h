@@ -110,6 +110,10 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
 
 /* ---- on_*.c: one per packet family; an error ends the connection inside ---- */
 void on_publish(struct broker *broker, struct connection *connection, const struct frame *frame);
+/* Goes on with a publication that waited for the owner of its topic. */
+void publish_decided(struct broker *broker, struct connection *connection,
+                     const struct publication *publication, uint16_t packet_identifier,
+                     bool allowed);
 void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame);
 void on_unsubscribe(struct broker *broker, struct connection *connection,
                     const struct frame *frame);
@@ -166,8 +170,15 @@ void subscribe_op_share_ready(struct broker *broker, uint32_t serial, bool faile
 void subscribe_ops_cancel(struct broker *broker, const struct session *session);
 
 /* ---- retain_flow.c ---- */
-/* Whether the limits allow this retained message. */
-bool retain_allowed(const struct broker *broker, const struct publication *publication);
+/* Whether the limits allow this retained message. Replacing one is always allowed, and only the owner of the topic
+ * knows whether there is one: RETAIN_OWNER_KNOWS when the limits are reached and the owner is another shard. */
+enum retain_verdict { RETAIN_ALLOWED, RETAIN_REFUSED, RETAIN_OWNER_KNOWS };
+enum retain_verdict retain_allowed(const struct broker *broker,
+                                   const struct publication *publication);
+/* Asks the owner; publish_decided() is called with the answer, on this connection or not at all. False when
+ * memory is gone. */
+bool retain_ask(struct broker *broker, struct connection *connection,
+                const struct publication *publication, uint16_t packet_identifier);
 /* Stores or deletes at the owner. `message` is a reference for it, or NULL: made when needed. */
 void retain_publish(struct broker *broker, const struct publication *publication,
                     struct message *message);

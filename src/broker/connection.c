@@ -332,7 +332,7 @@ static enum connection_verdict refuse_frame(struct broker *broker, struct connec
 
 bool connection_may_read(struct broker *broker, const struct connection *connection)
 {
-    if (connection->out.bytes > READ_MARK / 2)
+    if (connection->awaits_owner || connection->out.bytes > READ_MARK / 2)
         return false;
     for (unsigned shard = 0; shard < broker->shard_count; shard++)
         if (!shard_is_home(broker, shard) && port_congested(broker, shard))
@@ -348,7 +348,8 @@ static enum connection_verdict verdict_after(struct broker *broker, struct conne
         return verdict;
     if (UNLIKELY(connection->closing != CLOSING_NO))
         return CONNECTION_STOP;
-    if (UNLIKELY(route_congested(broker) || connection->out.bytes > READ_MARK)) {
+    if (UNLIKELY(route_congested(broker) || connection->out.bytes > READ_MARK ||
+                 connection->awaits_owner)) {
         STAT_INC(broker->stats, read_paused);
         return CONNECTION_PAUSE;
     }

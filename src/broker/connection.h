@@ -48,7 +48,8 @@ struct connection {
     uint8_t state;      /* enum connection_state */
     uint8_t closing;    /* enum connection_closing */
     uint8_t end_reason; /* enum mqtt_reason, for the log and $SYS */
-    bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1;
+    bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1,
+        awaits_owner : 1; /* a publication of it is with the owner of its topic: nothing is read meanwhile */
 };
 
 /* What the broker asks of the machine after it was fed. */

@@ -30,7 +30,9 @@ enum connection_verdict dispatch_packet(struct broker *broker, struct connection
 {
     packet_handler *handler = handlers[frame->type];
 
-    if (UNLIKELY(frame->type != MQTT_PUBLISH && !packet_flags_valid(frame->type, frame->flags)))
+    if (UNLIKELY(frame->type != MQTT_PUBLISH &&
+                 !packet_flags_accepted(frame->type, frame->flags,
+                                        (enum mqtt_version)connection->version)))
         return refuse(broker, connection, MQTT_REASON_MALFORMED_PACKET,
                       "reserved flags of the fixed header"); /* [MQTT-2.1.3-1] [MQTT-2.2.2-1]
                                                                 [MQTT-2.2.2-2] */

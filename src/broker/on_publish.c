@@ -90,7 +90,7 @@ static enum mqtt_reason check_publication(const struct broker *broker,
                  packet->props.payload_format == 1 &&
                  !utf8_valid(publication->payload.data, publication->payload.len)))
         return MQTT_REASON_PAYLOAD_FORMAT_INVALID;
-    if (UNLIKELY(publication->retain) && !retain_allowed(broker, publication))
+    if (UNLIKELY(publication->retain) && retain_allowed(broker, publication) == RETAIN_REFUSED)
         return MQTT_REASON_QUOTA_EXCEEDED;
     return MQTT_REASON_SUCCESS;
 }
@@ -109,13 +109,13 @@ static const char *refusal_text(enum mqtt_reason reason)
     }
 }
 
-static void acknowledge(struct broker *broker, struct connection *connection,
-                        const struct publish_packet *packet, enum mqtt_reason reason)
+static void acknowledge(struct broker *broker, struct connection *connection, uint8_t qos,
+                        uint16_t packet_identifier, enum mqtt_reason reason)
 {
-    if (packet->qos == 0) /* [MQTT-3.3.4-1] */
+    if (qos == 0) /* [MQTT-3.3.4-1] */
         return;
-    send_ack(broker, connection, packet->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
-             packet->packet_identifier, reason, refusal_text(reason));
+    send_ack(broker, connection, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, packet_identifier, reason,
+             refusal_text(reason));
 }
 
 /* Remembers a QoS 2 identifier. False: the packet has been dealt with. */
@@ -172,28 +172,59 @@ static void refuse_topic(struct broker *broker, struct connection *connection,
                    text ? "not a topic name" : "the topic name is not valid UTF-8");
 }
 
-static void publish(struct broker *broker, struct connection *connection,
-                    const struct publish_packet *packet, const struct publication *publication)
+static void refuse_publication(struct broker *broker, struct connection *connection, uint8_t qos,
+                               uint16_t packet_identifier, enum mqtt_reason reason)
 {
-    enum mqtt_reason reason = check_publication(broker, packet, publication);
+    STAT_INC(broker->stats, publish_refused);
+    if (qos == 2) /* the identifier is free again [MQTT-4.3.3-9] */
+        inbound_remove(connection->session->inbound, packet_identifier);
+    if (qos == 0 && connection->refused_publishes++ == 0)
+        LOG_INFO("a QoS 0 publication was refused: %s", refusal_text(reason));
+    acknowledge(broker, connection, qos, packet_identifier, reason);
+}
+
+static void route(struct broker *broker, struct connection *connection,
+                  const struct publication *publication, uint16_t packet_identifier)
+{
     bool matched;
 
-    if (UNLIKELY(reason != MQTT_REASON_SUCCESS)) {
-        STAT_INC(broker->stats, publish_refused);
-        if (packet->qos == 2) /* the identifier is free again [MQTT-4.3.3-9] */
-            inbound_remove(connection->session->inbound, packet->packet_identifier);
-        if (packet->qos == 0 && connection->refused_publishes++ == 0)
-            LOG_INFO("a QoS 0 publication was refused: %s", refusal_text(reason));
-        acknowledge(broker, connection, packet, reason);
-        return;
-    }
     if (UNLIKELY(!route_publication(broker, publication, &matched))) {
         refuse_topic(broker, connection, publication);
         return;
     }
-    count_accepted(broker, packet->qos);
-    acknowledge(broker, connection, packet,
+    count_accepted(broker, publication->qos);
+    acknowledge(broker, connection, publication->qos, packet_identifier,
                 matched ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_MATCHING_SUBSCRIBERS);
+}
+
+void publish_decided(struct broker *broker, struct connection *connection,
+                     const struct publication *publication, uint16_t packet_identifier,
+                     bool allowed)
+{
+    if (allowed)
+        route(broker, connection, publication, packet_identifier);
+    else
+        refuse_publication(broker, connection, publication->qos, packet_identifier,
+                           MQTT_REASON_QUOTA_EXCEEDED);
+}
+
+static void publish(struct broker *broker, struct connection *connection,
+                    const struct publish_packet *packet, const struct publication *publication)
+{
+    enum mqtt_reason reason = check_publication(broker, packet, publication);
+
+    if (UNLIKELY(reason != MQTT_REASON_SUCCESS)) {
+        refuse_publication(broker, connection, packet->qos, packet->packet_identifier, reason);
+        return;
+    }
+    if (UNLIKELY(publication->retain) &&
+        retain_allowed(broker, publication) == RETAIN_OWNER_KNOWS &&
+        topic_name_valid(publication->topic, broker->conf->mqtt_max_topic_levels)) {
+        if (!retain_ask(broker, connection, publication, packet->packet_identifier))
+            connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    route(broker, connection, publication, packet->packet_identifier);
 }
 
 void on_publish(struct broker *broker, struct connection *connection, const struct frame *frame)

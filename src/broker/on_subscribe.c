@@ -122,6 +122,22 @@ static enum mqtt_reason subscribe_shared(struct broker *broker, struct session *
     return (enum mqtt_reason)(membership->options & SUBSCRIBE_QOS); /* [MQTT-4.8.2-3] */
 }
 
+static bool has_filter(struct broker *broker, const struct session *session, struct span filter)
+{
+    struct topic_filter *found = topic_tree_find(broker->tree, filter);
+
+    return found != NULL && topic_filter_get(found, session) != NULL;
+}
+
+/* A subscription that would be replaced takes no more room. */
+static bool already_subscribed(struct broker *broker, const struct session *session,
+                               const struct filter_parts *parts)
+{
+    if (parts->share_name.len > 0)
+        return membership_find(session, parts->share_name, parts->filter) != NULL;
+    return has_filter(broker, session, parts->filter);
+}
+
 static enum mqtt_reason subscribe_one(struct broker *broker, struct session *session,
                                       struct subscribe_op *op, struct subscribe_item *item)
 {
@@ -134,7 +150,8 @@ static enum mqtt_reason subscribe_one(struct broker *broker, struct session *ses
         return MQTT_REASON_WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED;
     if (parts.share_name.len > 0 && !conf->mqtt_shared_subscription)
         return MQTT_REASON_SHARED_SUBSCRIPTIONS_NOT_SUPPORTED;
-    if (session->subscription_count >= conf->mqtt_max_subscriptions)
+    if (session->subscription_count >= conf->mqtt_max_subscriptions &&
+        !already_subscribed(broker, session, &parts))
         return MQTT_REASON_QUOTA_EXCEEDED;
     if ((item->subscription.options & SUBSCRIBE_QOS) > conf->mqtt_max_qos) /* [MQTT-3.2.2-10] */
         item->subscription.options =
@@ -160,15 +177,6 @@ static void send_suback(struct broker *broker, struct connection *connection,
                                count)); /* [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-2.3.1-7] */
 }
 
-/* Still subscribed (an UNSUBSCRIBE may have come while the operation waited)? */
-static bool still_subscribed(struct broker *broker, const struct session *session,
-                             struct span filter)
-{
-    struct topic_filter *found = topic_tree_find(broker->tree, filter);
-
-    return found != NULL && topic_filter_get(found, session) != NULL;
-}
-
 static void op_finish(struct broker *broker, struct subscribe_op *op)
 {
     struct session *session = session_table_get(&broker->sessions, op->session);
@@ -181,7 +189,8 @@ static void op_finish(struct broker *broker, struct subscribe_op *op)
         for (uint32_t i = 0; i < op->count; i++) {
             struct subscribe_item *item = &op->items[i];
 
-            if (item->fetch_retained && still_subscribed(broker, session, item->filter))
+            /* an UNSUBSCRIBE may have come while the operation waited */
+            if (item->fetch_retained && has_filter(broker, session, item->filter))
                 retain_fetch(broker, session, item->filter, &item->subscription);
         }
         if (op->holds)

@@ -41,6 +41,16 @@ struct retain_query {
     uint8_t bytes[];        /* batch, posted, filter */
 };
 
+/* A publication whose owner is asked whether the limits allow it; its connection is not read meanwhile, so
+ * acknowledgements stay in order. */
+struct retain_question {
+    struct message *message; /* one reference */
+    struct session_handle session;
+    uint32_t connection_serial;
+    uint16_t packet_identifier;
+    bool allowed;
+};
+
 /* A retained message with a Message Expiry Interval. */
 struct retained_expiry {
     struct timer timer;
@@ -148,13 +158,66 @@ static void store(struct broker *broker, struct message *message)
         release_stored(broker, old);
 }
 
-/* Replacing a message is always allowed. Only the owner knows whether there is one: for another shard's
- * topics the answer is "yes" here, and the owner drops, counts and logs a message too many. */
-bool retain_allowed(const struct broker *broker, const struct publication *publication)
+enum retain_verdict retain_allowed(const struct broker *broker,
+                                   const struct publication *publication)
 {
-    return !limit_reached(broker, publication) ||
-           !shard_is_home(broker, owner_of(broker, publication->topic)) ||
-           retained_get(broker->retained, publication->topic) != NULL;
+    if (!limit_reached(broker, publication))
+        return RETAIN_ALLOWED;
+    if (!shard_is_home(broker, owner_of(broker, publication->topic)))
+        return RETAIN_OWNER_KNOWS;
+    return retained_get(broker->retained, publication->topic) != NULL ? RETAIN_ALLOWED
+                                                                      : RETAIN_REFUSED;
+}
+
+bool retain_ask(struct broker *broker, struct connection *connection,
+                const struct publication *publication, uint16_t packet_identifier)
+{
+    struct retain_question *question = mem_try_zalloc(sizeof(*question));
+
+    if (question == NULL)
+        return false;
+    question->message = message_create(publication, 1);
+    if (question->message == NULL) {
+        mem_free(question);
+        return false;
+    }
+    question->session = connection->session->handle;
+    question->connection_serial = connection->serial;
+    question->packet_identifier = packet_identifier;
+    port_post(broker, owner_of(broker, publication->topic),
+              (struct mesh_entry){.kind = MESH_RETAIN_ASK, .pointer = question});
+    connection->awaits_owner = true;
+    return true;
+}
+
+/* At the owner. */
+static void answer_question(struct broker *broker, struct retain_question *question)
+{
+    question->allowed = retain_allowed(broker, &question->message->publication) == RETAIN_ALLOWED;
+    port_post(broker, question->session.shard,
+              (struct mesh_entry){.kind = MESH_RETAIN_TOLD, .pointer = question});
+}
+
+static void free_question(struct retain_question *question)
+{
+    message_unref(question->message);
+    mem_free(question);
+}
+
+static void question_answered(struct broker *broker, struct retain_question *question)
+{
+    struct session *session = session_table_get(&broker->sessions, question->session);
+
+    if (session != NULL && session->connection != NULL &&
+        session->connection->serial == question->connection_serial) {
+        session->connection->awaits_owner = false;
+        publish_decided(broker, session->connection, &question->message->publication,
+                        question->packet_identifier, question->allowed);
+    } else {
+        STAT_INC(broker->stats,
+                 stale_handle); /* it was not acknowledged: the client sends it again */
+    }
+    free_question(question);
 }
 
 void retain_publish(struct broker *broker, const struct publication *publication,
@@ -453,6 +516,12 @@ void retain_on_entry(struct broker *broker, unsigned from, const struct mesh_ent
         broker->retain_taken[from]++;
         store(broker, entry->pointer);
         break;
+    case MESH_RETAIN_ASK:
+        answer_question(broker, entry->pointer);
+        break;
+    case MESH_RETAIN_TOLD:
+        question_answered(broker, entry->pointer);
+        break;
     case MESH_RETAIN_QUERY:
         take_query(broker, entry->pointer);
         break;
@@ -468,6 +537,8 @@ void retain_discard(const struct mesh_entry *entry)
 {
     if (entry->kind == MESH_RETAIN_SET)
         message_unref(entry->pointer);
+    else if (entry->kind == MESH_RETAIN_ASK || entry->kind == MESH_RETAIN_TOLD)
+        free_question(entry->pointer);
     else
         free_query(entry->pointer);
 }

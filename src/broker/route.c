@@ -76,7 +76,8 @@ static void deliver_local(struct broker *broker, struct routing *routing,
     struct merged merged;
     uint32_t i = 0;
 
-    if (UNLIKELY(match->no_memory)) { /* some receivers are missing: at least one delivery is lost */
+    if (UNLIKELY(
+            match->no_memory)) { /* some receivers are missing: at least one delivery is lost */
         routing->matched++;
         STAT_INC(broker->stats, drop_no_memory);
     }

@@ -51,7 +51,7 @@ void session_publish_will(struct broker *broker, struct session *session)
     STAT_INC(broker->stats, will_published);
     /* retained or not as the client asked [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.2-16]
      * [MQTT-3.1.2-17] */
-    if (publication.retain && !retain_allowed(broker, &publication))
+    if (publication.retain && retain_allowed(broker, &publication) == RETAIN_REFUSED)
         publication.retain = false;
     if (!route_publication(broker, &publication, &matched))
         LOG_WARN("a will was not published: its topic is not valid any more");

@@ -1,24 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "mqtt/encode_publish.h"
 
-#include "base/endian.h"
-
-#define REMAINING_LENGTH_MAX 268435455u
-
-static uint32_t varint_len(uint32_t value)
-{
-    return value < 128 ? 1 : value < 16384 ? 2 : value < 2097152 ? 3 : 4;
-}
-
-static uint8_t *put_varint(uint8_t *to, uint32_t value)
-{
-    while (value >= 128) { /* as few bytes as possible [MQTT-1.5.5-1] */
-        *to++ = (uint8_t)(value | 128);
-        value >>= 7;
-    }
-    *to++ = (uint8_t)value;
-    return to;
-}
+#include "mqtt/writer.h"
 
 static uint32_t properties_len(const struct publish_encoding *encoding)
 {
@@ -29,7 +12,7 @@ static uint32_t properties_len(const struct publish_encoding *encoding)
     if (encoding->topic_alias != 0)
         len += 3;
     for (uint32_t i = 0; i < encoding->identifier_count; i++)
-        len += 1 + varint_len(encoding->identifiers[i]);
+        len += 1 + varint_size(encoding->identifiers[i]);
     return len;
 }
 
@@ -43,29 +26,22 @@ bool publish_plan(struct publish_encoding *encoding)
     if (encoding->version == MQTT_5) {
         encoding->props_len = properties_len(encoding);
         /* a property length of 0 is written too [MQTT-2.2.2-1] */
-        remaining += varint_len(encoding->props_len) + encoding->props_len;
+        remaining += varint_size(encoding->props_len) + encoding->props_len;
     }
-    if (remaining > REMAINING_LENGTH_MAX)
+    if (remaining > VARINT_MAX)
         return false;
     encoding->remaining_length = (uint32_t)remaining;
-    total_head = 1u + varint_len(encoding->remaining_length) + remaining - encoding->payload_len;
+    total_head = 1u + varint_size(encoding->remaining_length) + remaining - encoding->payload_len;
     encoding->head_len = (uint32_t)total_head;
     encoding->identifier_at =
-        encoding->qos > 0 ? 1 + varint_len(encoding->remaining_length) + 2 + encoding->topic.len
+        encoding->qos > 0 ? 1 + varint_size(encoding->remaining_length) + 2 + encoding->topic.len
                           : 0;
     return true;
 }
 
-static uint8_t *put_bytes(uint8_t *to, struct span from)
-{
-    if (from.len > 0)
-        memcpy(to, from.data, from.len);
-    return to + from.len;
-}
-
 static uint8_t *put_properties(const struct publish_encoding *encoding, uint8_t *to)
 {
-    to = put_varint(to, encoding->props_len);
+    to = varint_put(to, encoding->props_len);
     if (encoding->has_expiry) {
         *to++ = MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL;
         to = put_be32(to, encoding->expiry_s);
@@ -76,7 +52,7 @@ static uint8_t *put_properties(const struct publish_encoding *encoding, uint8_t 
     }
     for (uint32_t i = 0; i < encoding->identifier_count; i++) {
         *to++ = MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER;
-        to = put_varint(to, encoding->identifiers[i]);
+        to = varint_put(to, encoding->identifiers[i]);
     }
     return put_bytes(
         to, encoding->props); /* unaltered, in their order [MQTT-3.3.2-17] [MQTT-3.3.2-18] */
@@ -86,7 +62,7 @@ void publish_write_head(const struct publish_encoding *encoding, uint8_t *to)
 {
     *to++ =
         (uint8_t)(MQTT_PUBLISH << 4 | encoding->dup << 3 | encoding->qos << 1 | encoding->retain);
-    to = put_varint(to, encoding->remaining_length);
+    to = varint_put(to, encoding->remaining_length);
     to = put_be16(to, (uint16_t)encoding->topic.len);
     to = put_bytes(to, encoding->topic);
     if (encoding->qos > 0) /* no packet identifier with QoS 0 [MQTT-2.2.1-2] [MQTT-2.3.1-5] */
