@@ -37,15 +37,30 @@ void cli_help(const char *command, FILE *to)
                  rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
         fprintf(to, "  %-32s %s\n", left, rows[i].help);
     }
-    fputs("\nWithout --conf the file is $SHARDMQ_CONF_PATH, $NANOMQ_CONF_PATH, shardmq.conf beside the\n"
+    fputs("\nWithout --conf the file is $SHARDMQ_CONF_PATH, $NANOMQ_CONF_PATH, shardmq.conf beside "
+          "the\n"
           "executable, or /etc/shardmq.conf; without any of them the defaults are in force.\n",
           to);
+}
+
+/* Names that differ in - and _ only are the same: NanoMQ has the one, most programs the other. */
+static bool same_name(const char *name, const char *argument, size_t len)
+{
+    if (strlen(name) != len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char a = name[i] == '-' ? '_' : name[i], b = argument[i] == '-' ? '_' : argument[i];
+
+        if (a != b)
+            return false;
+    }
+    return true;
 }
 
 static const struct option_row *find_row(const char *argument, size_t len)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        if (strlen(rows[i].name) == len && strncmp(rows[i].name, argument, len) == 0)
+        if (same_name(rows[i].name, argument, len))
             return &rows[i];
     return NULL;
 }

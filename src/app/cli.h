@@ -13,14 +13,14 @@
 enum cli_switch { CLI_LEAVE, CLI_ON, CLI_OFF };
 
 struct cli {
-    const char *conf_file;     /* NULL: the usual places */
+    const char *conf_file; /* NULL: the usual places */
     bool conf_is_key_value;
     struct conf_override overrides[CLI_OVERRIDES_MAX];
     size_t override_count;
-    const char *log_file;      /* NULL: as configured */
+    const char *log_file; /* NULL: as configured */
     enum cli_switch log_stdout, log_syslog;
     bool check_config, dump_config, defaults, list_options, help;
-    char warnings[2048];       /* one sentence a line */
+    char warnings[2048]; /* one sentence a line */
 };
 
 /* Reads argv[1 .. argc). False, with a sentence in `error`, when the options are wrong. */

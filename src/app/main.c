@@ -28,7 +28,9 @@ static const struct application {
 
 static int usage(FILE *to)
 {
-    fprintf(to, "ShardMQ v%s\n\nusage: shardmq <application> [options]; --help after any of them explains it\n\n",
+    fprintf(to,
+            "ShardMQ v%s\n\nusage: shardmq <application> [options]; --help after any of them "
+            "explains it\n\n",
             SHARDMQ_VERSION);
     for (size_t i = 0; i < ARRAY_LENGTH(applications); i++)
         fprintf(to, "  %-10s %s\n", applications[i].name, applications[i].help);
@@ -50,7 +52,8 @@ static int broker(int argc, char **argv)
     if (command == NULL || !command->is_broker_command) {
         bool help = argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0);
 
-        fprintf(help ? stdout : stderr, "usage: shardmq broker start|stop|restart|reload [options]\n");
+        fprintf(help ? stdout : stderr,
+                "usage: shardmq broker start|stop|restart|reload [options]\n");
         return help ? 0 : 2;
     }
     return command->run(argc - 1, argv + 1);

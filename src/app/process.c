@@ -35,45 +35,84 @@ pid_t pid_file_owner(const char *path)
     return owner > 0 ? owner : 0;
 }
 
-static void make_folder(const char *path)
+/* Makes the folder of `path` when it is not there. False when it is somebody else's, who could put links into it. */
+static bool own_folder(const char *path, uid_t user)
 {
     char folder[4096];
+    struct stat status;
     char *slash;
 
     snprintf(folder, sizeof(folder), "%s", path);
     slash = strrchr(folder, '/');
     if (slash == NULL || slash == folder)
-        return;
+        return true;
     *slash = '\0';
-    (void)!mkdir(folder, 0755); /* when it fails, opening the file says why */
+    if (mkdir(folder, 0755) == 0)
+        return true;
+    if (stat(folder, &status) != 0)
+        return true; /* opening the file says why */
+    return status.st_uid == geteuid() || status.st_uid == 0 || status.st_uid == user ||
+           (status.st_mode & S_ISVTX) != 0;
 }
 
-int pid_file_take(const char *path, char *error, size_t size)
+/* Another broker may have removed the file, in the end of its life, after we opened it. */
+static bool still_there(const char *path, int descriptor)
+{
+    struct stat opened, named;
+
+    return fstat(descriptor, &opened) == 0 && stat(path, &named) == 0 &&
+           opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+/* Opens and locks; -1 with a sentence in `error`. */
+static int open_locked(const char *path, char *error, size_t size)
+{
+    for (;;) {
+        int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+        if (descriptor < 0) {
+            snprintf(error, size,
+                     "the pid file %s cannot be written: %s; name another with system.pid_file",
+                     path, strerror(errno));
+            return -1;
+        }
+        if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+            snprintf(error, size,
+                     "a broker runs already, process %d holds %s; stop it, or give this one a "
+                     "system.pid_file of its own",
+                     (int)read_pid(descriptor), path);
+            close(descriptor);
+            return -1;
+        }
+        if (still_there(path, descriptor))
+            return descriptor;
+        close(descriptor);
+    }
+}
+
+int pid_file_take(const char *path, uid_t user, char *error, size_t size)
 {
     char text[32];
     int descriptor, len;
 
-    make_folder(path);
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (descriptor < 0) {
-        snprintf(error, size, "the pid file %s cannot be written: %s; name another with system.pid_file", path,
-                 strerror(errno));
-        return -1;
-    }
-    if (flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    if (!own_folder(path, user)) {
         snprintf(error, size,
-                 "a broker runs already, process %d holds %s; stop it, or give this one a system.pid_file of its own",
-                 (int)read_pid(descriptor), path);
-        close(descriptor);
+                 "the folder of the pid file %s belongs to another user; name another with "
+                 "system.pid_file",
+                 path);
         return -1;
     }
+    descriptor = open_locked(path, error, size);
+    if (descriptor < 0)
+        return -1;
     len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
     if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, text, (size_t)len, 0) != len) {
         snprintf(error, size, "the pid file %s cannot be written: %s", path, strerror(errno));
         close(descriptor);
         return -1;
     }
-    (void)!fchmod(descriptor, 0644); /* `stop` by another user should find it in spite of our umask */
+    (void)!fchmod(descriptor,
+                  0644); /* `stop` by another user should find it in spite of our umask */
     return descriptor;
 }
 

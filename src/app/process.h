@@ -14,8 +14,9 @@
 
 /* The process that holds the pid file, 0 when there is none. */
 pid_t pid_file_owner(const char *path);
-/* Creates (with its folder), locks and writes it. The descriptor to be kept open, or -1 with a sentence in `error`. */
-int pid_file_take(const char *path, char *error, size_t size);
+/* Creates (with its folder), locks and writes it. `user` is who the process will become, or is: the folder may be
+ * that user's, root's, or open to all as /tmp is. The descriptor to be kept open, or -1 with a sentence in `error`. */
+int pid_file_take(const char *path, uid_t user, char *error, size_t size);
 /* Removes the file and lets the lock go. */
 void pid_file_release(const char *path, int descriptor);
 /* Makes the file and its folder belong to another user, who will have to remove it. */

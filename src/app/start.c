@@ -83,8 +83,11 @@ static void write_report(cJSON *report, char *to, size_t size)
 
 static struct conf *reload_failed(cJSON *report, const char *error, char *to, size_t size)
 {
+    char cut[1024]; /* fits the report whatever it needs to be escaped */
+
+    snprintf(cut, sizeof(cut), "%s", error);
     cJSON_AddBoolToObject(report, "ok", false);
-    cJSON_AddStringToObject(report, "error", error);
+    cJSON_AddStringToObject(report, "error", cut);
     write_report(report, to, size);
     return NULL;
 }
@@ -130,20 +133,26 @@ static int refuse(const char *sentences)
     return 1;
 }
 
-/* The listeners are bound: the last moment as root. */
+static bool changes_user(const struct conf *conf)
+{
+    return conf->system_user[0] != '\0' && geteuid() == 0;
+}
+
+/* The listeners are bound: the last moment as root. The log file must be the other user's, who will rotate it. */
 static int bound(void *argument)
 {
     struct starting *starting = argument;
     const struct conf *conf = starting->conf;
-    char error[1024];
+    char error[4096];
     uid_t user;
     gid_t group;
 
-    if (conf->system_user[0] == '\0' || geteuid() != 0)
+    if (!changes_user(conf))
         return 0;
     if (find_user(conf->system_user, &user, &group))
         pid_file_give(conf->system_pid_file, starting->pid_descriptor, user, group);
-    if (!become_user(conf->system_user, error, sizeof(error)))
+    if (!become_user(conf->system_user, error, sizeof(error)) ||
+        !open_log(conf, error, sizeof(error)))
         return refuse(error);
     return 0;
 }
@@ -154,6 +163,25 @@ static void started(void *argument)
 
     if (starting->daemon)
         daemon_ready(starting->ready);
+}
+
+/* Who the broker will be. False, with a sentence, when it cannot become that user. */
+static bool final_user(const struct conf *conf, uid_t *user, char *error, size_t size)
+{
+    gid_t group;
+
+    *user = geteuid();
+    if (conf->system_user[0] == '\0')
+        return true;
+    if (!find_user(conf->system_user, user, &group)) {
+        snprintf(error, size, "system.user: there is no user '%s'", conf->system_user);
+        return false;
+    }
+    if (geteuid() != 0 && geteuid() != *user) {
+        snprintf(error, size, "system.user: only root can become '%s'", conf->system_user);
+        return false;
+    }
+    return true;
 }
 
 static int run(struct starting *starting)
@@ -169,13 +197,17 @@ static int run(struct starting *starting)
     };
     char error[4096];
     uint64_t seed;
+    uid_t user;
     int status;
 
     umask(077);
-    starting->pid_descriptor = pid_file_take(conf->system_pid_file, error, sizeof(error));
+    if (!final_user(conf, &user, error, sizeof(error)))
+        return refuse(error);
+    starting->pid_descriptor = pid_file_take(conf->system_pid_file, user, error, sizeof(error));
     if (starting->pid_descriptor < 0)
         return refuse(error);
-    if (!open_log(conf, error, sizeof(error))) {
+    log_set_level((enum log_level)conf->log_level);
+    if (!changes_user(conf) && !open_log(conf, error, sizeof(error))) {
         pid_file_release(conf->system_pid_file, starting->pid_descriptor);
         return refuse(error);
     }
@@ -192,15 +224,36 @@ static int run(struct starting *starting)
     return status;
 }
 
+/* What follows from the configuration, as comments: the output stays a configuration file. */
+static void print_limits(const struct conf *conf)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+
+    if (memory == NULL)
+        return;
+    machine_print_limits(conf, memory);
+    fclose(memory);
+    putchar('\n');
+    for (const char *line = text; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+
+        printf("# %.*s\n", (int)len, line);
+        line += len + (line[len] == '\n');
+    }
+    free(text); /* open_memstream's */
+}
+
 static int show(const struct cli *cli, const struct conf *conf)
 {
     if (cli->check_config) {
+        fputs(cli->warnings, stderr);
         fputs(conf->warnings, stderr);
         puts("configuration OK");
     } else {
         conf_dump(conf, stdout);
-        putchar('\n');
-        machine_print_limits(conf, stdout);
+        print_limits(conf);
     }
     return 0;
 }

@@ -355,7 +355,11 @@ bool log_sinks_open(const struct log_options *options, char *error, size_t size)
              options->journald_socket != NULL ? options->journald_socket
                                               : "/run/systemd/journal/socket");
     if (options->to & LOG_TO_FILE) {
-        snprintf(fresh.path, sizeof(fresh.path), "%s/%s", options->dir, options->file);
+        if (snprintf(fresh.path, sizeof(fresh.path), "%s/%s", options->dir, options->file) >=
+            (int)sizeof(fresh.path)) {
+            errno = ENAMETOOLONG;
+            return failed(&fresh, error, size, "cannot open the log file in", options->dir);
+        }
         if (mkdir(options->dir, 0700) != 0 && errno != EEXIST)
             return failed(&fresh, error, size, "cannot make the log folder", options->dir);
         fresh.file = open_file(fresh.path, &fresh.file_size);
