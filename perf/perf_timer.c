@@ -75,10 +75,29 @@ static void next_case(struct perf_state *state, void *argument)
     uint64_t sum = 0;
 
     (void)argument;
-    while (perf_next(state))
+    while (perf_next(state)) {
         sum += timers_next(&wheel->timers);
-    perf_keep(&sum);
+        perf_keep(&sum);
+    }
     mem_free(wheel);
+}
+
+/* One timer that is far away: what an almost idle wheel is asked before every sleep. */
+static void next_of_one_case(struct perf_state *state, void *argument)
+{
+    struct timers *timers = mem_alloc(sizeof(*timers));
+    struct timer timer;
+    uint64_t sum = 0;
+
+    (void)argument;
+    timers_init(timers, 1000000, NULL);
+    timer_init(&timer, fire);
+    timer_arm(timers, &timer, 1060000);
+    while (perf_next(state)) {
+        sum += timers_next(timers);
+        perf_keep(&sum);
+    }
+    mem_free(timers);
 }
 
 void perf_register_timer(void)
@@ -86,4 +105,5 @@ void perf_register_timer(void)
     perf_case("timer/arm/1e5", arm_case, NULL);
     perf_case("timer/run_tick/1e5", run_case, NULL);
     perf_case("timer/next/1e5", next_case, NULL);
+    perf_case("timer/next/one", next_of_one_case, NULL);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/timer.h"
 
+#include <string.h>
+
 #define LEVEL_0_BITS 8
 #define UPPER_BITS   6
 
@@ -9,12 +11,12 @@ static unsigned level_shift(unsigned level)
     return level == 0 ? 0 : LEVEL_0_BITS + (level - 1) * UPPER_BITS;
 }
 
-static struct list *slot_at(struct timers *timers, unsigned level, uint64_t tick)
+static unsigned slot_at(unsigned level, uint64_t tick)
 {
     if (level == 0)
-        return &timers->slots[tick & (TIMER_SLOTS_0 - 1)];
-    return &timers->slots[TIMER_SLOTS_0 + (level - 1) * TIMER_SLOTS_UPPER +
-                          ((tick >> level_shift(level)) & (TIMER_SLOTS_UPPER - 1))];
+        return (unsigned)(tick & (TIMER_SLOTS_0 - 1));
+    return TIMER_SLOTS_0 + (level - 1) * TIMER_SLOTS_UPPER +
+           (unsigned)((tick >> level_shift(level)) & (TIMER_SLOTS_UPPER - 1));
 }
 
 void timers_init(struct timers *timers, uint64_t now_ms, void *owner)
@@ -23,6 +25,7 @@ void timers_init(struct timers *timers, uint64_t now_ms, void *owner)
     timers->run_tick = timers->tick;
     timers->count = 0;
     timers->owner = owner;
+    memset(timers->used, 0, sizeof(timers->used));
     for (unsigned i = 0; i < ARRAY_LENGTH(timers->slots); i++)
         list_init(&timers->slots[i]);
 }
@@ -44,7 +47,7 @@ static void place(struct timers *timers, struct timer *timer)
 {
     uint64_t due = due_tick(timer);
     uint64_t horizon = (uint64_t)1 << (LEVEL_0_BITS + 3 * UPPER_BITS);
-    unsigned level = 0;
+    unsigned level = 0, slot;
 
     if (due < timers->tick)
         due = timers->tick;
@@ -55,7 +58,23 @@ static void place(struct timers *timers, struct timer *timer)
            (due >> level_shift(level)) - (timers->tick >> level_shift(level)) >=
                (level == 0 ? TIMER_SLOTS_0 : TIMER_SLOTS_UPPER))
         level++;
-    list_append(slot_at(timers, level, due), &timer->node);
+    slot = slot_at(level, due);
+    list_append(&timers->slots[slot], &timer->node);
+    timers->used[slot / 64] |= (uint64_t)1 << slot % 64; /* I5 */
+}
+
+/* Takes an armed timer out of its slot. */
+static void unlink_timer(struct timers *timers, struct timer *timer)
+{
+    const struct list *next = timer->node.next;
+    bool last = next == timer->node.previous; /* both are then the list itself */
+
+    list_remove(&timer->node);
+    if (last) {
+        size_t slot = (size_t)(next - timers->slots);
+
+        timers->used[slot / 64] &= ~((uint64_t)1 << slot % 64); /* I5 */
+    }
 }
 
 void timer_arm(struct timers *timers, struct timer *timer, uint64_t deadline_ms)
@@ -63,7 +82,7 @@ void timer_arm(struct timers *timers, struct timer *timer, uint64_t deadline_ms)
     uint64_t earliest_ms = timers->run_tick * TIMER_TICK_MS; /* I4 */
 
     if (timer_armed(timer))
-        list_remove(&timer->node);
+        unlink_timer(timers, timer);
     else
         timers->count++;
     timer->deadline_ms = deadline_ms < earliest_ms ? earliest_ms : deadline_ms;
@@ -74,51 +93,79 @@ void timer_disarm(struct timers *timers, struct timer *timer)
 {
     if (!timer_armed(timer))
         return;
-    list_remove(&timer->node);
+    unlink_timer(timers, timer);
     timers->count--;
+}
+
+/* The first tick from timers->tick on whose slot of level 0 is used, or UINT64_MAX. */
+static uint64_t next_tick_0(const struct timers *timers)
+{
+    const unsigned words = TIMER_SLOTS_0 / 64;
+    unsigned start = slot_at(0, timers->tick);
+
+    for (unsigned i = 0; i <= words;
+         i++) { /* the word of the start is looked at from both its ends */
+        unsigned word = (start / 64 + i) % words;
+        uint64_t from_start = ~(uint64_t)0 << start % 64, bits = timers->used[word];
+
+        if (i == 0)
+            bits &= from_start;
+        else if (i == words)
+            bits &= ~from_start;
+        if (bits != 0) {
+            unsigned slot = word * 64 + (unsigned)__builtin_ctzll(bits);
+
+            return timers->tick + ((slot - start) & (TIMER_SLOTS_0 - 1));
+        }
+    }
+    return UINT64_MAX;
+}
+
+/* The first tick at which a used slot of an upper level is to be spread out, or UINT64_MAX. */
+static uint64_t next_tick_upper(const struct timers *timers, unsigned level)
+{
+    unsigned shift = level_shift(level);
+    uint64_t turn = timers->tick >> shift, bits = timers->used[TIMER_SLOTS_0 / 64 + level - 1];
+    unsigned start = (unsigned)(turn & (TIMER_SLOTS_UPPER - 1));
+
+    if (bits == 0)
+        return UINT64_MAX;
+    if (start != 0)
+        bits = bits >> start | bits << (64 - start); /* bit n: the slot n turns from here */
+    /* the slot of this turn was spread out when the turn began: what is in it waits for the next
+     * time round */
+    if (timers->tick != turn << shift) {
+        if (bits == 1)
+            return (turn + TIMER_SLOTS_UPPER) << shift;
+        bits &= ~(uint64_t)1;
+    }
+    return (turn + (unsigned)__builtin_ctzll(bits)) << shift;
 }
 
 uint64_t timers_next(const struct timers *timers)
 {
-    uint64_t best = TIMER_NEVER;
+    uint64_t best;
 
     if (timers->count == 0)
         return TIMER_NEVER;
-    for (unsigned i = 0; i < TIMER_SLOTS_0; i++) {
-        uint64_t tick = timers->tick + i;
-
-        if (!list_empty(&timers->slots[tick & (TIMER_SLOTS_0 - 1)])) {
-            best = tick;
-            break;
-        }
-    }
+    best = next_tick_0(timers);
     for (unsigned level = 1; level < TIMER_LEVELS; level++) {
-        unsigned shift = level_shift(level);
-        uint64_t base = timers->tick >> shift;
+        uint64_t tick = next_tick_upper(timers, level);
 
-        for (unsigned i = 0; i <= TIMER_SLOTS_UPPER; i++) {
-            uint64_t tick = (base + i)
-                            << shift; /* the slot is spread out when its first tick comes */
-
-            if (tick < timers->tick || tick >= best)
-                continue;
-            if (!list_empty(&timers->slots[TIMER_SLOTS_0 + (level - 1) * TIMER_SLOTS_UPPER +
-                                           ((base + i) & (TIMER_SLOTS_UPPER - 1))])) {
-                best = tick;
-                break;
-            }
-        }
+        if (tick < best)
+            best = tick;
     }
-    return best == TIMER_NEVER ? TIMER_NEVER : best * TIMER_TICK_MS;
+    return best == UINT64_MAX ? TIMER_NEVER : best * TIMER_TICK_MS;
 }
 
 static void spread(struct timers *timers, unsigned level)
 {
     struct list moving;
-    struct list *slot = slot_at(timers, level, timers->tick);
+    unsigned slot = slot_at(level, timers->tick);
 
     list_init(&moving);
-    list_splice(&moving, slot);
+    list_splice(&moving, &timers->slots[slot]);
+    timers->used[slot / 64] &= ~((uint64_t)1 << slot % 64); /* I5 */
     while (!list_empty(&moving)) {
         struct timer *timer = LIST_ENTRY(moving.next, struct timer, node);
 
@@ -150,13 +197,13 @@ uint32_t timers_run(struct timers *timers, uint64_t now_ms, uint32_t limit)
             break;
         }
         enter_tick(timers);
-        slot = slot_at(timers, 0, timers->tick);
+        slot = &timers->slots[slot_at(0, timers->tick)];
         while (!list_empty(slot)) {
             struct timer *timer = LIST_ENTRY(slot->next, struct timer, node);
 
             if (fired == limit)
                 return fired;
-            list_remove(&timer->node);
+            unlink_timer(timers, timer);
             timers->count--;
             fired++;
             timer->fire(timers->owner, timer);

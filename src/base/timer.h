@@ -15,6 +15,8 @@
  *   I3  timers_next() never names a time after the tick in which the earliest timer fires (it may name
  *       an earlier one: the moment when an upper slot must be spread out)
  *   I4  what is armed while the wheel runs fires in a later run: a run always comes to an end
+ *   I5  the bit of a slot is set exactly while its list holds a timer: timers_next(), which every turn
+ *       of an event loop asks, then reads seven words and no lists
  */
 #ifndef SHARDMQ_BASE_TIMER_H
 #define SHARDMQ_BASE_TIMER_H
@@ -35,13 +37,15 @@ struct timer {
 #define TIMER_LEVELS      4
 #define TIMER_SLOTS_0     256
 #define TIMER_SLOTS_UPPER 64
+#define TIMER_SLOTS       (TIMER_SLOTS_0 + (TIMER_LEVELS - 1) * TIMER_SLOTS_UPPER)
 
 struct timers {
     uint64_t tick;     /* the next tick to be run */
     uint64_t run_tick; /* the first tick that the last run, or the one going on, leaves alone */
     uint64_t count;
     void *owner;
-    struct list slots[TIMER_SLOTS_0 + (TIMER_LEVELS - 1) * TIMER_SLOTS_UPPER];
+    uint64_t used[TIMER_SLOTS / 64]; /* a bit for each slot (I5) */
+    struct list slots[TIMER_SLOTS];
 };
 
 /* `owner` is passed to every `fire`. */

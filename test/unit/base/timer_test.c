@@ -104,6 +104,9 @@ static void check_world(struct world *world)
     uint64_t earliest = model_next(world);
 
     assert_int_equal(world->timers.count, model_armed(world));
+    for (unsigned slot = 0; slot < TIMER_SLOTS; slot++) /* I5 */
+        assert_true((world->timers.used[slot / 64] >> slot % 64 & 1) ==
+                    !list_empty(&world->timers.slots[slot]));
     if (earliest == TIMER_NEVER) {
         assert_true(next == TIMER_NEVER);
     } else { /* I3 */
