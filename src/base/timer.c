@@ -103,15 +103,13 @@ static uint64_t next_tick_0(const struct timers *timers)
     const unsigned words = TIMER_SLOTS_0 / 64;
     unsigned start = slot_at(0, timers->tick);
 
-    for (unsigned i = 0; i <= words;
-         i++) { /* the word of the start is looked at from both its ends */
+    /* the word of the start comes first with its upper end and last with its lower one */
+    for (unsigned i = 0; i <= words; i++) {
         unsigned word = (start / 64 + i) % words;
-        uint64_t from_start = ~(uint64_t)0 << start % 64, bits = timers->used[word];
+        uint64_t bits = timers->used[word];
 
         if (i == 0)
-            bits &= from_start;
-        else if (i == words)
-            bits &= ~from_start;
+            bits &= ~(uint64_t)0 << start % 64;
         if (bits != 0) {
             unsigned slot = word * 64 + (unsigned)__builtin_ctzll(bits);
 
