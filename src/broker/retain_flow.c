@@ -62,6 +62,13 @@ static unsigned owner_of(const struct broker *broker, struct span topic)
     return (unsigned)(hash64(topic.data, topic.len) % broker->shard_count);
 }
 
+/* One more in a counter that only this shard writes. */
+static void count_up(_Atomic uint32_t *counter)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
+                          memory_order_release);
+}
+
 /* ---- the store ---- */
 
 static void count_stored(struct broker *broker, int64_t messages, int64_t bytes)
@@ -118,6 +125,7 @@ static bool limit_reached(const struct broker *broker, const struct publication 
 {
     const struct conf *conf = broker->conf;
     uint64_t count = 0, bytes = 0;
+    uint32_t on_the_way = 0;
 
     if ((conf->mqtt_max_retained == 0 && conf->mqtt_max_retained_size == 0) ||
         publication->payload.len == 0)
@@ -125,7 +133,11 @@ static bool limit_reached(const struct broker *broker, const struct publication 
     for (unsigned i = 0; i < broker->shared->rows; i++) {
         count += atomic_load_explicit(&broker->shared->row[i].retained_count, memory_order_relaxed);
         bytes += atomic_load_explicit(&broker->shared->row[i].retained_bytes, memory_order_relaxed);
+        on_the_way +=
+            atomic_load_explicit(&broker->shared->row[i].retain_posted_all, memory_order_relaxed) -
+            atomic_load_explicit(&broker->shared->row[i].retain_taken_all, memory_order_relaxed);
     }
+    count += on_the_way;
     return (conf->mqtt_max_retained != 0 && count >= conf->mqtt_max_retained) ||
            (conf->mqtt_max_retained_size != 0 &&
             bytes + publication->payload.len > conf->mqtt_max_retained_size);
@@ -224,7 +236,6 @@ void retain_publish(struct broker *broker, const struct publication *publication
                     struct message *message)
 {
     unsigned owner = owner_of(broker, publication->topic);
-    _Atomic uint32_t *posted;
 
     if (message == NULL)
         message = message_create(publication, 1);
@@ -236,9 +247,8 @@ void retain_publish(struct broker *broker, const struct publication *publication
         store(broker, message);
         return;
     }
-    posted = &broker->shared->row[broker->shard].retain_posted[owner];
-    atomic_store_explicit(posted, atomic_load_explicit(posted, memory_order_relaxed) + 1,
-                          memory_order_release);
+    count_up(&broker->shared->row[broker->shard].retain_posted[owner]);
+    count_up(&broker->shared->row[broker->shard].retain_posted_all);
     port_post(broker, owner, (struct mesh_entry){.kind = MESH_RETAIN_SET, .pointer = message});
 }
 
@@ -514,6 +524,7 @@ void retain_on_entry(struct broker *broker, unsigned from, const struct mesh_ent
     switch (entry->kind) {
     case MESH_RETAIN_SET:
         broker->retain_taken[from]++;
+        count_up(&broker->shared->row[broker->shard].retain_taken_all);
         store(broker, entry->pointer);
         break;
     case MESH_RETAIN_ASK:

@@ -75,6 +75,7 @@ struct share_delivery {
     uint32_t membership, identifier;
     uint8_t options;
     bool final;       /* queue it even though the member is offline: there is nobody else */
+    bool matched;     /* delivery_matched has counted it: a member has taken it once (I5) */
     bool transmitted; /* message_out has counted it */
 };
 
@@ -298,17 +299,19 @@ static void post_delivery(struct broker *broker, unsigned to, enum mesh_kind kin
         port_post(broker, to, entry);
 }
 
-/* A delivery that the owner handed over. */
+/* A delivery that the owner handed over. A member that is offline or has unsubscribed meanwhile does not take it. */
 static void take_delivery(struct broker *broker, struct share_delivery *delivery)
 {
     struct session *session = session_table_get(&broker->sessions, delivery->session);
     struct routing routing;
 
-    if (session == NULL || (session->connection == NULL && !delivery->final)) {
+    if (session == NULL || (session->connection == NULL && !delivery->final) ||
+        membership_by(session, 0, delivery->membership) == NULL) {
         post_delivery(broker, owner_of(broker, delivery->group_hash), MESH_SHARE_RETURN, delivery);
         return;
     }
     routing_begin(&routing, &delivery->message->publication, delivery->message);
+    routing.matched = !delivery->matched;
     to_session(broker, &routing, session, delivery);
     routing_end(broker, &routing);
     mem_free(delivery);
@@ -318,7 +321,9 @@ static void take_delivery(struct broker *broker, struct share_delivery *delivery
 
 static void drop(struct broker *broker, struct share_delivery *delivery)
 {
-    if (!delivery->transmitted)
+    if (!delivery->matched)
+        STAT_INC(broker->stats, unrouted); /* the last member left before it came */
+    else if (!delivery->transmitted)
         STAT_INC(broker->stats, drop_refused);
     message_unref(delivery->message);
     mem_free(delivery);
@@ -345,11 +350,10 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
     struct share_delivery *delivery;
     struct message *message;
 
-    routing->matched++; /* I5 */
     if (member == NULL)
         member = pick(broker, group, NULL, false);
     if (member == NULL) {
-        STAT_INC(broker->stats, drop_refused);
+        STAT_INC(broker->stats, unrouted);
         return;
     }
     if (member->connected && shard_is_home(broker, member->session.shard)) {
@@ -363,6 +367,7 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
             if (broker->conf->mqtt_shared_strategy == CONF_SHARED_STRATEGY_LEAST_INFLIGHT &&
                 lower(routing->publication->qos, member->options & SUBSCRIBE_QOS) > 0)
                 member->outstanding++;
+            routing->matched++;
             to_session(broker, routing, session, &terms);
             return;
         }
@@ -372,6 +377,7 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
     if (delivery == NULL) {
         if (message != NULL)
             routing->credits++;
+        routing->matched++;
         STAT_INC(broker->stats, drop_no_memory);
         return;
     }
@@ -429,6 +435,7 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
         *back = (struct share_delivery){.message = delivery->message,
                                         .session = session->handle,
                                         .group_hash = membership->group_hash,
+                                        .matched = true,
                                         .transmitted = delivery->transmitted};
         message_ref(back->message, 1);
         if (delivery->state == DELIVERY_QUEUED)

@@ -8,6 +8,9 @@
  * subscriber's shard reads the column of an owner into its query, and the owner answers when it has
  * taken that many from each ring: so whatever was acknowledged before the subscription is in the
  * answer (retain_flow.c, I2).
+ *
+ * The sums `retain_posted_all` less `retain_taken_all` are the retained messages on their way to an owner: the limits
+ * count them as stored.
  */
 #ifndef SHARDMQ_BROKER_SHARED_H
 #define SHARDMQ_BROKER_SHARED_H
@@ -20,6 +23,8 @@
 
 struct shared_row {
     _Alignas(CACHE_LINE) _Atomic uint32_t retain_posted[TOPIC_SHARDS_MAX];
+    _Atomic uint32_t retain_posted_all,
+        retain_taken_all;                            /* by this shard, to and from all others */
     _Atomic uint64_t retained_count, retained_bytes; /* stored on this shard */
 };
 
