@@ -242,7 +242,7 @@ static void print_limits(const struct conf *conf)
         printf("# %.*s\n", (int)len, line);
         line += len + (line[len] == '\n');
     }
-    free(text); /* open_memstream's */
+    mem_free_libc(text); /* open_memstream's */
 }
 
 static int show(const struct cli *cli, const struct conf *conf)
