@@ -179,6 +179,8 @@ static int run_shards(struct machine *machine)
     }
     for (unsigned i = 0; i < machine->limits.shards; i++)
         shard_join(machine->shards[i]);
+    for (unsigned i = 0; i < machine->limits.shards; i++)
+        shard_leave(machine->shards[i]);
     shard_leave(control);
     pthread_barrier_destroy(&machine->entered);
     return status;

@@ -6,7 +6,7 @@
  *   shard_enter      own thread      ring, buffers, mesh port, broker: a ring belongs to the thread that makes it
  *   barrier          all             everyone's ring exists before anyone can wake anyone
  *   loop_run         own thread      until step 2 of the shutdown
- *   shard_leave      own thread      ring and buffers
+ *   shard_leave      main thread     ring and buffers, when every thread has ended: a peer may wake a ring until then
  *   shard_fini       main thread     broker and mesh port, after every thread has ended
  *
  * The barrier of the start is the only thing that ever blocks a thread on another.
@@ -141,7 +141,6 @@ static void *thread_main(void *argument)
         listener_start(shard, machine->listeners);
         loop_run(shard);
     }
-    shard_leave(shard);
     log_thread_end();
     return NULL;
 }

@@ -96,7 +96,7 @@ void shard_init(struct shard *shard, struct machine *machine, unsigned index,
                 const struct shard_limits *limits, struct shard_stats *stats);
 /* On the shard's own thread: opens ring, buffers, mesh port and broker. 0, or -1 and the reason in `why`. */
 int shard_enter(struct shard *shard, char *why, size_t size);
-/* On the shard's own thread: closes ring and buffers, when nothing is in flight any more. The broker and the mesh port
+/* After all threads ended (a peer may wake a ring until then): closes ring and buffers. The broker and the mesh port
  * stay for shard_fini(). */
 void shard_leave(struct shard *shard);
 /* After all threads ended. */
