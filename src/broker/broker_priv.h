@@ -202,7 +202,8 @@ void share_join(struct broker *broker, struct session *session, struct membershi
                 uint32_t op_serial);
 void share_leave(struct broker *broker, struct session *session, struct membership *membership);
 void share_set_connected(struct broker *broker, struct session *session, bool connected);
-void share_return_unsent(struct broker *broker, struct session *session);
+/* Gives up every seat of a session that ends; what it has not begun goes back to the groups. */
+void share_leave_all(struct broker *broker, struct session *session);
 void share_done(struct broker *broker, struct session *session, const struct delivery *delivery);
 void share_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry);
 void share_joins_advance(struct broker *broker);

@@ -65,6 +65,13 @@ static void count_drop(struct broker *broker, enum stat_id why)
                           memory_order_relaxed);
 }
 
+/* A delivery that is not made after all, unless another member of its share group was sent it before (I1). */
+static void drop_terms(struct broker *broker, const struct delivery_terms *terms, enum stat_id why)
+{
+    if (!terms->transmitted)
+        count_drop(broker, why);
+}
+
 /* ---- encoding ---- */
 
 enum encode_result { ENCODED, ENCODE_TOO_LARGE, ENCODE_NO_MEMORY };
@@ -79,6 +86,7 @@ struct outgoing {
     uint16_t packet_identifier;
     uint8_t qos;
     bool retain, dup;
+    bool transmitted; /* counted as message_out before */
 };
 
 static unsigned variant_index(const struct connection *connection, const struct outgoing *out)
@@ -90,7 +98,7 @@ static void count_sent(struct broker *broker, struct connection *connection,
                        const struct outgoing *out)
 {
     STAT_INC(broker->stats, packet_out);
-    if (out->qos == 0)
+    if (out->qos == 0 && !out->transmitted)
         connection->out.tail->messages++;
     connection_mark_dirty(broker, connection);
 }
@@ -396,13 +404,13 @@ static void deliver_window(struct broker *broker, struct routing *routing, struc
     struct delivery *delivery;
 
     if (message == NULL) {
-        count_drop(broker, STAT_drop_no_memory);
+        drop_terms(broker, terms, STAT_drop_no_memory);
         return;
     }
     if (window->next != window->tail || session->connection == NULL) {
         if (!queue_has_room(broker, session, message->size)) {
             routing->credits++;
-            count_drop(broker, STAT_drop_queue_full);
+            drop_terms(broker, terms, STAT_drop_queue_full);
             return;
         }
     }
@@ -412,7 +420,7 @@ static void deliver_window(struct broker *broker, struct routing *routing, struc
     if (delivery == NULL) {
         mem_free(identifiers);
         routing->credits++;
-        count_drop(broker, STAT_drop_no_memory);
+        drop_terms(broker, terms, STAT_drop_no_memory);
         return;
     }
     delivery->message = message;
@@ -442,25 +450,29 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
             terms->identifiers != NULL ? terms->identifier_count : terms->identifier != 0,
         .qos = 0, /* [MQTT-4.3.1-1] */
         .retain = terms->retain,
+        .transmitted = terms->transmitted,
     };
 
     if (connection == NULL || connection->closing != CLOSING_NO) {
-        count_drop(broker, STAT_drop_offline_qos0);
+        drop_terms(broker, terms, STAT_drop_offline_qos0);
         return;
     }
     if (UNLIKELY(connection->out.bytes > broker->conf->mqtt_max_send_backlog)) {
-        count_drop(broker, STAT_drop_send_backlog);
+        drop_terms(broker, terms, STAT_drop_send_backlog);
         return;
     }
     switch (encode(broker, connection, &out)) {
     case ENCODED:
-        STAT_INC(broker->stats, delivery_sending);
+        if (terms->transmitted)
+            STAT_INC(broker->stats, retransmit_out);
+        else
+            STAT_INC(broker->stats, delivery_sending);
         return;
     case ENCODE_TOO_LARGE:
-        count_drop(broker, STAT_drop_too_large);
+        drop_terms(broker, terms, STAT_drop_too_large);
         return;
     case ENCODE_NO_MEMORY:
-        count_drop(broker, STAT_drop_no_memory);
+        drop_terms(broker, terms, STAT_drop_no_memory);
         return;
     }
 }
@@ -504,13 +516,13 @@ static void hold_append(struct broker *broker, struct routing *routing, struct s
     struct held_delivery *held;
 
     if (message == NULL) {
-        count_drop(broker, STAT_drop_no_memory);
+        drop_terms(broker, terms, STAT_drop_no_memory);
         return;
     }
     if (hold->length >= broker->conf->mqtt_max_mqueue_len ||
         hold->bytes + message->size > broker->conf->mqtt_max_mqueue_size) {
         routing->credits++;
-        count_drop(broker, STAT_drop_queue_full);
+        drop_terms(broker, terms, STAT_drop_queue_full);
         return;
     }
     held = mem_try_zalloc(sizeof(*held));
@@ -523,7 +535,7 @@ static void hold_append(struct broker *broker, struct routing *routing, struct s
     }
     if (held == NULL) {
         routing->credits++;
-        count_drop(broker, STAT_drop_no_memory);
+        drop_terms(broker, terms, STAT_drop_no_memory);
         return;
     }
     held->message = message;
@@ -533,7 +545,8 @@ static void hold_append(struct broker *broker, struct routing *routing, struct s
     hold->last = &held->next;
     hold->length++;
     hold->bytes += message->size;
-    STAT_INC(broker->stats, delivery_held);
+    if (!terms->transmitted)
+        STAT_INC(broker->stats, delivery_held);
 }
 
 static void deliver_held(struct broker *broker, struct session *session, struct held_delivery *held,
@@ -543,10 +556,11 @@ static void deliver_held(struct broker *broker, struct session *session, struct 
         struct held_delivery *next = held->next;
         struct routing routing;
 
-        STAT_DEC(broker->stats, delivery_held);
+        if (!held->terms.transmitted)
+            STAT_DEC(broker->stats, delivery_held);
         routing_begin(&routing, &held->message->publication, held->message);
         if (ending)
-            count_drop(broker, STAT_drop_session_end);
+            drop_terms(broker, &held->terms, STAT_drop_session_end);
         else
             deliver_now(broker, &routing, session, &held->terms);
         routing_end(broker, &routing);

@@ -117,7 +117,7 @@ void session_end(struct broker *broker, struct session *session)
     ASSERT(session->connection == NULL);
     session_publish_will(broker, session); /* I2 */
     timer_disarm(&broker->timers, &session->timer);
-    share_return_unsent(broker, session);
+    share_leave_all(broker, session);
     while (session->subscription_count > 0)
         session_unsubscribe_at(broker, session, session->subscription_count - 1);
     broker->queue_bytes -= session->window.queued_bytes;

@@ -416,8 +416,10 @@ static void take_return(struct broker *broker, struct share_delivery *delivery)
 static void give_back(struct broker *broker, struct session *session, uint32_t membership_id)
 {
     struct window *window = &session->window;
+    uint64_t end =
+        window->tail; /* what an owner on this shard hands to this session comes behind it */
 
-    for (uint64_t i = window->head; i < window->tail; i++) {
+    for (uint64_t i = window->head; i < end; i++) {
         struct delivery *delivery = window_at(window, i);
         struct membership *membership;
         struct share_delivery *back;
@@ -449,8 +451,22 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
     }
 }
 
-void share_return_unsent(struct broker *broker, struct session *session)
+void share_leave(struct broker *broker, struct session *session, struct membership *membership)
 {
+    if (membership->left)
+        return;
+    membership->left = true;
+    post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_LEAVE,
+                 membership->group_hash, session->handle, 0);
+}
+
+void share_leave_all(struct broker *broker, struct session *session)
+{
+    /* first all seats, or an owner on this shard could hand a delivery that comes back to this
+     * session again */
+    for (uint32_t i = 0; i < session->subscription_count; i++)
+        if (session->subscriptions[i].membership != NULL)
+            share_leave(broker, session, session->subscriptions[i].membership);
     give_back(broker, session, 0);
 }
 
@@ -464,12 +480,6 @@ void share_done(struct broker *broker, struct session *session, const struct del
     if (membership != NULL)
         post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_DONE,
                      membership->group_hash, session->handle, 0);
-}
-
-void share_leave(struct broker *broker, struct session *session, struct membership *membership)
-{
-    post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_LEAVE,
-                 membership->group_hash, session->handle, 0);
 }
 
 void share_set_connected(struct broker *broker, struct session *session, bool connected)

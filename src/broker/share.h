@@ -13,6 +13,7 @@ struct membership {
     uint32_t id;         /* unique in the session: what deliveries are marked with */
     uint32_t identifier;
     uint8_t options;
+    bool left; /* the owner has been told that the seat is given up */
     uint16_t share_name_len;
     uint32_t filter_len;
     uint8_t bytes[]; /* share name, then filter */
