@@ -5,9 +5,11 @@
  * All socket options are set on the listening socket: accepted ones inherit them, so that a connection costs no system
  * call for it. Accepting is one multishot request per socket.
  *
- * When no descriptor or no memory is left the request ends with an error. Then the shard gives up a descriptor that it keeps
- * for this case, so that it can accept the waiting connections and close them (they get an answer instead of waiting in the
- * backlog), and tries again a little later.
+ * When no descriptor is left the request ends with an error. Then the shard gives up a descriptor that it keeps for this
+ * case, so that it can accept the waiting connections and close them: they get an answer instead of waiting in the
+ * backlog. It accepts again when the next connection waits. (Not before: Linux takes the descriptor before it looks
+ * for a connection, so accepting would fail without one.) When even that brings nothing, there is no memory:
+ * it tries again a little later.
  */
 #include "shards/listener.h"
 
@@ -223,8 +225,10 @@ void listener_stop(struct shard *shard)
 
         if (listener->fd < 0)
             continue;
-        if (listener->armed)
+        if (listener->armed) {
             uring_cancel(shard->ring, op_pack(OP_ACCEPT, i, 0));
+            uring_cancel(shard->ring, op_pack(OP_ACCEPT_AGAIN, i, 0));
+        }
         uring_close_descriptor(shard->ring, listener->fd);
         listener->fd = -1;
     }
@@ -243,23 +247,27 @@ void listener_accepted(struct shard *shard, const struct completion *completion)
     arm(shard, index);
 }
 
-/* Answers the connections in the backlog that there is no descriptor for. */
-static void turn_away(struct shard *shard, int listener)
+/* Answers the connections in the backlog that there is no descriptor for; returns how many. */
+static unsigned turn_away(struct shard *shard, int listener)
 {
+    unsigned count = 0;
+
     if (shard->reserve_fd >= 0)
         close(shard->reserve_fd);
-    for (unsigned i = 0; i < TURN_AWAY; i++) {
+    while (count < TURN_AWAY) {
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd < 0)
             break;
         close(fd);
-        STAT_INC(shard->stats, connection_refused);
+        count++;
     }
     shard->reserve_fd = open_reserve();
+    STAT_ADD(shard->stats, connection_refused, count);
+    return count;
 }
 
-static void out_of_resources(struct shard *shard, int fd, int error)
+static void out_of_resources(struct shard *shard, unsigned index, int error)
 {
     static _Atomic uint64_t logged_second; /* shared by all shards: one line a second */
     uint64_t second = shard->now_ms / 1000;
@@ -269,9 +277,20 @@ static void out_of_resources(struct shard *shard, int fd, int error)
                   "(ulimit -n, LimitNOFILE=)",
                   strerror(error), machine_connections(shard->machine),
                   shard->machine->limits.descriptors);
-    turn_away(shard, fd);
-    if (!timer_armed(&shard->accept_retry))
+    if (turn_away(shard, shard->listeners[index].fd) != 0) {
+        shard->listeners[index].armed = true;
+        uring_poll(shard->ring, shard->listeners[index].fd, op_pack(OP_ACCEPT_AGAIN, index, 0));
+    } else if (!timer_armed(&shard->accept_retry)) {
         timer_arm(&shard->timers, &shard->accept_retry, shard->now_ms + RETRY_MS);
+    }
+}
+
+void listener_waiting(struct shard *shard, const struct completion *completion)
+{
+    unsigned index = op_slot(completion->user_data);
+
+    shard->listeners[index].armed = false;
+    arm(shard, index);
 }
 
 void listener_accept_failed(struct shard *shard, const struct completion *completion)
@@ -288,7 +307,7 @@ void listener_accept_failed(struct shard *shard, const struct completion *comple
     case -ENFILE:
     case -ENOMEM:
     case -ENOBUFS:
-        out_of_resources(shard, listener->fd, -completion->res);
+        out_of_resources(shard, index, -completion->res);
         break;
     default: /* the peer was gone already, or a signal */
         arm(shard, index);

@@ -40,5 +40,6 @@ void listener_stop(struct shard *shard);
 /* Handlers of ops.def. */
 void listener_accepted(struct shard *shard, const struct completion *completion);
 void listener_accept_failed(struct shard *shard, const struct completion *completion);
+void listener_waiting(struct shard *shard, const struct completion *completion);
 
 #endif

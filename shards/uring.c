@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -243,6 +244,14 @@ void uring_accept(struct uring *ring, int fd, uint64_t user_data)
     struct io_uring_sqe *sqe = request(ring);
 
     io_uring_prep_multishot_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(sqe, user_data);
+}
+
+void uring_poll(struct uring *ring, int fd, uint64_t user_data)
+{
+    struct io_uring_sqe *sqe = request(ring);
+
+    io_uring_prep_poll_add(sqe, fd, POLLIN);
     io_uring_sqe_set_data64(sqe, user_data);
 }
 

@@ -66,6 +66,7 @@ size_t uring_memory(uint32_t submissions, uint32_t completions);
 
 /* Requests. */
 void uring_accept(struct uring *ring, int fd, uint64_t user_data); /* until cancelled or failed */
+void uring_poll(struct uring *ring, int fd, uint64_t user_data);   /* until it can be read, once */
 /* Into a buffer of the ring's buffer group 0. `poll_first`: nothing is expected to be there yet. */
 void uring_receive(struct uring *ring, int fd, bool multishot, bool poll_first, uint64_t user_data);
 void uring_read(struct uring *ring, int fd, void *to, uint32_t size, uint64_t user_data);
