@@ -41,7 +41,7 @@ static sem_t running;
 static pthread_t thread;
 static struct conf *conf;
 static struct machine_options options;
-static struct conf *reloaded, *released;
+static struct conf *_Atomic reloaded, *_Atomic released;
 static char control_path[108];
 
 static int probe_as_chosen(struct uring_features *features, char *why, size_t size)
