@@ -15,7 +15,8 @@
   NAME publishes ...        PUBLISH with the whole acknowledgement that its QoS has
   NAME < PUBLISH .. ack     acknowledge what came, to the end
   NAME last PUBLISH ..      of all publications that come this is the last, and no retained one follows a live one
-  NAME reconnect [VERSION] [FIELDS] [-> ...]     a new connection with the same client identifier
+  NAME reconnect [VERSION] [FIELDS] [-> ...]     a new connection with the same client identifier; everything
+                            sent on the old one has been taken before
   NAME open | close | rst | half-close | dribble on | dribble off | ping
   one-of A B .. < PACKET .. as WHO               exactly one of them gets it: its name in $WHO
   settle                    as for `nothing`, with no expectation
@@ -184,9 +185,11 @@ class Run:
         elif verb == "<~":
             self.expect_packet(client, words[0], words[1:], search=True)
         elif verb == "reconnect":
+            if client.online and client.sock is not None:  # what was sent on the old connection counts
+                self.ping_if_open(client)
+            client.close()
             if words and words[0] in wire.VERSIONS:
                 client.version, words = wire.VERSIONS[words[0]], words[1:]
-            client.close()
             self.connect(client, words)
         elif verb == "dribble":
             client.dribble = words[0] == "on"
@@ -203,7 +206,14 @@ class Run:
         client.open()
 
     def client_close(self, client, _words):
+        """Closes the connection, and waits until the broker has noticed (`rst` does not wait)."""
+        opened = self.counters().get("connection_open", 0) if client.online else 0
         client.close()
+        deadline = self.deadline()
+        while opened and self.broker.alive() and self.broker.counters()["connection_open"] >= opened:
+            if time.monotonic() > deadline:
+                raise Failure(self.line, "the broker notices that the connection was closed", "it does not")
+            threading.Event().wait(0.001)
 
     def client_rst(self, client, _words):
         client.reset()
@@ -215,6 +225,8 @@ class Run:
         data, arguments = fields.build(client, kind, words, self.variables)
         if kind == "CONNECT":
             client.note_connect(arguments.props)
+        elif kind == "DISCONNECT":
+            client.online = False
         elif kind in ("PUBACK", "PUBREC", "PUBCOMP"):
             client.note_acknowledgement(kind, arguments.fields)
         if client.sock is None:
