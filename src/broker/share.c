@@ -456,9 +456,6 @@ void share_leave(struct broker *broker, struct session *session, struct membersh
     if (membership->left)
         return;
     membership->left = true;
-    if (membership->left)
-        return;
-    membership->left = true;
     post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_LEAVE,
                  membership->group_hash, session->handle, 0);
 }
