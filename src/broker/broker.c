@@ -64,11 +64,11 @@ void broker_clear(struct broker *broker)
         list_remove(node);
         mem_free(node); /* the node is the operation's first member */
     }
+    share_clear(broker); /* posts withdrawals */
 }
 
 void broker_destroy(struct broker *broker)
 {
-    share_clear(broker);
     retain_clear(broker);
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);
