@@ -270,9 +270,8 @@ static void delivery_sent(struct broker *broker, struct session *session,
                           struct connection *connection, struct delivery *delivery)
 {
     if (delivery->state == DELIVERY_QUEUED) {
-        session->window.queued_bytes -= delivery->message->size;
         broker->queue_bytes -= delivery->message->size;
-        delivery->state = DELIVERY_SENT;
+        window_begin(&session->window, delivery);
     }
     delivery->in_quota = true;
     session->window.outstanding++;
@@ -367,19 +366,18 @@ static bool queue_has_room(struct broker *broker, struct session *session, uint3
     struct window *window = &session->window;
 
     for (;;) {
-        if (window_queued(window) < conf->mqtt_max_mqueue_len &&
+        struct delivery *oldest;
+
+        if (window->queued < conf->mqtt_max_mqueue_len &&
             window->queued_bytes + size <= conf->mqtt_max_mqueue_size &&
             broker->queue_bytes + size <= broker->queue_memory)
             return true;
         if (conf->mqtt_queue_policy != CONF_QUEUE_POLICY_DROP_OLDEST)
             return false;
-        while (window->next < window->tail &&
-               window_at(window, window->next)->state != DELIVERY_QUEUED)
-            window->next++;
-        if (window->next == window->tail)
+        oldest = window_oldest(window);
+        if (oldest == NULL)
             return false;
-        session_drop_delivery(broker, session, window_at(window, window->next),
-                              STAT_drop_queue_full);
+        session_drop_delivery(broker, session, oldest, STAT_drop_queue_full);
     }
 }
 

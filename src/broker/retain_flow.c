@@ -291,8 +291,7 @@ static struct session *asker(struct broker *broker, const struct retain_query *q
 
 static bool has_room(const struct session *session)
 {
-    return session->connection->out.bytes <= PUMP_MARK &&
-           window_queued(&session->window) <= BATCH_MAX;
+    return session->connection->out.bytes <= PUMP_MARK && session->window.queued <= BATCH_MAX;
 }
 
 static void free_query(struct retain_query *query)

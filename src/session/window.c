@@ -22,16 +22,57 @@ static bool grow(struct window *window)
     return true;
 }
 
+/* Closes the gaps that finished entries left in the queue. What is QUEUED has no packet identifier
+ * yet, so it may move; everything else stays where it is. */
+static void pack(struct window *window)
+{
+    uint64_t to = window->next;
+
+    for (uint64_t i = window->next; i < window->tail; i++) {
+        const struct delivery *delivery = window_at(window, i);
+
+        if (delivery->state == DELIVERY_QUEUED)
+            *window_at(window, to++) = *delivery;
+        else if (delivery->state != DELIVERY_DONE)
+            to = i + 1;
+    }
+    window->tail = to;
+    window->oldest = window->next;
+}
+
+/* An entry at the head that is not acknowledged keeps the finished ones behind it in the ring: they
+ * are used again before it grows, or a client that is away could let it grow for ever. */
+static bool make_room(struct window *window)
+{
+    if (window->tail - window->head < window->capacity)
+        return true;
+    if (window->tail - window->next > window->queued)
+        pack(window);
+    return window->tail - window->head < window->capacity - window->capacity / 8 || grow(window);
+}
+
 struct delivery *window_append(struct window *window)
 {
     struct delivery *delivery;
 
-    if (window->tail - window->head == window->capacity && !grow(window))
+    if (!make_room(window))
         return NULL;
     delivery = window_at(window, window->tail);
     window->tail++;
+    window->queued++;
     *delivery = (struct delivery){.state = DELIVERY_QUEUED};
     return delivery;
+}
+
+struct delivery *window_oldest(struct window *window)
+{
+    if (window->queued == 0)
+        return NULL;
+    if (window->oldest < window->next)
+        window->oldest = window->next;
+    while (window_at(window, window->oldest)->state != DELIVERY_QUEUED)
+        window->oldest++;
+    return window_at(window, window->oldest);
 }
 
 struct delivery *window_find(const struct window *window, uint16_t packet_identifier)
@@ -59,8 +100,10 @@ void delivery_release(struct delivery *delivery)
 
 void window_finish(struct window *window, struct delivery *delivery)
 {
-    if (delivery->state == DELIVERY_QUEUED)
+    if (delivery->state == DELIVERY_QUEUED) {
+        window->queued--;
         window->queued_bytes -= delivery->message->size;
+    }
     if (delivery->in_quota) {
         ASSERT(window->outstanding > 0); /* I2 */
         window->outstanding--;
@@ -93,7 +136,7 @@ uint32_t window_clear(struct window *window)
     }
     mem_free(window->entries);
     window->entries = NULL;
-    window->capacity = window->outstanding = 0;
+    window->capacity = window->outstanding = window->queued = 0;
     window->queued_bytes = 0;
     window->head = window->next = window->tail;
     return unsent;
@@ -110,7 +153,7 @@ uint32_t window_rewind(struct window *window, uint32_t confirmed)
         if (delivery->state == DELIVERY_DONE)
             continue;
         delivery->duplicate = true;
-        if (delivery->state == DELIVERY_SENT && delivery->transmitted &&
+        if (delivery->state == DELIVERY_SENT && delivery->transmitted && delivery->ordinal != 0 &&
             (int32_t)(delivery->ordinal - confirmed) > 0) {
             delivery->transmitted = false;
             unconfirmed++;
@@ -126,7 +169,7 @@ uint32_t window_rewind(struct window *window, uint32_t confirmed)
 
 void window_check(const struct window *window)
 {
-    uint32_t in_quota = 0;
+    uint32_t in_quota = 0, queued = 0;
     uint64_t bytes = 0;
 
     ASSERT(window->head <= window->next && window->next <= window->tail); /* I1 */
@@ -136,12 +179,15 @@ void window_check(const struct window *window)
         const struct delivery *delivery = window_at(window, i);
 
         in_quota += delivery->in_quota;
-        if (delivery->state == DELIVERY_QUEUED)
+        if (delivery->state == DELIVERY_QUEUED) {
+            ASSERT(i >= window->next && i >= window->oldest); /* I6 */
+            queued++;
             bytes += delivery->message->size;
+        }
         ASSERT((delivery->message == NULL) ==
                (delivery->state == DELIVERY_RELEASED || delivery->state == DELIVERY_DONE)); /* I5 */
     }
-    ASSERT(in_quota == window->outstanding); /* I2 */
-    ASSERT(bytes == window->queued_bytes);   /* I4 */
+    ASSERT(in_quota == window->outstanding);                           /* I2 */
+    ASSERT(bytes == window->queued_bytes && queued == window->queued); /* I4 */
     ASSERT(window->head == window->next || window_at(window, window->head)->state != DELIVERY_DONE);
 }

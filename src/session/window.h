@@ -22,8 +22,9 @@
  *   I1  head <= next <= tail; next - head < 65535, so identifiers of entries in flight are unique
  *   I2  `outstanding` counts the entries with `in_quota`, and is at most the Receive Maximum
  *   I3  an entry before head does not exist; entries[head] is not DONE unless head == next
- *   I4  queued_bytes is the sum of message->size over [next, tail) entries that are QUEUED
+ *   I4  queued and queued_bytes count the QUEUED entries and their messages' sizes
  *   I5  an entry whose state is RELEASED or DONE holds no message
+ *   I6  QUEUED entries lie in [next, tail), and none of them before `oldest`
  *
  * `ordinal`: first transmissions of a connection are numbered; the machine confirms numbers as the
  * kernel takes the bytes. When a connection is lost, entries with an unconfirmed number have not
@@ -61,14 +62,10 @@ struct delivery {
 struct window {
     struct delivery *entries;
     uint64_t head, next, tail;
+    uint64_t oldest; /* where to look for the oldest QUEUED entry (I6) */
     uint64_t queued_bytes;
-    uint32_t capacity, outstanding;
+    uint32_t capacity, outstanding, queued;
 };
-
-static inline uint32_t window_queued(const struct window *window)
-{
-    return (uint32_t)(window->tail - window->next);
-}
 
 static inline struct delivery *window_at(const struct window *window, uint64_t sequence)
 {
@@ -81,15 +78,26 @@ static inline uint16_t window_packet_identifier(uint64_t sequence)
 }
 
 /* Appends a slot at the tail; the caller fills it in (state is DELIVERY_QUEUED, the rest zero) and
- * adds the message's size to queued_bytes (I4). NULL when memory is gone. */
+ * adds the message's size to queued_bytes (I4). May move entries that are QUEUED. NULL when memory
+ * is gone. */
 struct delivery *window_append(struct window *window);
 
 /* The entry in flight with that packet identifier, NULL when there is none. */
 struct delivery *window_find(const struct window *window, uint16_t packet_identifier);
 
-/* Ends a delivery: releases what it holds, gives its quota back, moves head over finished entries.
- * The entry may be anywhere in [head, next), or exactly `next` when it is QUEUED, which then
- * advances. */
+/* The entry that has been queued for the longest time, NULL when none is. */
+struct delivery *window_oldest(struct window *window);
+
+/* The entry, QUEUED so far, is being sent: it leaves the queue. */
+static inline void window_begin(struct window *window, struct delivery *delivery)
+{
+    window->queued--;
+    window->queued_bytes -= delivery->message->size;
+    delivery->state = DELIVERY_SENT;
+}
+
+/* Ends a delivery: releases what it holds, gives its quota back, moves head over finished entries
+ * (and `next` with it). */
 void window_finish(struct window *window, struct delivery *delivery);
 
 /* Releases message and identifiers of an entry. */
