@@ -11,8 +11,9 @@
  *                       the peer closes or LINGER_MS pass. Closing at once would lose them: a socket closed
  *                       with unread input resets the connection, and a reset discards what is still on its way.
  *
- * Nothing is freed inside a handler: conn_bury() runs in the flush, when no connection of it is on the broker's
- * list and nothing is in flight.
+ * No slot is freed inside a handler: conn_bury() runs in the flush, when no connection of it is on the
+ * broker's list. The socket is closed there when nothing is being sent on it, and the slot is freed
+ * when nothing at all is in flight.
  */
 #include "base/log.h"
 #include "shards/machine_priv.h"
@@ -151,7 +152,9 @@ void conn_linger(struct shard *shard, struct conn *conn)
     }
     conn->flags |= CONN_ENDED;
     connection_closed(shard->broker, &conn->mqtt, NULL);
-    if ((conn->flags & CONN_END_OF_INPUT) != 0 || shutdown(conn->fd, SHUT_WR) != 0) {
+    /* a client that ended the connection itself sends no more: there is nothing to wait for */
+    if ((conn->flags & CONN_END_OF_INPUT) != 0 ||
+        conn->mqtt.end_reason < MQTT_REASON_UNSPECIFIED_ERROR || shutdown(conn->fd, SHUT_WR) != 0) {
         conn_kill(shard, conn);
         return;
     }
@@ -172,34 +175,46 @@ static void release_slot(struct shard *shard, struct conn *conn)
     atomic_store_explicit(&shard->connection_count, conns->used, memory_order_relaxed);
 }
 
+/* Tells the broker and closes the socket. A receive that is being cancelled may still be in flight: it holds the
+ * file itself and its cancellation was requested before. */
+static void close_socket(struct shard *shard, struct conn *conn)
+{
+    conn_drop_held(conn);
+    if ((conn->flags & CONN_ENDED) == 0) {
+        struct outbox_chunk *unsent = conn->sending;
+
+        conn->flags |= CONN_ENDED;
+        conn->sending = NULL;
+        connection_closed(shard->broker, &conn->mqtt, unsent);
+    }
+    if (conn->fd >= 0)
+        uring_close_descriptor(shard->ring, conn->fd);
+    conn->fd = -1;
+}
+
 bool conn_bury(struct shard *shard)
 {
     struct conn_list *list = &shard->conns.dying;
     uint32_t count = list->count, kept = 0;
+    bool any = false;
 
     for (uint32_t i = 0; i < count; i++) {
         struct conn *conn = conn_at(&shard->conns, list->slots[i]);
+        bool waits = (conn->flags & CONN_SENDING) != 0 || conn->mqtt.dirty;
 
-        if (conn->operations != 0 || conn->mqtt.dirty) {
+        if (!waits && (conn->fd >= 0 || (conn->flags & CONN_ENDED) == 0)) {
+            close_socket(shard, conn);
+            any = true;
+        }
+        if (waits || conn->operations != 0)
             list->slots[kept++] = list->slots[i];
-            continue;
-        }
-        conn_drop_held(conn);
-        if ((conn->flags & CONN_ENDED) == 0) {
-            struct outbox_chunk *unsent = conn->sending;
-
-            conn->sending = NULL;
-            connection_closed(shard->broker, &conn->mqtt, unsent);
-        }
-        if (conn->fd >= 0)
-            uring_close_descriptor(shard->ring, conn->fd);
-        conn->fd = -1;
-        release_slot(shard, conn);
+        else
+            release_slot(shard, conn);
     }
     for (uint32_t i = count; i < list->count; i++)
         list->slots[kept++] = list->slots[i];
     list->count = kept;
-    return kept < count;
+    return any;
 }
 
 void conn_kill_all(struct shard *shard)

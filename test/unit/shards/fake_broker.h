@@ -227,6 +227,7 @@ static enum connection_verdict fake_online(struct broker *broker, struct connect
         fake_write_pattern(broker, connection, BIG_BYTES);
         return fake_close(broker, connection, CLOSING_AFTER_FLUSH);
     case 'q':
+        connection->end_reason = MQTT_REASON_UNSPECIFIED_ERROR; /* its peer may go on sending */
         fake_write(broker, connection, (const uint8_t *)"bye", 3);
         return fake_close(broker, connection, CLOSING_AFTER_FLUSH);
     case 'n':
