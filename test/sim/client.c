@@ -83,10 +83,13 @@ void client_lost(struct client *client)
 
     if (socket == NULL)
         return;
+    sim_note(client->sim, "client %u is off", client->index);
     client->socket = NULL;
     client->state = OFFLINE;
     socket->client_open = false;
     clear_connection(client);
+    if (client->connect_clean && client->version != MQTT_5) /* Clean Session: it ends here */
+        client_forget_session(client);
 }
 
 void client_forget_session(struct client *client)
@@ -133,6 +136,7 @@ static void say_goodbye(struct client *client)
                         !(client->group_member && sim->set.stable_groups) && chance(sim, 10);
     bool with_will = client->version == MQTT_5 && chance(sim, 20);
 
+    sim_note(sim, "client %u says goodbye%s", client->index, ends_session ? " for ever" : "");
     if (ends_session) {
         props.present = (uint64_t)1 << MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL;
         props.session_expiry = 0;
@@ -225,6 +229,8 @@ void client_connect(struct client *client, bool clean)
     if (client->version == MQTT_5)
         add_properties(client, &packet.props);
     client->socket = socket_open(sim, client->index, pick(sim, SIM_SHARDS(sim)));
+    sim_note(sim, "client %u (version %u, kind %u) connects to shard %u%s", client->index,
+             client->version, client->kind, client->socket->shard, clean ? ", clean" : "");
     client->state = CONNECTING;
     client->server_receive_maximum = UINT16_MAX;
     client->server_alias_max = 0;
@@ -318,6 +324,8 @@ uint32_t client_publish(struct client *client, unsigned topic, uint8_t qos, bool
         client->flights[client->flight_count++] =
             (struct flight){.record = index, .packet_identifier = identifier};
     }
+    sim_note(sim, "client %u publishes %u to topic %u, QoS %u%s, %u bytes", client->index, index,
+             topic, qos, retain ? ", retained" : "", payload_len);
     write_publish(client, index, identifier, false);
     return index;
 }
@@ -344,6 +352,7 @@ void client_resend(struct client *client)
             send_ack_packet(client, MQTT_PUBREL, flight->packet_identifier);
             continue;
         }
+        sim_note(client->sim, "client %u publishes %u again", client->index, flight->record);
         client->sim->records[flight->record].attempts++;
         write_publish(client, flight->record, flight->packet_identifier, true);
     }
@@ -398,12 +407,14 @@ void client_subscribe(struct client *client, const char *filter, uint8_t options
     wanted->packet_identifier = free_identifier(client);
     if (wanted->options & SUBSCRIBE_RETAIN_AS_PUBLISHED)
         client->ever_retain_as_published = true;
-    memcpy(wanted->retained_floor, sim->retained_acknowledged, sizeof(wanted->retained_floor));
+    oracle_subscribing(client, filter);
     view = (struct filter_view){.filter = span_text(wanted->filter), .options = wanted->options};
     if (client->version == MQTT_5 && chance(sim, 30)) {
         props.subscription_identifier = 1 + pick(sim, 1000);
         props.present = (uint64_t)1 << MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER;
     }
+    sim_note(sim, "client %u subscribes to %s with options 0x%02x", client->index, filter,
+             wanted->options);
     client_send(client, packet_bytes,
                 mqtt_encode_subscribe(packet_bytes, PACKET_MAX, (enum mqtt_version)client->version,
                                       wanted->packet_identifier, &view, 1, &props));
@@ -569,7 +580,10 @@ void client_act(struct client *client)
 
 bool client_calm(struct client *client)
 {
-    client->slow = false;
+    if (client->slow) {
+        client->slow = false;
+        return true;
+    }
     if (client->state == OFFLINE) {
         client_connect(client, false);
         return true;

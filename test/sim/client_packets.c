@@ -35,6 +35,8 @@ static void got_connack(struct client *client, const struct frame *frame)
         client->state = OFFLINE; /* the broker closes */
         return;
     }
+    if (client->version == MQTT_3_1) /* its CONNACK does not tell */
+        packet.session_present = !client->connect_clean && client->ever_online;
     if (packet.session_present && client->connect_clean)
         sim_fail(sim, "client %u: Session Present after a clean start", client->index);
     if (!packet.session_present && !client->connect_clean) {
@@ -48,6 +50,8 @@ static void got_connack(struct client *client, const struct frame *frame)
         if (props_has(&packet.props, MQTT_PROPERTY_TOPIC_ALIAS_MAXIMUM))
             client->server_alias_max = packet.props.topic_alias_maximum;
     }
+    sim_note(sim, "client %u is on, session %s", client->index,
+             packet.session_present ? "present" : "new");
     client->state = ONLINE;
     client->uncertain = false;
     client->ever_online = true;
@@ -285,6 +289,7 @@ static void got_suback(struct client *client, const struct frame *frame)
         if (wanted->granted != (wanted->options & SUBSCRIBE_QOS))
             sim_fail(sim, "client %u: QoS %u was granted and %u asked for", client->index,
                      wanted->granted, wanted->options & SUBSCRIBE_QOS);
+        sim_note(sim, "client %u has subscribed to %s", client->index, wanted->filter);
         wanted->established = true;
         wanted->established_at = ++sim->clock;
         if (client->group >= 0 && sim->group_since[client->group] == 0)

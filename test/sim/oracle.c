@@ -23,7 +23,8 @@
 
 #define PAYLOAD_MAGIC 0x51d0c0deu
 #define PAYLOAD_HEAD  16u
-#define SEEN_MAX      250
+#define SEEN_MAX      100
+#define SEEN_SOMEHOW  0x80 /* as retained or live, nobody can tell */
 
 const char *const topic_names[TOPICS] = {"t/0/0", "t/0/1", "t/0/2", "t/1/0", "t/1/1",
                                          "t/1/2", "t/2/0", "t/2/1", "t/2/2"};
@@ -99,8 +100,17 @@ void oracle_new_session(struct client *client)
     memset(client->seen, 0, sizeof(client->seen));
     memset(client->newest, 0, sizeof(client->newest));
     memset(client->newest_live_retained, 0, sizeof(client->newest_live_retained));
+    memset(client->retained_floor, 0xff, sizeof(client->retained_floor));
     client->ever_retain_as_published = false;
     oracle_new_connection(client);
+}
+
+void oracle_subscribing(struct client *client, const char *filter)
+{
+    for (unsigned topic = 0; topic < TOPICS; topic++)
+        if (client->retained_floor[topic] == UINT32_MAX &&
+            filter_matches(span_text(filter), span_text(topic_names[topic])))
+            client->retained_floor[topic] = client->sim->retained_acknowledged[topic];
 }
 
 void oracle_new_connection(struct client *client)
@@ -112,7 +122,7 @@ void oracle_new_connection(struct client *client)
 
 static uint8_t *count_seen(uint8_t *seen)
 {
-    if (*seen < SEEN_MAX)
+    if ((*seen & ~SEEN_SOMEHOW) < SEEN_MAX)
         ++*seen;
     return seen;
 }
@@ -154,22 +164,6 @@ static void check_order(struct client *client, uint32_t index, uint8_t qos, bool
     *newest = index;
 }
 
-/* The least that a retained answer may bring for this topic: by the oldest subscription to it. */
-static uint32_t retained_floor(const struct client *client, unsigned topic)
-{
-    uint32_t least = UINT32_MAX;
-
-    for (unsigned i = 0; i < FILTERS_MAX; i++) {
-        const struct wanted *wanted = &client->wanted[i];
-
-        if (wanted->used &&
-            filter_matches(span_text(wanted->filter), span_text(topic_names[topic])) &&
-            wanted->retained_floor[topic] < least)
-            least = wanted->retained_floor[topic];
-    }
-    return least == UINT32_MAX ? 0 : least;
-}
-
 static void retained_delivery(struct client *client, uint32_t index, uint8_t qos)
 {
     const struct sim *sim = client->sim;
@@ -187,16 +181,16 @@ static void retained_delivery(struct client *client, uint32_t index, uint8_t qos
     if (index < client->newest_live_retained[record->topic][qos]) /* P6 */
         sim_fail(sim, "client %u got retained publication %u after live %u", client->index, index,
                  client->newest_live_retained[record->topic][qos]);
-    if (!sim->set.memory && index < retained_floor(client, record->topic))
+    if (!sim->set.memory && index < client->retained_floor[record->topic])
         sim_fail(sim, "client %u got retained publication %u, and %u was acknowledged before",
-                 client->index, index, retained_floor(client, record->topic));
+                 client->index, index, client->retained_floor[record->topic]);
 }
 
 static void live_delivery(struct client *client, uint32_t index, uint8_t qos)
 {
     struct sim *sim = client->sim;
     struct record *record = &sim->records[index];
-    bool first = client->seen[index] == 0;
+    bool first = (client->seen[index] & ~SEEN_SOMEHOW) == 0;
 
     count_seen(&client->seen[index]);
     if (qos == 2 && !first) /* P3 */
@@ -218,6 +212,8 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
     if (index == PUBLICATIONS_MAX)
         return;
     record = &sim->records[index];
+    sim_note(sim, "client %u gets %u, QoS %u%s%s", client->index, index, packet->qos,
+             packet->retain ? ", retained" : "", packet->dup ? ", again" : "");
     if (packet->qos > record->qos) /* P1 */
         sim_fail(sim, "client %u got publication %u with QoS %u, published with %u", client->index,
                  index, packet->qos, record->qos);
@@ -231,8 +227,8 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
         group_delivery(client, index, packet->qos);
     else if (!packet->retain)
         live_delivery(client, index, packet->qos);
-    else if (client->ever_retain_as_published) /* live or not, nobody can tell */
-        count_seen(&client->seen[index]);
+    else if (client->ever_retain_as_published)
+        client->seen[index] |= SEEN_SOMEHOW;
     else if (!packet->dup)
         retained_delivery(client, index, packet->qos);
 }

@@ -262,9 +262,8 @@ static void publish_last_retained(struct sim *sim)
     for (unsigned topic = 0; topic < TOPICS; topic++) {
         struct client *owner = &sim->clients[retained_publisher(sim, topic)];
 
-        if (chance(sim, 60))
-            client_publish(owner, topic, (uint8_t)(1 + pick(sim, 2)), true,
-                           chance(sim, 25) ? 0 : 16 + pick(sim, 64));
+        client_publish(owner, topic, (uint8_t)(1 + pick(sim, 2)), true,
+                       chance(sim, 25) ? 0 : 16 + pick(sim, 64));
         come_to_rest(sim, sim->set.clients);
     }
 }

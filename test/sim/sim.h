@@ -103,7 +103,6 @@ struct wanted { /* a subscription */
     uint32_t identifier;
     uint16_t packet_identifier;
     uint64_t established_at;
-    uint32_t retained_floor[TOPICS]; /* newest retained publication acknowledged before SUBSCRIBE */
 };
 
 struct received { /* a delivery that this client has not acknowledged to the end */
@@ -155,6 +154,8 @@ struct client {
     uint32_t newest[CLIENTS_MAX][ALL_TOPICS][LANES];            /* first deliveries, session */
     uint32_t newest_on_connection[CLIENTS_MAX][ALL_TOPICS][LANES];
     uint32_t newest_live_retained[TOPICS][3]; /* by delivered QoS */
+    uint32_t retained_floor[TOPICS]; /* newest retained publication acknowledged before the first
+                                        SUBSCRIBE of this session for the topic */
     uint32_t last_resent_arrival;
     bool any_first_delivery; /* on this connection, of QoS above 0 */
     bool ever_retain_as_published;
@@ -270,6 +271,7 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
 /* The record that a payload names; PUBLICATIONS_MAX for an empty one or a message of the broker. */
 uint32_t oracle_identify(struct client *client, struct span topic, struct span payload);
 void oracle_new_session(struct client *client);
+void oracle_subscribing(struct client *client, const char *filter);
 void oracle_new_connection(struct client *client);
 void oracle_final(struct sim *sim);
 void oracle_check_retained(struct sim *sim, struct client *observer);
