@@ -177,16 +177,36 @@ static enum encode_result write_packet(struct broker *broker, struct connection 
     return ENCODED;
 }
 
-static void use_alias(struct connection *connection, const struct outgoing *out,
-                      struct publish_encoding *encoding)
+static bool fits(const struct connection *connection, struct publish_encoding *encoding)
 {
+    return publish_plan(encoding) &&
+           encoding->head_len + encoding->payload_len <= connection->packet_size_max; /* I3 */
+}
+
+/* Sends with a topic alias. What is too large with it may fit without, and an alias that the client
+ * is not told must not be taken for known. */
+static enum encode_result write_with_alias(struct broker *broker, struct connection *connection,
+                                           const struct outgoing *out,
+                                           struct publish_encoding *encoding, uint8_t **at_out)
+{
+    enum encode_result result = ENCODE_TOO_LARGE;
     bool known;
 
-    if (!connection->has_outbound_alias)
-        return;
     encoding->topic_alias = alias_for_topic(connection->aliases, out->publication->topic, &known);
-    if (encoding->topic_alias != 0 && known)
-        encoding->topic = (struct span){0};
+    if (encoding->topic_alias != 0) {
+        if (known)
+            encoding->topic = (struct span){0};
+        if (fits(connection, encoding))
+            result = write_packet(broker, connection, out, encoding, at_out);
+        if (result != ENCODED && !known)
+            alias_forget_last(connection->aliases);
+        if (result != ENCODE_TOO_LARGE)
+            return result;
+        encoding->topic_alias = 0;
+        encoding->topic = out->publication->topic;
+    }
+    return fits(connection, encoding) ? write_packet(broker, connection, out, encoding, at_out)
+                                      : ENCODE_TOO_LARGE;
 }
 
 static enum encode_result encode(struct broker *broker, struct connection *connection,
@@ -215,15 +235,14 @@ static enum encode_result encode(struct broker *broker, struct connection *conne
 
     if (shareable && (out->routing->variants_valid >> index & 1))
         return copy_variant(broker, connection, out, &out->routing->variants[index]);
-    if (connection->version == MQTT_5) {
-        if (encoding.has_expiry) /* [MQTT-3.3.2-6] */
-            encoding.expiry_s = remaining_expiry_s(broker, publication->expires_ms);
-        use_alias(connection, out, &encoding);
-    }
-    if (!publish_plan(&encoding) ||
-        encoding.head_len + encoding.payload_len > connection->packet_size_max) /* I3 */
-        return ENCODE_TOO_LARGE;
-    result = write_packet(broker, connection, out, &encoding, &at);
+    if (encoding.has_expiry) /* [MQTT-3.3.2-6] */
+        encoding.expiry_s = remaining_expiry_s(broker, publication->expires_ms);
+    if (connection->has_outbound_alias)
+        result = write_with_alias(broker, connection, out, &encoding, &at);
+    else if (fits(connection, &encoding))
+        result = write_packet(broker, connection, out, &encoding, &at);
+    else
+        result = ENCODE_TOO_LARGE;
     if (result != ENCODED)
         return result;
     if (shareable) {
@@ -453,6 +472,10 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
 
     if (connection == NULL || connection->closing != CLOSING_NO) {
         drop_terms(broker, terms, STAT_drop_offline_qos0);
+        return;
+    }
+    if (UNLIKELY(expired(broker, routing->publication))) { /* held, or long on its way here */
+        drop_terms(broker, terms, STAT_drop_expired);      /* [MQTT-3.3.2-5] */
         return;
     }
     if (UNLIKELY(connection->out.bytes > broker->conf->mqtt_max_send_backlog)) {

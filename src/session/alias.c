@@ -87,3 +87,13 @@ uint16_t alias_for_topic(struct alias_table *table, struct span topic, bool *kno
     table->outbound_count++;
     return table->outbound_count;
 }
+
+void alias_forget_last(struct alias_table *table)
+{
+    struct alias_topic *last;
+
+    ASSERT(table->outbound_count > 0);
+    last = &table->outbound[--table->outbound_count];
+    mem_free(last->data);
+    *last = (struct alias_topic){0};
+}

@@ -35,5 +35,7 @@ struct span alias_topic(const struct alias_table *table, uint16_t alias);
 /* The alias to send for a topic, 0 for none. *known_out tells that the client has it already, so
  * the topic name can be left out. */
 uint16_t alias_for_topic(struct alias_table *table, struct span topic, bool *known_out);
+/* The packet with the alias that alias_for_topic() gave last, and that was not known, is not sent. */
+void alias_forget_last(struct alias_table *table);
 
 #endif
