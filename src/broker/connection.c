@@ -129,6 +129,8 @@ static void detach(struct broker *broker, struct connection *connection)
     if (session == NULL)
         return;
     unconfirmed = connection->ordinal_sent - connection->ordinal_confirmed;
+    if (connection->ordinal_sent < connection->ordinal_confirmed)
+        unconfirmed--; /* 0 was skipped when the numbers wrapped */
     back = window_rewind(&session->window, connection->ordinal_confirmed);
     STAT_ADD(broker->stats, delivery_sending, -(int64_t)unconfirmed);
     STAT_ADD(broker->stats, delivery_queued, back);
@@ -180,7 +182,8 @@ static void begin_closing(struct broker *broker, struct connection *connection,
     log_end(broker, connection, reason, why);
     if (is_protocol_error(reason))
         STAT_INC(broker->stats, protocol_error);
-    connection->end_reason = (uint8_t)reason;
+    if (connection->end_reason == 0) /* the client may have given one in DISCONNECT */
+        connection->end_reason = (uint8_t)reason;
     connection->state = CONNECTION_CLOSING;
     connection->closing = (uint8_t)how;
     timer_disarm(&broker->timers, &connection->timer);

@@ -36,15 +36,17 @@ unsigned broker_home_shard(struct span client_identifier, unsigned shard_count)
 
 /* ---- CONNACK ---- */
 
-static void send_connack(struct broker *broker, struct connection *connection,
+/* False when there is none for it: no return code fits, or it is larger than the client takes. */
+static bool send_connack(struct broker *broker, struct connection *connection,
                          enum mqtt_version version, const struct connack_fields *fields)
 {
     uint32_t room = CONNACK_MAX + fields->props.response_information.len +
                     fields->props.assigned_client_identifier.len + fields->props.reason_string.len;
     uint8_t *to = connection_reserve(broker, connection, room);
+    uint32_t size = to == NULL ? 0 : mqtt_encode_connack(to, room, version, fields);
 
-    if (to != NULL)
-        connection_commit(broker, connection, mqtt_encode_connack(to, room, version, fields));
+    connection_commit(broker, connection, size);
+    return size > 0;
 }
 
 /* Refuses: CONNACK with the reason, where the version has a code for it, and the end [MQTT-3.2.2-7]
@@ -63,7 +65,7 @@ static enum connection_verdict refuse(struct broker *broker, struct connection *
             fields.packet_size_max = packet->props.maximum_packet_size;
     }
     STAT_INC(broker->stats, connection_refused);
-    send_connack(broker, connection, packet->version, &fields);
+    (void)send_connack(broker, connection, packet->version, &fields);
     connection_drop(broker, connection, reason, why);
     return CONNECTION_STOP;
 }
@@ -129,7 +131,8 @@ static void describe_server(const struct broker *broker, const struct connect_pa
     }
 }
 
-static void accept_connect(struct broker *broker, struct connection *connection,
+/* False when the connection has been ended instead. */
+static bool accept_connect(struct broker *broker, struct connection *connection,
                            const struct connect_packet *packet, const struct session *session,
                            const struct connect_result *result)
 {
@@ -142,7 +145,11 @@ static void accept_connect(struct broker *broker, struct connection *connection,
 
     if (packet->version == MQTT_5)
         describe_server(broker, packet, session, result, &fields.props);
-    send_connack(broker, connection, packet->version, &fields);
+    if (send_connack(broker, connection, packet->version, &fields))
+        return true;
+    connection_drop(broker, connection, MQTT_REASON_PACKET_TOO_LARGE,
+                    "a CONNACK larger than the client's Maximum Packet Size"); /* [MQTT-3.1.2-24] */
+    return false;
 }
 
 /* ---- checks ---- */
@@ -258,29 +265,27 @@ static void set_expiry(const struct broker *broker, struct session *session,
     session->expiry_s = limited_expiry(broker, result->expiry_s);
 }
 
-static bool set_will(struct session *session, const struct connect_packet *packet)
+/* The will of a CONNECT that has one. NULL when memory is gone. */
+static struct will *make_will(const struct connect_packet *packet)
 {
     const struct mqtt_props *props = &packet->will_props;
     uint8_t *forwarded = NULL;
     struct publication publication = {
         .topic = packet->will_topic,
         .payload = packet->will_payload,
-        .publisher = session->handle,
+        .publisher = SESSION_HANDLE_NONE, /* the session, once it is published */
         .qos = packet->will_qos,
         .retain = packet->will_retain,
     };
-    struct will *will;
+    struct will *will = mem_try_zalloc(sizeof(*will));
 
-    if (!packet->has_will) /* [MQTT-3.1.2-12] */
-        return true;
-    will = mem_try_zalloc(sizeof(*will)); /* [MQTT-3.1.2-7] [MQTT-3.1.2-8] */
     if (will == NULL)
-        return false;
+        return NULL;
     if (packet->version == MQTT_5 && props->raw.len > 0) {
         forwarded = mem_try_alloc(props->raw.len);
         if (forwarded == NULL) {
             mem_free(will);
-            return false;
+            return NULL;
         }
         publication.props =
             span_of(forwarded, props_copy_forwarded(props, forwarded)); /* [MQTT-3.1.3-10] */
@@ -292,10 +297,9 @@ static bool set_will(struct session *session, const struct connect_packet *packe
     mem_free(forwarded);
     if (will->message == NULL) {
         mem_free(will);
-        return false;
+        return NULL;
     }
-    session->will = will;
-    return true;
+    return will;
 }
 
 static void set_username(struct session *session, const struct connect_packet *packet)
@@ -384,7 +388,7 @@ static struct span assign_identifier(struct broker *broker, char *to, size_t siz
     struct span identifier;
     uint64_t random[2];
 
-    do { /* 122 random bits or so; the loop is for the home shard */
+    do { /* 96 random bits; the loop is for the home shard */
         port_random_bytes(broker, random, sizeof(random));
         identifier = span_of(to, (size_t)snprintf(to, size, "shardmq-%016llx%08llx",
                                                   (unsigned long long)random[0],
@@ -399,20 +403,29 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
                                                struct span client_identifier,
                                                struct connect_result *result)
 {
-    struct session *session = find_session(broker, client_identifier, packet->clean_start, result);
+    struct will *will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
+    struct session *session;
 
-    if (session == NULL)
+    /* what needs memory comes before any session is touched (I3) */
+    if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet)) {
+        will_free(will);
+        return refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    }
+    session = find_session(broker, client_identifier, packet->clean_start, result);
+    if (session == NULL) {
+        will_free(will);
         return refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED,
                       "no more sessions are allowed");
+    }
     go_online(broker, connection, packet, session);
     set_expiry(broker, session, packet, result);
     set_username(session, packet);
     set_keep_alive(broker, connection, packet, result);
-    if (!set_will(session, packet) || !set_aliases(broker, connection, packet)) {
-        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    if (!accept_connect(broker, connection, packet, session, result)) {
+        will_free(will);
         return CONNECTION_STOP;
     }
-    accept_connect(broker, connection, packet, session, result);
+    session->will = will; /* [MQTT-3.1.2-7] [MQTT-3.1.2-8] */
     sys_event_connected(broker, session, connection, packet->clean_start);
     if (result->session_present)
         session_resume(broker, session);

@@ -163,29 +163,47 @@ static enum mqtt_reason subscribe_one(struct broker *broker, struct session *ses
 
 /* ---- the operation ---- */
 
+/* SUBACK or UNSUBACK. Without it the client could not go on, so one that is larger than the client
+ * takes ends the connection. */
 static void send_suback(struct broker *broker, struct connection *connection,
                         enum mqtt_packet_type type, uint16_t packet_identifier,
                         const uint8_t *codes, uint32_t count)
 {
-    uint32_t room = mqtt_suback_size_max(count);
+    uint32_t room = mqtt_suback_size_max(count), size;
     uint8_t *to = connection_reserve(broker, connection, room);
 
-    if (to != NULL)
-        connection_commit(
-            broker, connection,
-            mqtt_encode_suback(to, room, connection->version, type, packet_identifier, codes,
-                               count)); /* [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-2.3.1-7] */
+    if (to == NULL)
+        return;
+    size = mqtt_encode_suback(to, room, connection->version, type, packet_identifier, codes,
+                              count);        /* [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-2.3.1-7] */
+    if (size <= connection->packet_size_max) /* [MQTT-3.1.2-24] */
+        connection_commit(broker, connection, size);
+    else
+        connection_end(broker, connection, MQTT_REASON_PACKET_TOO_LARGE,
+                       "an answer larger than the client's Maximum Packet Size");
+}
+
+/* The session that asked, as long as it is on the same connection; NULL otherwise. */
+static struct session *op_session(struct broker *broker, const struct subscribe_op *op)
+{
+    struct session *session = session_table_get(&broker->sessions, op->session);
+
+    return session != NULL && session->connection != NULL &&
+                   session->connection->serial == op->connection_serial /* I2 */
+               ? session
+               : NULL;
 }
 
 static void op_finish(struct broker *broker, struct subscribe_op *op)
 {
-    struct session *session = session_table_get(&broker->sessions, op->session);
+    struct session *session = op_session(broker, op);
 
     list_remove(&op->node);
-    if (session != NULL && session->connection != NULL &&
-        session->connection->serial == op->connection_serial) { /* I2 */
+    if (session != NULL)
         send_suback(broker, session->connection, MQTT_SUBACK, op->packet_identifier, op->codes,
                     op->count);
+    session = op_session(broker, op); /* SUBACK may have ended it */
+    if (session != NULL) {
         for (uint32_t i = 0; i < op->count; i++) {
             struct subscribe_item *item = &op->items[i];
 

@@ -24,12 +24,17 @@ void session_init(struct session *session)
     session->will_due_ms = session->expires_ms = TIMER_NEVER;
 }
 
+void will_free(struct will *will)
+{
+    if (will == NULL)
+        return;
+    message_unref(will->message);
+    mem_free(will);
+}
+
 void session_drop_will(struct session *session)
 {
-    if (session->will == NULL)
-        return;
-    message_unref(session->will->message);
-    mem_free(session->will);
+    will_free(session->will);
     session->will = NULL;
 }
 
@@ -55,8 +60,7 @@ void session_publish_will(struct broker *broker, struct session *session)
         publication.retain = false;
     if (!route_publication(broker, &publication, &matched))
         LOG_WARN("a will was not published: its topic is not valid any more");
-    message_unref(will->message);
-    mem_free(will);
+    will_free(will);
 }
 
 static void arm(struct broker *broker, struct session *session)
