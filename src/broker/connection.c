@@ -195,7 +195,8 @@ void connection_drop(struct broker *broker, struct connection *connection, enum 
                      const char *why)
 {
     if (connection->state != CONNECTION_CLOSING)
-        begin_closing(broker, connection, reason, why, CLOSING_AFTER_FLUSH);
+        begin_closing(broker, connection, reason, why,
+                      connection->closing == CLOSING_NOW ? CLOSING_NOW : CLOSING_AFTER_FLUSH);
 }
 
 void connection_end(struct broker *broker, struct connection *connection, enum mqtt_reason reason,

@@ -147,8 +147,11 @@ static bool accept_connect(struct broker *broker, struct connection *connection,
         describe_server(broker, packet, session, result, &fields.props);
     if (send_connack(broker, connection, packet->version, &fields))
         return true;
-    connection_drop(broker, connection, MQTT_REASON_PACKET_TOO_LARGE,
-                    "a CONNACK larger than the client's Maximum Packet Size"); /* [MQTT-3.1.2-24] */
+    if (connection->closing == CLOSING_NOW)
+        connection_drop(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    else
+        connection_drop(broker, connection, MQTT_REASON_PACKET_TOO_LARGE, /* [MQTT-3.1.2-24] */
+                        "a CONNACK larger than the client's Maximum Packet Size");
     return false;
 }
 
