@@ -102,6 +102,7 @@ void client_forget_session(struct client *client)
     }
     client->flight_count = 0;
     client->received_count = 0;
+    memset(client->arrived, 0, sizeof(client->arrived));
     client->ever_online = false;
     memset(client->wanted, 0, sizeof(client->wanted));
     oracle_new_session(client);

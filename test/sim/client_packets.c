@@ -107,21 +107,28 @@ static void count_against_quota(struct client *client, struct received *received
                  client->index, client->on_connection, limit);
 }
 
-/* Resends come in the order of the first transmissions, before anything new. */
-static void check_resend(struct client *client, const struct received *known, bool dup)
+/* Resends come in the order of the first transmissions, before anything new. An acknowledgement may
+ * have been lost, so the order is remembered longer than the deliveries. */
+static void check_resend(struct client *client, const struct publish_packet *packet,
+                         uint32_t record)
 {
-    if (dup && client->any_first_delivery)
+    struct arrival *arrival;
+
+    if (packet->dup && client->any_first_delivery)
         sim_fail(client->sim, "client %u: a resend after something new", client->index);
-    if (!dup)
+    if (!packet->dup)
         client->any_first_delivery = true;
-    if (known == NULL)
+    if (packet->packet_identifier >= IDENTIFIERS_MAX)
         return;
-    if (!dup)
-        sim_fail(client->sim, "client %u: identifier %u is in use and comes without DUP",
-                 client->index, known->packet_identifier);
-    if (known->arrival <= client->last_resent_arrival)
-        sim_fail(client->sim, "client %u: resends out of order", client->index);
-    client->last_resent_arrival = known->arrival;
+    arrival = &client->arrived[packet->packet_identifier];
+    if (!packet->dup || arrival->number == 0 || arrival->record != record) {
+        *arrival = (struct arrival){.record = record, .number = ++client->arrivals};
+        return;
+    }
+    if (arrival->number <= client->last_resent_arrival)
+        sim_fail(client->sim, "client %u: resends out of order: arrival %u after %u", client->index,
+                 arrival->number, client->last_resent_arrival);
+    client->last_resent_arrival = arrival->number;
 }
 
 static void got_publish_above_0(struct client *client, const struct publish_packet *packet,
@@ -133,8 +140,11 @@ static void got_publish_above_0(struct client *client, const struct publish_pack
     if (known != NULL && known->counted)
         sim_fail(client->sim, "client %u: identifier %u twice on one connection", client->index,
                  packet->packet_identifier);
-    check_resend(client, known, packet->dup);
+    check_resend(client, packet, record);
     if (known != NULL) {
+        if (!packet->dup)
+            sim_fail(client->sim, "client %u: identifier %u is in use and comes without DUP",
+                     client->index, known->packet_identifier);
         if (known->record != record || known->qos != packet->qos)
             sim_fail(client->sim, "client %u: identifier %u is resent with another message",
                      client->index, packet->packet_identifier);
@@ -147,7 +157,6 @@ static void got_publish_above_0(struct client *client, const struct publish_pack
             sim_fail(client->sim, "client %u is sent more than it can hold", client->index);
         known = &client->received[client->received_count++];
         *known = (struct received){.record = record,
-                                   .arrival = ++client->arrivals,
                                    .packet_identifier = packet->packet_identifier,
                                    .qos = packet->qos};
         count_against_quota(client, known);

@@ -254,6 +254,7 @@ static void check_end_reason(const struct socket *socket)
     case MQTT_REASON_KEEP_ALIVE_TIMEOUT:
         return;
     case MQTT_REASON_QUOTA_EXCEEDED:
+    case MQTT_REASON_TOPIC_FILTER_INVALID: /* a 3.1 client whose subscription is refused */
         if (sim->set.memory)
             return;
         break;
@@ -477,20 +478,17 @@ void machine_run_timers(struct sim *sim, unsigned shard)
 
 void machine_close_all(struct sim *sim)
 {
+    for (unsigned i = 0; i < CLIENTS_MAX; i++)
+        client_lost(&sim->clients[i]);
     for (unsigned i = 0; i < SOCKETS_MAX; i++) {
         struct socket *socket = &sim->sockets[i];
 
         if (!socket->used)
             continue;
-        if (socket->client_open)
-            client_lost(&sim->clients[socket->client]);
-        if (socket->used && socket->client_open)
-            socket_leave(socket, false);
-        if (socket->used && socket->server_open)
+        socket->client_open = socket->handing_off = false;
+        if (socket->server_open)
             close_server(socket);
-        if (socket->used && socket->handing_off) {
-            socket->handing_off = false;
+        else
             free_if_over(socket);
-        }
     }
 }

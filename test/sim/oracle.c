@@ -177,12 +177,12 @@ static void retained_delivery(struct client *client, uint32_t index, uint8_t qos
         sim_fail(sim, "observer %u got two retained messages of topic %u: %u and %u", client->index,
                  record->topic, client->retained_seen[record->topic], index);
     client->retained_seen[record->topic] = index;
-    if (record->attempts > 1)
+    if (record->attempts > 1 || sim->set.memory) /* an older one stays when a newer cannot be stored */
         return;
     if (index < client->newest_live_retained[record->topic][qos]) /* P6 */
         sim_fail(sim, "client %u got retained publication %u after live %u", client->index, index,
                  client->newest_live_retained[record->topic][qos]);
-    if (!sim->set.memory && index < client->retained_floor[record->topic])
+    if (index < client->retained_floor[record->topic])
         sim_fail(sim, "client %u got retained publication %u, and %u was acknowledged before",
                  client->index, index, client->retained_floor[record->topic]);
 }
@@ -213,8 +213,9 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
     if (index == PUBLICATIONS_MAX)
         return;
     record = &sim->records[index];
-    sim_note(sim, "client %u gets %u, QoS %u%s%s", client->index, index, packet->qos,
-             packet->retain ? ", retained" : "", packet->dup ? ", again" : "");
+    sim_note(sim, "client %u gets %u, QoS %u%s%s, identifier %u", client->index, index, packet->qos,
+             packet->retain ? ", retained" : "", packet->dup ? ", again" : "",
+             packet->packet_identifier);
     if (packet->qos > record->qos) /* P1 */
         sim_fail(sim, "client %u got publication %u with QoS %u, published with %u", client->index,
                  index, packet->qos, record->qos);

@@ -34,6 +34,7 @@
 #define FLIGHTS_MAX      64 /* unacknowledged publications of one client */
 #define RECEIVED_MAX     1024
 #define ALIASES_MAX      16
+#define IDENTIFIERS_MAX  8192 /* packet identifiers whose first arrival is remembered */
 
 /* ---- bytes ---- */
 
@@ -107,11 +108,14 @@ struct wanted { /* a subscription */
 
 struct received { /* a delivery that this client has not acknowledged to the end */
     uint32_t record;
-    uint32_t arrival;
     uint16_t packet_identifier;
     uint8_t qos;
     bool released; /* QoS 2: PUBREC was sent */
     bool counted;  /* in on_connection */
+};
+
+struct arrival { /* of a packet identifier, acknowledged or not */
+    uint32_t record, number;
 };
 
 struct owed { /* an acknowledgement to be sent */
@@ -142,6 +146,7 @@ struct client {
     struct wanted wanted[FILTERS_MAX];
     struct received received[RECEIVED_MAX];
     uint32_t received_count, arrivals;
+    struct arrival arrived[IDENTIFIERS_MAX];
     struct owed owed[RECEIVED_MAX * 2];
     uint32_t owed_count;
     uint32_t on_connection; /* deliveries of this connection that count against receive_maximum */
