@@ -138,10 +138,12 @@ void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
 
     if (conn == NULL) {
         STAT_INC(shard->stats, connection_refused);
-        LOG_WARN(
-            "a connection was refused: %u connections are open, %u are allowed here and %u in all",
-            machine_connections(shard->machine), shard->limits->connections,
-            shard->machine->limits.connections);
+        if (shard->phase == SHARD_SERVING)
+            LOG_WARN(
+                "a connection was refused: %u are open, %u are allowed on this shard and %u in "
+                "all",
+                machine_connections(shard->machine), shard->limits->connections,
+                shard->machine->limits.connections);
         uring_close_descriptor(shard->ring, fd);
         return;
     }

@@ -74,6 +74,7 @@ int control_open(struct machine *machine, char *why, size_t size)
     }
     if (control_socket_open(control, why, size) != 0)
         return -1;
+    log_set_waker(wake_for_log, machine);
     control->shard.control_entry = on_entry;
     control->shard.end_of_turn = end_of_turn;
     return 0;
@@ -83,6 +84,7 @@ void control_close(struct machine *machine)
 {
     struct control *control = control_of(machine->shards[control_index(machine)]);
 
+    log_set_waker(NULL, NULL);
     control_socket_close(control);
     if (control->retired != NULL && machine->options->release != NULL)
         machine->options->release(machine->options->argument, control->retired);
@@ -107,7 +109,6 @@ void control_run(struct machine *machine)
     struct control *control = control_of(machine->shards[control_index(machine)]);
     struct shard *shard = &control->shard;
 
-    log_set_waker(wake_for_log, machine);
     control->sys = sys_create(control);
     arm_signals(control);
     control_socket_start(control);
@@ -116,7 +117,6 @@ void control_run(struct machine *machine)
         timer_arm(&shard->timers, &control->watchdog_timer, shard->now_ms + control->watchdog_ms);
     notify_send("READY=1");
     loop_run(shard);
-    log_set_waker(NULL, NULL);
     sys_destroy(control->sys);
 }
 
@@ -271,7 +271,10 @@ void control_signal_done(struct shard *shard, const struct completion *completio
     if (control->signal.ssi_signo == SIGHUP) {
         log_reopen();
         control_reload(control, NULL, report, sizeof(report));
-        LOG_WARN("reload: %s", report);
+        if (strncmp(report, "{\"ok\":true", 10) == 0)
+            LOG_INFO("reload: %s", report);
+        else
+            LOG_ERROR("reload: %s", report);
     } else if (control->stopping_step != 0) {
         static const char text[] = "shardmq: second signal: ended at once\n";
 
