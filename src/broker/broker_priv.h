@@ -114,6 +114,11 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
 void publish_decided(struct broker *broker, struct connection *connection,
                      const struct publication *publication, uint16_t packet_identifier,
                      bool allowed);
+/* The same when its connection is gone. The client sends QoS 0 and 1 again, or knows that they may be
+ * lost; QoS 2 is remembered (or even answered already, when it was repeated) and goes on. */
+void publish_unanswered(struct broker *broker, struct session *session,
+                        const struct publication *publication, uint16_t packet_identifier,
+                        bool allowed);
 void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame);
 void on_unsubscribe(struct broker *broker, struct connection *connection,
                     const struct frame *frame);

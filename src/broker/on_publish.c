@@ -208,6 +208,20 @@ void publish_decided(struct broker *broker, struct connection *connection,
                            MQTT_REASON_QUOTA_EXCEEDED);
 }
 
+void publish_unanswered(struct broker *broker, struct session *session,
+                        const struct publication *publication, uint16_t packet_identifier,
+                        bool allowed)
+{
+    bool matched;
+
+    if (publication->qos < 2)
+        return;
+    if (allowed && route_publication(broker, publication, &matched))
+        count_accepted(broker, publication->qos);
+    else
+        inbound_remove(session->inbound, packet_identifier);
+}
+
 static void publish(struct broker *broker, struct connection *connection,
                     const struct publish_packet *packet, const struct publication *publication)
 {
@@ -254,6 +268,8 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         if (packet.props.raw.len > PROPS_ON_STACK)
             forwarded = mem_try_alloc(packet.props.raw.len);
         if (forwarded == NULL) {
+            if (packet.qos == 2) /* what is sent again is not a repetition: this one is lost */
+                inbound_remove(connection->session->inbound, packet.packet_identifier);
             connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
             return;
         }

@@ -51,11 +51,15 @@ struct retain_question {
     bool allowed;
 };
 
-/* A retained message with a Message Expiry Interval. */
+/* What the store has for a topic: a message, or, when that has a Message Expiry Interval, one of
+ * these, with EXPIRES added to its address. It goes with its message, so that a topic that is
+ * published to all day leaves nothing behind in the timers. */
 struct retained_expiry {
     struct timer timer;
-    struct message *message; /* a reference */
+    struct message *message;
 };
+
+#define EXPIRES 1u
 
 static unsigned owner_of(const struct broker *broker, struct span topic)
 {
@@ -87,48 +91,84 @@ static void count_stored(struct broker *broker, int64_t messages, int64_t bytes)
                           memory_order_relaxed);
 }
 
-static void release_stored(struct broker *broker, struct message *message)
+/* The expiry of a stored message, NULL when it has none. */
+static struct retained_expiry *expiry_of(void *stored)
 {
-    count_stored(broker, -1, -(int64_t)message->size);
-    message_unref(message);
+    uintptr_t address = (uintptr_t)stored;
+
+    return address & EXPIRES ? (struct retained_expiry *)(address - EXPIRES) : NULL;
+}
+
+static struct message *message_of(void *stored)
+{
+    struct retained_expiry *expiry = expiry_of(stored);
+
+    return expiry == NULL ? stored : expiry->message;
+}
+
+static void free_stored(struct broker *broker, void *stored)
+{
+    struct retained_expiry *expiry = expiry_of(stored);
+
+    message_unref(message_of(stored));
+    if (expiry != NULL) {
+        timer_disarm(&broker->timers, &expiry->timer);
+        mem_free(expiry);
+    }
+}
+
+static void release_stored(struct broker *broker, void *stored)
+{
+    count_stored(broker, -1, -(int64_t)message_of(stored)->size);
+    free_stored(broker, stored);
 }
 
 static void retained_expired(void *owner, struct timer *timer)
 {
     struct broker *broker = owner;
     struct retained_expiry *expiry = CONTAINER_OF(timer, struct retained_expiry, timer);
-    struct span topic = expiry->message->publication.topic;
+    void *stored = retained_remove(broker->retained, expiry->message->publication.topic);
 
-    if (retained_get(broker->retained, topic) == expiry->message)
-        release_stored(broker, retained_remove(broker->retained, topic));
-    message_unref(expiry->message);
-    mem_free(expiry);
+    ASSERT(expiry_of(stored) == expiry);
+    release_stored(broker, stored);
 }
 
-static void arm_expiry(struct broker *broker, struct message *message)
+/* Makes what the store keeps of the message, whose reference it takes. */
+static void *make_stored(struct broker *broker, struct message *message)
 {
     struct retained_expiry *expiry;
 
     if (message->publication.expires_ms == 0)
-        return;
+        return message;
     expiry = mem_try_alloc(sizeof(*expiry));
-    if (expiry == NULL) /* it is then skipped by scans, and goes when it is replaced */
-        return;
-    message_ref(message, 1);
+    if (expiry == NULL) /* it is then skipped when it is found, and goes when it is replaced */
+        return message;
     expiry->message = message;
     timer_init(&expiry->timer, retained_expired);
     timer_arm(&broker->timers, &expiry->timer, message->publication.expires_ms);
+    return (void *)((uintptr_t)expiry | EXPIRES);
 }
 
-/* Whether the limits are reached, as far as the shards' own counts tell. */
-static bool limit_reached(const struct broker *broker, const struct publication *publication)
+/* The message that a publication to this topic would replace; NULL when there is none. */
+static struct message *replaced_by(const struct broker *broker,
+                                   const struct publication *publication)
+{
+    void *stored = retained_get(broker->retained, publication->topic);
+
+    return stored == NULL ? NULL : message_of(stored);
+}
+
+/* Whether the limits are reached, as far as the shards' own counts tell. Replacing a message adds
+ * none, and only the bytes that it is longer. */
+static bool limit_reached(const struct broker *broker, const struct publication *publication,
+                          const struct message *replaced)
 {
     const struct conf *conf = broker->conf;
-    uint64_t count = 0, bytes = 0;
+    uint64_t count = 0, bytes = message_size(publication);
     uint32_t on_the_way = 0;
 
     if ((conf->mqtt_max_retained == 0 && conf->mqtt_max_retained_size == 0) ||
-        publication->payload.len == 0)
+        publication->payload.len == 0 || (replaced != NULL && bytes <= replaced->size))
         return false;
     for (unsigned i = 0; i < broker->shared->rows; i++) {
         count += atomic_load_explicit(&broker->shared->row[i].retained_count, memory_order_relaxed);
@@ -138,33 +178,34 @@ static bool limit_reached(const struct broker *broker, const struct publication 
             atomic_load_explicit(&broker->shared->row[i].retain_taken_all, memory_order_relaxed);
     }
     count += on_the_way;
-    return (conf->mqtt_max_retained != 0 && count >= conf->mqtt_max_retained) ||
-           (conf->mqtt_max_retained_size != 0 &&
-            bytes + publication->payload.len > conf->mqtt_max_retained_size);
+    if (replaced != NULL)
+        bytes -= replaced->size;
+    return (conf->mqtt_max_retained != 0 && replaced == NULL && count >= conf->mqtt_max_retained) ||
+           (conf->mqtt_max_retained_size != 0 && bytes > conf->mqtt_max_retained_size);
 }
 
 /* Takes the reference. */
 static void store(struct broker *broker, struct message *message)
 {
     const struct publication *publication = &message->publication;
-    void *old = NULL;
+    void *old = NULL, *stored;
 
     if (publication->payload.len ==
         0) { /* [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
         old = retained_remove(broker->retained, publication->topic);
         message_unref(message);
-    } else if (limit_reached(broker, publication) &&
-               retained_get(broker->retained, publication->topic) == NULL) {
+    } else if (limit_reached(broker, publication, replaced_by(broker, publication))) {
         STAT_INC(broker->stats, publish_refused);
         LOG_WARN("a retained message was not stored: mqtt.max_retained or max_retained_size");
         message_unref(message);
-    } else if (retained_set(broker->retained, publication->topic, message,
-                            &old)) { /* [MQTT-3.3.1-5] */
-        count_stored(broker, 1, message->size);
-        arm_expiry(broker, message);
     } else {
-        LOG_WARN("a retained message was not stored: out of memory");
-        message_unref(message);
+        stored = make_stored(broker, message);
+        if (retained_set(broker->retained, publication->topic, stored, &old)) { /* [MQTT-3.3.1-5] */
+            count_stored(broker, 1, message->size);
+        } else {
+            LOG_WARN("a retained message was not stored: out of memory");
+            free_stored(broker, stored);
+        }
     }
     if (old != NULL)
         release_stored(broker, old);
@@ -173,12 +214,12 @@ static void store(struct broker *broker, struct message *message)
 enum retain_verdict retain_allowed(const struct broker *broker,
                                    const struct publication *publication)
 {
-    if (!limit_reached(broker, publication))
+    if (!limit_reached(broker, publication, NULL))
         return RETAIN_ALLOWED;
     if (!shard_is_home(broker, owner_of(broker, publication->topic)))
         return RETAIN_OWNER_KNOWS;
-    return retained_get(broker->retained, publication->topic) != NULL ? RETAIN_ALLOWED
-                                                                      : RETAIN_REFUSED;
+    return limit_reached(broker, publication, replaced_by(broker, publication)) ? RETAIN_REFUSED
+                                                                                : RETAIN_ALLOWED;
 }
 
 bool retain_ask(struct broker *broker, struct connection *connection,
@@ -226,8 +267,10 @@ static void question_answered(struct broker *broker, struct retain_question *que
         publish_decided(broker, session->connection, &question->message->publication,
                         question->packet_identifier, question->allowed);
     } else {
-        STAT_INC(broker->stats,
-                 stale_handle); /* it was not acknowledged: the client sends it again */
+        STAT_INC(broker->stats, stale_handle);
+        if (session != NULL)
+            publish_unanswered(broker, session, &question->message->publication,
+                               question->packet_identifier, question->allowed);
     }
     free_question(question);
 }
@@ -454,9 +497,10 @@ static bool caught_up(const struct broker *broker, const struct retain_query *qu
     return true; /* I2 */
 }
 
-static void collect(void *argument, void *message)
+static void collect(void *argument, void *stored)
 {
     struct retain_query *query = argument;
+    struct message *message = message_of(stored);
 
     ASSERT(query->count < query->capacity);
     message_ref(message, 1);
@@ -553,23 +597,9 @@ void retain_discard(const struct mesh_entry *entry)
         free_query(entry->pointer);
 }
 
-static void release_at_end(void *argument, void *message)
+static void release_at_end(void *broker, void *stored)
 {
-    (void)argument;
-    message_unref(message);
-}
-
-static void fire_expiries(struct broker *broker)
-{
-    /* what is left in the wheel besides connections and sessions, which are gone by now */
-    for (unsigned i = 0; i < ARRAY_LENGTH(broker->timers.slots); i++)
-        while (!list_empty(&broker->timers.slots[i])) {
-            struct timer *timer = LIST_ENTRY(broker->timers.slots[i].next, struct timer, node);
-
-            ASSERT(timer->fire == retained_expired);
-            timer_disarm(&broker->timers, timer);
-            retained_expired(broker, timer);
-        }
+    free_stored(broker, stored);
 }
 
 void retain_clear(struct broker *broker)
@@ -581,6 +611,5 @@ void retain_clear(struct broker *broker)
         list_remove(node);
         free_query(LIST_ENTRY(node, struct retain_query, node));
     }
-    fire_expiries(broker);
-    retained_destroy(broker->retained, release_at_end, NULL);
+    retained_destroy(broker->retained, release_at_end, broker);
 }

@@ -16,8 +16,7 @@ static struct span copy_span(uint8_t **to, struct span from)
 
 struct message *message_create(const struct publication *publication, uint32_t references)
 {
-    size_t size = sizeof(struct message) + publication->topic.len + publication->props.len +
-                  publication->payload.len;
+    size_t size = message_size(publication);
     struct message *message = mem_try_alloc(size);
     uint8_t *to;
 

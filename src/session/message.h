@@ -49,6 +49,13 @@ struct message {
     uint8_t bytes[];
 };
 
+/* What message_create() allocates for it. */
+static inline size_t message_size(const struct publication *publication)
+{
+    return sizeof(struct message) + publication->topic.len + publication->props.len +
+           publication->payload.len;
+}
+
 /* Copies the publication into one allocation with `references` references. NULL when memory is
  * gone. */
 struct message *message_create(const struct publication *publication, uint32_t references);
