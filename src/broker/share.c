@@ -426,9 +426,10 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
 
         if (delivery->share == 0 || (membership_id != 0 && delivery->share != membership_id))
             continue;
+        /* Of QoS 2 nothing that has been encoded (I2): the kernel may have sent all of it although it
+         * has not confirmed it. */
         if (delivery->state != DELIVERY_QUEUED &&
-            !(delivery->state == DELIVERY_SENT &&
-              (delivery->qos == 1 || !delivery->transmitted))) /* I2 */
+            !(delivery->state == DELIVERY_SENT && delivery->qos == 1))
             continue;
         membership = membership_by(session, 0, delivery->share);
         back = membership == NULL ? NULL : mem_try_zalloc(sizeof(*back));
