@@ -211,7 +211,8 @@ void share_leave(struct broker *broker, struct session *session, struct membersh
 void share_set_connected(struct broker *broker, struct session *session, bool connected);
 /* Gives up every seat of a session that ends; what it has not begun goes back to the groups. */
 void share_leave_all(struct broker *broker, struct session *session);
-void share_done(struct broker *broker, struct session *session, const struct delivery *delivery);
+/* A delivery of QoS 1 or 2 that came through that membership is over, however it ended. */
+void share_done(struct broker *broker, const struct session *session, uint32_t membership_id);
 void share_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry);
 void share_joins_advance(struct broker *broker);
 void share_discard(const struct mesh_entry *entry);

@@ -66,10 +66,13 @@ static void count_drop(struct broker *broker, enum stat_id why)
 }
 
 /* A delivery that is not made after all, unless another member of its share group was sent it before (I1). */
-static void drop_terms(struct broker *broker, const struct delivery_terms *terms, enum stat_id why)
+static void drop_terms(struct broker *broker, const struct session *session,
+                       const struct delivery_terms *terms, enum stat_id why)
 {
     if (!terms->transmitted)
         count_drop(broker, why);
+    if (terms->share != 0 && terms->qos > 0)
+        share_done(broker, session, terms->share);
 }
 
 /* ---- encoding ---- */
@@ -269,7 +272,7 @@ void session_drop_delivery(struct broker *broker, struct session *session,
         count_drop(broker, why);
     }
     if (delivery->share != 0)
-        share_done(broker, session, delivery);
+        share_done(broker, session, delivery->share);
     window_finish(&session->window, delivery);
 }
 
@@ -421,13 +424,13 @@ static void deliver_window(struct broker *broker, struct routing *routing, struc
     struct delivery *delivery;
 
     if (message == NULL) {
-        drop_terms(broker, terms, STAT_drop_no_memory);
+        drop_terms(broker, session, terms, STAT_drop_no_memory);
         return;
     }
     if (window->next != window->tail || session->connection == NULL) {
         if (!queue_has_room(broker, session, message->size)) {
             routing->credits++;
-            drop_terms(broker, terms, STAT_drop_queue_full);
+            drop_terms(broker, session, terms, STAT_drop_queue_full);
             return;
         }
     }
@@ -437,7 +440,7 @@ static void deliver_window(struct broker *broker, struct routing *routing, struc
     if (delivery == NULL) {
         mem_free(identifiers);
         routing->credits++;
-        drop_terms(broker, terms, STAT_drop_no_memory);
+        drop_terms(broker, session, terms, STAT_drop_no_memory);
         return;
     }
     delivery->message = message;
@@ -471,15 +474,15 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
     };
 
     if (connection == NULL || connection->closing != CLOSING_NO) {
-        drop_terms(broker, terms, STAT_drop_offline_qos0);
+        drop_terms(broker, session, terms, STAT_drop_offline_qos0);
         return;
     }
-    if (UNLIKELY(expired(broker, routing->publication))) { /* held, or long on its way here */
-        drop_terms(broker, terms, STAT_drop_expired);      /* [MQTT-3.3.2-5] */
+    if (UNLIKELY(expired(broker, routing->publication))) {     /* held, or long on its way here */
+        drop_terms(broker, session, terms, STAT_drop_expired); /* [MQTT-3.3.2-5] */
         return;
     }
     if (UNLIKELY(connection->out.bytes > broker->conf->mqtt_max_send_backlog)) {
-        drop_terms(broker, terms, STAT_drop_send_backlog);
+        drop_terms(broker, session, terms, STAT_drop_send_backlog);
         return;
     }
     switch (encode(broker, connection, &out)) {
@@ -490,10 +493,10 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
             STAT_INC(broker->stats, delivery_sending);
         return;
     case ENCODE_TOO_LARGE:
-        drop_terms(broker, terms, STAT_drop_too_large);
+        drop_terms(broker, session, terms, STAT_drop_too_large);
         return;
     case ENCODE_NO_MEMORY:
-        drop_terms(broker, terms, STAT_drop_no_memory);
+        drop_terms(broker, session, terms, STAT_drop_no_memory);
         return;
     }
 }
@@ -537,13 +540,13 @@ static void hold_append(struct broker *broker, struct routing *routing, struct s
     struct held_delivery *held;
 
     if (message == NULL) {
-        drop_terms(broker, terms, STAT_drop_no_memory);
+        drop_terms(broker, session, terms, STAT_drop_no_memory);
         return;
     }
     if (hold->length >= broker->conf->mqtt_max_mqueue_len ||
         hold->bytes + message->size > broker->conf->mqtt_max_mqueue_size) {
         routing->credits++;
-        drop_terms(broker, terms, STAT_drop_queue_full);
+        drop_terms(broker, session, terms, STAT_drop_queue_full);
         return;
     }
     held = mem_try_zalloc(sizeof(*held));
@@ -556,7 +559,7 @@ static void hold_append(struct broker *broker, struct routing *routing, struct s
     }
     if (held == NULL) {
         routing->credits++;
-        drop_terms(broker, terms, STAT_drop_no_memory);
+        drop_terms(broker, session, terms, STAT_drop_no_memory);
         return;
     }
     held->message = message;
@@ -580,8 +583,8 @@ static void deliver_held(struct broker *broker, struct session *session, struct 
         if (!held->terms.transmitted)
             STAT_DEC(broker->stats, delivery_held);
         routing_begin(&routing, &held->message->publication, held->message);
-        if (ending)
-            drop_terms(broker, &held->terms, STAT_drop_session_end);
+        if (ending && held->terms.share == 0) /* the other members of a group may get theirs */
+            drop_terms(broker, session, &held->terms, STAT_drop_session_end);
         else
             deliver_now(broker, &routing, session, &held->terms);
         routing_end(broker, &routing);

@@ -45,7 +45,7 @@ static void finish(struct broker *broker, struct session *session, struct delive
         STAT_INC(broker->stats, message_out);
     }
     if (delivery->share != 0)
-        share_done(broker, session, delivery);
+        share_done(broker, session, delivery->share);
     window_finish(&session->window, delivery);
     session_pump(broker, session);
 }

@@ -471,13 +471,13 @@ void share_leave_all(struct broker *broker, struct session *session)
     give_back(broker, session, 0);
 }
 
-void share_done(struct broker *broker, struct session *session, const struct delivery *delivery)
+void share_done(struct broker *broker, const struct session *session, uint32_t membership_id)
 {
     struct membership *membership;
 
     if (broker->conf->mqtt_shared_strategy != CONF_SHARED_STRATEGY_LEAST_INFLIGHT)
         return;
-    membership = membership_by(session, 0, delivery->share);
+    membership = membership_by(session, 0, membership_id);
     if (membership != NULL)
         post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_DONE,
                      membership->group_hash, session->handle, 0);
@@ -507,15 +507,17 @@ static void recall(struct broker *broker, const struct mesh_entry *entry)
 
 /* ---- members come and go (owner) ---- */
 
-static void recall_offline(struct broker *broker, struct share_group *group)
+static void recall_from(struct broker *broker, const struct share_group *group,
+                        struct session_handle session)
 {
-    for (uint32_t i = 0; i < group->count; i++) {
-        struct share_member member = group->members[i]; /* a local recall may come back at once */
+    post_compact(broker, session.shard, MESH_SHARE_RECALL, group->hash, session, 0);
+}
 
-        if (!member.connected)
-            post_compact(broker, member.session.shard, MESH_SHARE_RECALL, group->hash,
-                         member.session, 0);
-    }
+static void recall_offline(struct broker *broker, const struct share_group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++)
+        if (!group->members[i].connected)
+            recall_from(broker, group, group->members[i].session);
 }
 
 static bool anyone_connected(const struct share_group *group)
@@ -658,8 +660,11 @@ static void member_state(struct broker *broker, struct share_group *group,
     bool alone = !anyone_connected(group);
 
     member->connected = connected;
-    if (connected ? alone : anyone_connected(group))
-        recall_offline(broker, group); /* somebody is there to take over */
+    /* Somebody is there to take over. What the members that left before had was recalled then. */
+    if (connected && alone)
+        recall_offline(broker, group);
+    else if (!connected && anyone_connected(group))
+        recall_from(broker, group, member->session);
 }
 
 static void member_changed(struct broker *broker, unsigned from, const struct mesh_entry *entry)
