@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Good packets with random damage, of all types, in and out of a session (B07, B18, B19, B31): the broker answers or closes, a
+"""Good packets with random damage, of all types, in and out of a session (B07, B18, B19, B31, B37): the broker answers or closes, a
 bystander notices nothing, and nothing the damaged client does brings the broker down."""
 
 import os

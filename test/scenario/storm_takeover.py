@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 from mqs import storm, wire  # noqa: E402
 from mqs.client import Closed  # noqa: E402
 
-ROUNDS = 60
+ROUNDS = 40
 RIVALS = 8
 
 
@@ -81,4 +81,4 @@ def body(storm_):
 
 
 if __name__ == "__main__":
-    storm.run("take-over storm", body)
+    storm.run("take-over storm", body, conf=["mqtt.max_mqueue_len = 200"])

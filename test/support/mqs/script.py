@@ -185,9 +185,7 @@ class Run:
         elif verb == "<~":
             self.expect_packet(client, words[0], words[1:], search=True)
         elif verb == "reconnect":
-            if client.online and client.sock is not None:  # what was sent on the old connection counts
-                self.ping_if_open(client)
-            client.close()
+            self.client_close(client, [])
             if words and words[0] in wire.VERSIONS:
                 client.version, words = wire.VERSIONS[words[0]], words[1:]
             self.connect(client, words)
@@ -206,7 +204,10 @@ class Run:
         client.open()
 
     def client_close(self, client, _words):
-        """Closes the connection, and waits until the broker has noticed (`rst` does not wait)."""
+        """Closes the connection when the broker has taken and sent everything, and waits until it has noticed (`rst`
+        does neither)."""
+        if client.online and client.sock is not None:
+            self.ping_if_open(client)
         opened = self.counters().get("connection_open", 0) if client.online else 0
         client.close()
         deadline = self.deadline()
