@@ -23,7 +23,9 @@ static bool grow(struct window *window)
 }
 
 /* Closes the gaps that finished entries left in the queue. What is QUEUED has no packet identifier
- * yet, so it may move; everything else stays where it is. */
+ * yet, so it may move; everything else stays where it is. So do gaps of what was sent on an earlier
+ * connection and then given to another member of a share group: the client may still hold that
+ * identifier. */
 static void pack(struct window *window)
 {
     uint64_t to = window->next;
@@ -33,7 +35,7 @@ static void pack(struct window *window)
 
         if (delivery->state == DELIVERY_QUEUED)
             *window_at(window, to++) = *delivery;
-        else if (delivery->state != DELIVERY_DONE)
+        else if (delivery->state != DELIVERY_DONE || delivery->duplicate)
             to = i + 1;
     }
     window->tail = to;
