@@ -181,10 +181,8 @@ uint32_t mesh_drain(struct mesh_port *port, uint32_t limit,
             spsc_release(peer->in, count); /* I5 */
             done += count;
         }
-        if (done != 0) {
-            peer->drained = true;
-            touch(port, index);
-        }
+        if (done != 0)
+            touch(port, index); /* it may be waiting for room */
         total += done;
     }
     return total;
@@ -251,7 +249,7 @@ void mesh_flush(struct mesh_port *port)
         struct mesh_peer *peer = &port->peers[index];
 
         wake_if_asleep(port, index);
-        peer->posted = peer->drained = false;
+        peer->posted = false;
         peer->touched = peer->spill_count != 0; /* I2 */
         if (peer->touched)
             port->touched[kept++] = index;

@@ -37,7 +37,7 @@ struct mesh_peer {
     struct mesh_entry *spill; /* a circular list of what did not fit into `out` */
     uint32_t spill_first, spill_count, spill_capacity;
     bool touched; /* is in the list of those to look at in mesh_flush() */
-    bool posted, drained, congested, full;
+    bool posted, congested, full;
 };
 
 /* Class: shard. The mesh as one thread sees it. */
