@@ -90,9 +90,9 @@ void bufring_close(struct bufring *buffers)
     mem_free(buffers);
 }
 
-/* The buffer that the kernel took after this one. Completions of different requests may come in another order
- * than that in which the buffers were taken; the second round in order[] keeps what was, while buffers of
- * the same turn are already given back. */
+/* The buffer that the kernel took after this one. Completions of different requests may come in
+ * another order than that in which the buffers were taken; the second round in order[] keeps what
+ * was, while buffers of the same turn are already given back. */
 static uint16_t following(const struct bufring *buffers, uint16_t identifier)
 {
     return buffers->order[(buffers->position[identifier] + 1u) & (2 * buffers->count - 1)];

@@ -2,18 +2,20 @@
  *
  * conn - a connected socket of one shard, and the table of them.
  *
- * Owner: shard. Between turns a connection is named by {slot, generation}; a slot is used again only when no request
- * of its former connection is in flight.
+ * Owner: shard. Between turns a connection is named by {slot, generation}; a slot is used again
+ * only when no request of its former connection is in flight.
  *
- *   accept, hand-over --> OPEN --EOF, error, CLOSING_NOW-----------------------------> DYING --> free
- *                          |                                                            ^
- *                          +--CLOSING_AFTER_FLUSH--> FLUSHING --all sent--> LINGERING --+
+ *   accept, hand-over --> OPEN --EOF, error, CLOSING_NOW---------------------> DYING --> free
+ *                          |                                                    ^
+ *                          +--CLOSING_AFTER_FLUSH--> FLUSHING --> LINGERING ----+
  *
  * Invariants
  *   I1  `operations` counts the requests in the kernel that name this slot; free slots have none
  *   I2  chunks that a send in flight points at are in `sending` until that send is complete
- *   I3  connection_closed() or connection_forget() is called exactly once for every connection_open()
- *   I4  at most one receive and at most one send are in flight (two sends could overtake each other)
+ *   I3  connection_closed() or connection_forget() is called exactly once for every
+ *       connection_open()
+ *   I4  at most one receive and at most one send are in flight (two sends could overtake each
+ *       other)
  */
 #ifndef SHARDMQ_SHARDS_CONN_H
 #define SHARDMQ_SHARDS_CONN_H
@@ -71,7 +73,7 @@ struct conn {
 #define CONN_PAGE_BITS 6
 #define CONN_PAGE      (1u << CONN_PAGE_BITS)
 
-/* Slots to come back to. Names may be stale or twice in a list; the flag of the connection decides. */
+/* Slots to come back to. A name may be stale or twice in a list: the connection's flag decides. */
 struct conn_list {
     uint32_t *slots;
     uint32_t count, capacity;
@@ -134,8 +136,9 @@ void conns_fini(struct shard *shard);
 struct conn *conns_find(struct shard *shard, uint64_t user_data);
 /* Remembers the slot in a list. */
 void conn_list_add(struct conn_list *list, uint32_t slot);
-/* Opens a connection on an accepted socket; `handoff` is NULL, or what the accepting shard sent along. Owns the descriptor
- * from the call on, also when there is no memory or no room (then it is closed and counted). */
+/* Opens a connection on an accepted socket; `handoff` is NULL, or what the accepting shard sent
+ * along. Owns the descriptor from the call on, also when there is no memory or no room (then it is
+ * closed and counted). */
 void conn_open(struct shard *shard, int fd, const struct handoff *handoff);
 /* True when another connection is allowed here. */
 bool conn_allowed(const struct shard *shard);
@@ -154,9 +157,11 @@ void conn_feed_starved(struct shard *shard);
 void conn_drop_held(struct conn *conn);
 
 /* ---- conn_send.c: bytes out ---- */
-/* One send for every connection with output; closes what wants to be closed. True when there is more to do. */
+/* One send for every connection with output; closes what wants to be closed. True when there is
+ * more to do. */
 bool conn_flush_all(struct shard *shard);
-/* Completes the sends of which nothing was heard; call when every completion of the last enter was handled. */
+/* Completes the sends of which nothing was heard; call when every completion of the last enter was
+ * handled. */
 void conn_settle_sends(struct shard *shard);
 void conn_sent_in_part(struct shard *shard, const struct completion *completion);
 void conn_sent_waiting(struct shard *shard, const struct completion *completion);

@@ -4,16 +4,19 @@
  *
  * Three ways lead to the one place where a slot is freed, conn_bury():
  *
- *   conn_kill           errors, CLOSING_NOW: what is in flight is cancelled, nothing more is sent
- *   conn_end_of_input   the peer closed: what is pending gets one send that does not wait, then conn_kill
- *   conn_close_after_flush   the broker said its last words (a CONNACK that refuses, a DISCONNECT): they are sent,
- *                       within FLUSH_MS; then the sending side is shut and input thrown away until
- *                       the peer closes or LINGER_MS pass. Closing at once would lose them: a socket closed
- *                       with unread input resets the connection, and a reset discards what is still on its way.
+ *   conn_kill               errors, CLOSING_NOW: what is in flight is cancelled, nothing more is sent
+ *   conn_end_of_input       the peer closed: what is pending gets one send that does not wait, then
+ *                           conn_kill
+ *   conn_close_after_flush  the broker said its last words (a CONNACK that refuses, a DISCONNECT):
+ *                           they are sent, within FLUSH_MS; then the sending side is shut and input
+ *                           thrown away until the peer closes or LINGER_MS pass
  *
- * No slot is freed inside a handler: conn_bury() runs in the flush, when no connection of it is on the
- * broker's list. The socket is closed there when nothing is being sent on it, and the slot is freed
- * when nothing at all is in flight.
+ * Closing at once would lose the last words: a socket closed with unread input resets the
+ * connection, and a reset discards what is still on its way.
+ *
+ * No slot is freed inside a handler: conn_bury() runs in the flush, when no connection of it is on
+ * the broker's list. The socket is closed there when nothing is being sent on it, and the slot is
+ * freed when nothing at all is in flight.
  */
 #include "base/log.h"
 #include "shards/machine_priv.h"
@@ -175,8 +178,8 @@ static void release_slot(struct shard *shard, struct conn *conn)
     atomic_store_explicit(&shard->connection_count, conns->used, memory_order_relaxed);
 }
 
-/* Tells the broker and closes the socket. A receive that is being cancelled may still be in flight: it holds the
- * file itself and its cancellation was requested before. */
+/* Tells the broker and closes the socket. A receive that is being cancelled may still be in flight:
+ * it holds the file itself and its cancellation was requested before. */
 static void close_socket(struct shard *shard, struct conn *conn)
 {
     conn_drop_held(conn);

@@ -2,9 +2,9 @@
  *
  * conn_recv - bytes in: from the shard's receive buffers to the broker.
  *
- * Until CONNECT is answered every receive is armed singly, so that nothing is in flight when a connection is handed
- * to its home shard; from then on one multishot receive stays armed. A buffer is given back as soon as the
- * broker has looked at it: what it keeps it copies.
+ * Until CONNECT is answered every receive is armed singly, so that nothing is in flight when a
+ * connection is handed to its home shard; from then on one multishot receive stays armed. A buffer
+ * is given back as soon as the broker has looked at it: what it keeps it copies.
  */
 #include "base/log.h"
 #include "shards/bufring.h"

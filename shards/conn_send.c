@@ -2,36 +2,37 @@
  *
  * conn_send - bytes out: one send per connection and turn, of everything that is pending.
  *
- * Who calls it: the loop, once at the end of each turn (conn_flush_all), and after it has handled the completions of
- * an enter (conn_settle_sends).
+ * Who calls it: the loop, once at the end of each turn (conn_flush_all), and after it has handled
+ * the completions of an enter (conn_settle_sends).
  *
  *   outbox --take--> sending --send--> socket --settle--> connection_sent()
  *                       ^                |
  *                       +---- partial ---+--> CONN_BACKLOG: the next send waits in the kernel
  *
- * The usual send is fired and forgotten: MSG_DONTWAIT, MSG_WAITALL and no completion on success. The enter that
- * submits it also executes it; when no completion has come once the queue of that enter is reaped,
- * every byte is in the socket (measured over many million sends; without MSG_WAITALL a short write would go
- * unnoticed). Each such send leaves a note {slot, position in the submission queue}, and settling goes through
- * the notes whose requests the kernel has taken.
+ * The usual send is fired and forgotten: MSG_DONTWAIT, MSG_WAITALL and no completion on success.
+ * The enter that submits it also executes it; when no completion has come once the queue of that
+ * enter is reaped, every byte is in the socket (measured over many million sends; without
+ * MSG_WAITALL a short write would go unnoticed). Each such send leaves a note {slot, position in
+ * the submission queue}, and settling goes through the notes whose requests the kernel has taken.
  *
- * What does not fit completes with a partial count or EAGAIN. The rest is sent by one request that the kernel keeps
- * until the socket has room; when that is through, the connection is back to the usual way.
+ * What does not fit completes with a partial count or EAGAIN. The rest is sent by one request that
+ * the kernel keeps until the socket has room; when that is through, the connection is back to the
+ * usual way.
  *
- * A send carries at most SEND_BYTES_MAX, so that one large payload does not keep everybody else waiting: the rest
- * goes the next turn.
+ * A send carries at most SEND_BYTES_MAX, so that one large payload does not keep everybody else
+ * waiting: the rest goes the next turn.
  *
  * Invariants
- *   I1  at most one send per connection is in flight: CONN_SENDING is set from preparing it until it is settled
- *       or completed, and nothing else is prepared meanwhile
- *   I2  chunks in `sending` from sending_offset on are what is not yet known to be in the socket, in order;
- *       the send in flight covers the first send_bytes of them
- *   I3  a note is settled only after its request was consumed, every completion posted until then was handled
- *       and the completion queue has not overflowed
+ *   I1  at most one send per connection is in flight: CONN_SENDING is set from preparing it until
+ *       it is settled or completed, and nothing else is prepared meanwhile
+ *   I2  chunks in `sending` from sending_offset on are what is not yet known to be in the socket,
+ *       in order; the send in flight covers the first send_bytes of them
+ *   I3  a note is settled only after its request was consumed, every completion posted until then
+ *       was handled and the completion queue has not overflowed
  *   I4  iovecs and headers are reused only after an enter has consumed all requests
  *
- * Rejected: a completion per send (10 % of a small send's cost), two linked sends, MSG_ZEROCOPY (dearer below
- * tens of kilobytes).
+ * Rejected: a completion per send (10 % of a small send's cost), two linked sends, MSG_ZEROCOPY
+ * (dearer below tens of kilobytes).
  */
 #include "base/log.h"
 #include "shards/machine_priv.h"

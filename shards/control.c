@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * control - the control shard. It runs the same loop as the others, on the thread that called machine_run(), without
- * MQTT connections.
+ * control - the control shard. It runs the same loop as the others, on the thread that called
+ * machine_run(), without MQTT connections.
  *
  * Shutdown, in two steps that every shard answers (shard.c):
  *
- *   signal, `shutdown` --> step 1 to all: goodbye and flush --all answered, or shutdown_timeout--> step 2: cut and end
+ *   signal, `shutdown` --> step 1 to all: goodbye and flush
+ *                          --all answered, or shutdown_timeout--> step 2: cut and end
  *                          --all answered--> the loop ends, threads are joined
  *
  * A second signal during that ends the process at once.
  *
- * Reload: the new configuration goes to every shard as a pointer; each switches between two turns and sends the pointer
- * back. The old one is freed when all have.
+ * Reload: the new configuration goes to every shard as a pointer; each switches between two turns
+ * and sends the pointer back. The old one is freed when all have.
  *
- * It has timers only while there is a reason: a shutdown under way, a service manager that watches, somebody who
- * subscribes to $SYS.
+ * It has timers only while there is a reason: a shutdown under way, a service manager that watches,
+ * somebody who subscribes to $SYS.
  */
 #include "shards/control_priv.h"
 

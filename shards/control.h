@@ -11,8 +11,8 @@ struct completion;
 struct machine;
 struct shard;
 
-/* Prepares the control shard of the machine, on the main thread, before data shards start: blocks the signals it takes,
- * opens the control socket. 0, or -1 and the reason in `why`. */
+/* Prepares the control shard of the machine, on the main thread, before data shards start: blocks
+ * the signals it takes, opens the control socket. 0, or -1 and the reason in `why`. */
 int control_open(struct machine *machine, char *why, size_t size);
 void control_close(struct machine *machine);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * control_socket - one command per line, one line of JSON per answer, on a UNIX socket that only the broker's own user
- * can open.
+ * control_socket - one command per line, one line of JSON per answer, on a UNIX socket that only
+ * the broker's own user can open.
  *
  *   ping                  {"ok":true}
  *   stats                 counters summed by name, message_drop, delivery_pending, and per shard

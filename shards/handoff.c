@@ -2,9 +2,10 @@
  *
  * handoff - a connection goes to the shard that owns its session.
  *
- * What it is: SO_REUSEPORT lands a socket on any shard; the session of its client lives on the shard that the client
- * identifier hashes to. The accepting shard reads until CONNECT is complete and then gives the socket away, with
- * the bytes that came so far. From then on everything about the session is local to one thread.
+ * What it is: SO_REUSEPORT lands a socket on any shard; the session of its client lives on the
+ * shard that the client identifier hashes to. The accepting shard reads until CONNECT is complete
+ * and then gives the socket away, with the bytes that came so far. From then on everything about
+ * the session is local to one thread.
  *
  *   accepting shard                                    home shard
  *   receive, singly armed --> CONNECT complete
@@ -12,14 +13,15 @@
  *   MESH_HANDOFF {fd, peer, bytes} ------------------> conn_open(adopted), feed bytes, arm
  *
  * Invariants
- *   I1  nothing is in flight on the socket when it is handed over: receives before CONNECT are armed singly, and a
- *       connection that has not sent CONNECT has no output
+ *   I1  nothing is in flight on the socket when it is handed over: receives before CONNECT are
+ *       armed singly, and a connection that has not sent CONNECT has no output
  *   I2  the descriptor belongs to exactly one of: a slot, a struct handoff
- *   I3  bytes arrive at the home shard in the order in which they came: those kept from earlier receives, then the rest
- *       of the last one; what is still in the socket comes behind them
+ *   I3  bytes arrive at the home shard in the order in which they came: those kept from earlier
+ *       receives, then the rest of the last one; what is still in the socket comes behind them
  *
- * Rejected: handing over the decoded CONNECT (the bytes behind it must go along anyway, and one decoder is enough), and
- * a second listener per shard that clients are redirected to (3.1.1 has no redirection).
+ * Rejected: handing over the decoded CONNECT (the bytes behind it must go along anyway, and one
+ * decoder is enough), and a second listener per shard that clients are redirected to (3.1.1 has no
+ * redirection).
  */
 #include "base/log.h"
 #include "shards/machine_priv.h"

@@ -90,8 +90,8 @@ static void derive_shard(struct shard_limits *to, const struct conf_shard *from,
                           : limits->connections;
     to->sessions = from->max_sessions != 0 ? from->max_sessions : SESSIONS_DEFAULT;
     to->submission_entries = power_of_two(from->ring_entries, 32768);
-    /* a turn can bring a completion for every submission, one for every receive buffer, and those of sockets that
-     * closed; more than fits waits in the kernel and costs only time */
+    /* a turn can bring a completion for every submission, one for every receive buffer, and those
+     * of sockets that closed; more than fits waits in the kernel and costs only time */
     to->completion_entries = to->submission_entries * (to->connections > MANY_CONNECTIONS ? 16 : 8);
     if (to->completion_entries > 65536)
         to->completion_entries = 65536;
@@ -160,8 +160,8 @@ int limits_derive(struct limits *limits, const struct conf *conf, char *why, siz
     }
     derive_control(&limits->control);
     limits->control_mesh_depth = CONTROL_MESH_DEPTH;
-    /* a publisher is paused soon after the ring is full; what it has already sent to us fits below the mark
-     * where QoS 0 is dropped */
+    /* a publisher is paused soon after the ring is full; what it has already sent to us fits below
+     * the mark where QoS 0 is dropped */
     limits->mesh_congested = depth_most / 8;
     limits->mesh_full = depth_most * 8;
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * limits - every size of the machine, derived once from the configuration, the CPUs and the descriptor limit.
+ * limits - every size of the machine, derived once from the configuration, the CPUs and the
+ * descriptor limit.
  *
  * Class: boot.
  */
@@ -43,7 +44,8 @@ struct limits {
     struct shard_limits shard[SHARDS_MAX];
 };
 
-/* Derives everything. Raises the soft limit of descriptors to the hard one. 0, or -1 and the reason in `why`. */
+/* Derives everything. Raises the soft limit of descriptors to the hard one. 0, or -1 and the reason
+ * in `why`. */
 int limits_derive(struct limits *limits, const struct conf *conf, char *why, size_t size);
 
 /* Writes the sizes and the memory budget, a line each. */

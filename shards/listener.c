@@ -2,14 +2,14 @@
  *
  * listener - binding, and accepting on each shard.
  *
- * All socket options are set on the listening socket: accepted ones inherit them, so that a connection costs no system
- * call for it. Accepting is one multishot request per socket.
+ * All socket options are set on the listening socket: accepted ones inherit them, so that a
+ * connection costs no system call for it. Accepting is one multishot request per socket.
  *
- * When no descriptor is left the request ends with an error. Then the shard gives up a descriptor that it keeps for this
- * case, so that it can accept the waiting connections and close them: they get an answer instead of waiting in the
- * backlog. It accepts again when the next connection waits. (Not before: Linux takes the descriptor before it looks
- * for a connection, so accepting would fail without one.) When even that brings nothing, there is no memory:
- * it tries again a little later.
+ * When no descriptor is left the request ends with an error. Then the shard gives up a descriptor
+ * that it keeps for this case, so that it can accept the waiting connections and close them: they
+ * get an answer instead of waiting in the backlog. It accepts again when the next connection waits.
+ * (Not before: Linux takes the descriptor before it looks for a connection, so accepting would fail
+ * without one.) When even that brings nothing, there is no memory: it tries again a little later.
  */
 #include "shards/listener.h"
 
@@ -93,7 +93,8 @@ static int bind_address(struct listener_address *listener, unsigned shards)
 {
     int probe = 0;
 
-    /* SO_REUSEPORT would let two brokers of one user share the port without a word: first see that it is free */
+    /* SO_REUSEPORT would let two brokers of one user share the port without a word: first see that
+     * it is free */
     if (port_of(listener) != 0) {
         probe = bind_one(listener, false);
         if (probe < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * listener - the sockets that clients connect to: one per address and shard, joined by SO_REUSEPORT.
+ * listener - the sockets that clients connect to: one per address and shard, joined by
+ * SO_REUSEPORT.
  */
 #ifndef SHARDMQ_SHARDS_LISTENER_H
 #define SHARDMQ_SHARDS_LISTENER_H
@@ -23,8 +24,8 @@ struct listener {
     bool armed;
 };
 
-/* Binds every enabled listener of the configuration, a socket for each of `shards` shards. NULL and the reason in
- * `why` when one cannot be bound. */
+/* Binds every enabled listener of the configuration, a socket for each of `shards` shards. NULL and
+ * the reason in `why` when one cannot be bound. */
 struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, char *why,
                                     size_t size);
 /* Closes the sockets that no shard has taken over. */

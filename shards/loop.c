@@ -6,31 +6,36 @@
  *
  *   1  clock          one reading of the monotonic clock for the whole turn
  *   2  mesh           what peers posted; first, since they wait for room in their rings
- *   3  completions    all that are there; the kernel is asked again while it has more, up to completion_batch,
- *                     because everything after this is cheaper the more input it is done for
+ *   3  completions    all that are there; the kernel is asked again while it has more, up to
+ *                     completion_batch, because everything after this is cheaper the more input it
+ *                     is done for
  *   4  settle         sends of which nothing was heard are complete
  *   5  paused, timers, batches   each bounded
  *   6  flush          one send per connection with output; closes; frees
  *   7  mesh           one tail store per peer, at most one wake per sleeping peer
  *   8  enter          submits the turn in one system call; waits only if nothing is left to do
  *
- * Output goes out once, after all input of the turn was looked at: a send costs 4 to 7 microseconds whether it carries
- * one message or sixty. Handlers prepare requests, they never submit, wait or call handlers.
+ * Output goes out once, after all input of the turn was looked at: a send costs 4 to 7 microseconds
+ * whether it carries one message or sixty. Handlers prepare requests, they never submit, wait or
+ * call handlers.
  *
- * A turn that prepared sends does not wait: the enter that submits them returns at once and the next turn settles them.
- * So nothing is unsettled while a shard sleeps, and an idle shard holds no output buffer.
+ * A turn that prepared sends does not wait: the enter that submits them returns at once and the
+ * next turn settles them. So nothing is unsettled while a shard sleeps, and an idle shard holds no
+ * output buffer.
  *
- * Going to sleep: announce, fence, look at the rings once more, wait in the kernel until a completion, a peer's
- * message or the next timer. Without timers there is no timeout: an idle broker does nothing.
+ * Going to sleep: announce, fence, look at the rings once more, wait in the kernel until a
+ * completion, a peer's message or the next timer. Without timers there is no timeout: an idle
+ * broker does nothing.
  *
  * Invariants
- *   I1  sends are settled only when the completion queue is empty and has not overflowed (conn_send.c, I3)
+ *   I1  sends are settled only when the completion queue is empty and has not overflowed
+ *       (conn_send.c, I3)
  *   I2  a shard waits only with an empty list of unsettled sends and with nothing cut short
  *   I3  receive buffers are back in the ring before every enter
  *   I4  a turn is bounded: each step has a limit or works on what was there when it began
  *
- * Rejected: submitting from handlers (a system call per event), flushing per handler (no coalescing), SQPOLL (a
- * core for the poller), a wake-up per second for housekeeping.
+ * Rejected: submitting from handlers (a system call per event), flushing per handler (no
+ * coalescing), SQPOLL (a core for the poller), a wake-up per second for housekeeping.
  */
 #include "shards/loop.h"
 
@@ -163,7 +168,8 @@ static uint32_t reap(struct shard *shard)
 {
     uint32_t total = handle_ready(shard), came = 1;
 
-    /* the kernel may leave its flag standing when nothing is left, so an enter that brings nothing ends it */
+    /* the kernel may leave its flag standing when nothing is left, so an enter that brings nothing
+     * ends it */
     while (came != 0 && total < shard->limits->completion_batch && uring_more(shard->ring)) {
         enter(shard, false, 0);
         came = handle_ready(shard);
@@ -174,7 +180,8 @@ static uint32_t reap(struct shard *shard)
     return total;
 }
 
-/* Busy polling: looks at shared memory until there is something to do. False when there was nothing for long enough. */
+/* Busy polling: looks at shared memory until there is something to do. False when there was nothing
+ * for long enough. */
 static bool spin(struct shard *shard)
 {
     uint64_t until = shard->last_work_ns + (uint64_t)shard->limits->busy_poll_us * 1000u;

@@ -2,8 +2,9 @@
  *
  * machine - the order in which everything begins and ends.
  *
- * Begins: sizes, probe of the kernel, listeners bound, privileges dropped, control socket, threads, barrier.
- * Ends, in reverse: threads joined, sessions freed by every broker, entries left in rings discarded, brokers freed.
+ * Begins: sizes, probe of the kernel, listeners bound, privileges dropped, control socket, threads,
+ * barrier. Ends, in reverse: threads joined, sessions freed by every broker, entries left in rings
+ * discarded, brokers freed.
  */
 #include "shards/machine_priv.h"
 
@@ -138,7 +139,8 @@ static int start_shards(struct machine *machine)
     char why[WHY_MAX] = "";
     unsigned started = 0;
 
-    /* a thread that cannot be created would leave the others waiting at the barrier: they are as many as there are */
+    /* a thread that cannot be created would leave the others waiting at the barrier: they are as
+     * many as there are */
     pthread_barrier_init(&machine->entered, NULL, machine->limits.shards + 1);
     for (; started < machine->limits.shards; started++) {
         int error = shard_start(machine->shards[started]);

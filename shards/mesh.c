@@ -44,9 +44,9 @@
 
 _Static_assert(sizeof(struct mesh_entry) == SPSC_ELEMENT, "an entry is one element");
 
-/* Orders the store before it with the load behind it, which release and acquire do not. (As the old builtin:
- * gcc's thread sanitizer build warns of atomic_thread_fence(). The sanitizer needs no fence: what
- * travels through the rings is ordered by release and acquire.) */
+/* Orders the store before it with the load behind it, which release and acquire do not. (As the old
+ * builtin: gcc's thread sanitizer build warns of atomic_thread_fence(). The sanitizer needs no
+ * fence: what travels through the rings is ordered by release and acquire.) */
 static inline void full_fence(void)
 {
     __sync_synchronize();

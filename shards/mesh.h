@@ -55,8 +55,8 @@ struct mesh_port {
     void *wake_argument;
 };
 
-/* Rings for `shards` data shards and a control shard. depth[to]: elements, a power of two, of the rings to shard `to`;
- * control_depth: of those from and to the control shard. */
+/* Rings for `shards` data shards and a control shard. depth[to]: elements, a power of two, of the
+ * rings to shard `to`; control_depth: of those from and to the control shard. */
 void mesh_create(struct mesh *mesh, unsigned shards, const uint32_t *depth, uint32_t control_depth);
 /* Rings must be empty, or their entries discarded with mesh_take() by the caller. */
 void mesh_destroy(struct mesh *mesh);

@@ -3,10 +3,12 @@
  * shard - the life of one thread.
  *
  *   shard_init       main thread     memory, nothing of the kernel
- *   shard_enter      own thread      ring, buffers, mesh port, broker: a ring belongs to the thread that makes it
+ *   shard_enter      own thread      ring, buffers, mesh port, broker: a ring belongs to the thread
+ *                                    that makes it
  *   barrier          all             everyone's ring exists before anyone can wake anyone
  *   loop_run         own thread      until step 2 of the shutdown
- *   shard_leave      main thread     ring and buffers, when every thread has ended: a peer may wake a ring until then
+ *   shard_leave      main thread     ring and buffers, when every thread has ended: a peer may wake a
+ *                                    ring until then
  *   shard_fini       main thread     broker and mesh port, after every thread has ended
  *
  * The barrier of the start is the only thing that ever blocks a thread on another.
@@ -162,8 +164,8 @@ void shard_join(struct shard *shard)
 
 /* ---- the shutdown, as a data shard sees it ----
  *
- * Step 1: no new connections, the broker says goodbye, output is flushed; answered when no connection is left.
- * Step 2: whatever is left is cut, the thread ends. */
+ * Step 1: no new connections, the broker says goodbye, output is flushed; answered when no
+ * connection is left. Step 2: whatever is left is cut, the thread ends. */
 
 static void report_when_closed(struct shard *shard)
 {
@@ -211,7 +213,7 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
     case MESH_HANDOFF:
         conn_adopt(shard, entry->pointer);
         break;
-    case MESH_CONFIGURE: /* the answer tells that the former configuration is not used here any more */
+    case MESH_CONFIGURE: /* the answer tells that the former one is not used here any more */
         broker_configure(shard->broker, entry->pointer);
         shard_post(shard, from, MESH_CONFIGURE, 0, entry->pointer);
         break;

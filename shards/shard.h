@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * shard - one thread with its ring, its connections and its broker. The control shard is one as well.
+ * shard - one thread with its ring, its connections and its broker. The control shard is one as
+ * well.
  */
 #ifndef SHARDMQ_SHARDS_SHARD_H
 #define SHARDMQ_SHARDS_SHARD_H
@@ -19,7 +20,8 @@ struct bufring;
 struct listener;
 struct machine;
 
-/* Where a shard is in its life. Class: shared; written by the shard, read by the control shard's watchdog. */
+/* Where a shard is in its life. Class: shared; written by the shard, read by the control shard's
+ * watchdog. */
 enum shard_phase {
     SHARD_SERVING,
     SHARD_CLOSING, /* the shutdown began: no new connections, output is being flushed */
@@ -29,7 +31,7 @@ enum shard_phase {
 
 #define COMPLETIONS_AT_ONCE 128u
 #define IOVECS_PER_SEND     64u
-#define SEND_VECTORS        8192u /* iovecs of one submission; more sends are submitted in between */
+#define SEND_VECTORS        8192u /* iovecs of one submission; for more it submits in between */
 #define SEND_HEADERS        512u
 
 /* Requests prepared and not yet known to be complete: see conn_send.c. */
@@ -74,8 +76,8 @@ struct shard {
     int reserve_fd;         /* given up to answer somebody when no descriptor is left */
     struct timer accept_retry;
 
-    /* The control shard's part: entries for the machine, and what it does when a turn is over. NULL on data shards, but
-     * for end_of_turn during the shutdown. */
+    /* The control shard's part: entries for the machine, and what it does when a turn is over. NULL
+     * on data shards, but for end_of_turn during the shutdown. */
     void (*control_entry)(struct shard *shard, unsigned from, const struct mesh_entry *entry);
     void (*end_of_turn)(struct shard *shard);
 
@@ -94,10 +96,11 @@ extern _Thread_local struct shard *shard_current;
 /* Prepares a shard, on any thread. The ring itself is opened by shard_enter(). */
 void shard_init(struct shard *shard, struct machine *machine, unsigned index,
                 const struct shard_limits *limits, struct shard_stats *stats);
-/* On the shard's own thread: opens ring, buffers, mesh port and broker. 0, or -1 and the reason in `why`. */
+/* On the shard's own thread: opens ring, buffers, mesh port and broker. 0, or -1 and the reason in
+ * `why`. */
 int shard_enter(struct shard *shard, char *why, size_t size);
-/* After all threads ended (a peer may wake a ring until then): closes ring and buffers. The broker and the mesh port
- * stay for shard_fini(). */
+/* After all threads ended (a peer may wake a ring until then): closes ring and buffers. The broker
+ * and the mesh port stay for shard_fini(). */
 void shard_leave(struct shard *shard);
 /* After all threads ended. */
 void shard_fini(struct shard *shard);

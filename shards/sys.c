@@ -2,11 +2,12 @@
  *
  * sys - the $SYS topics: counters, published by the control shard as retained messages of QoS 0.
  *
- * Only while somebody subscribes to them: at once when the first one does, then every sys.interval. Without interest
- * there is no timer. A value is published when it differs from the one that was published before.
+ * Only while somebody subscribes to them: at once when the first one does, then every sys.interval.
+ * Without interest there is no timer. A value is published when it differs from the one that was
+ * published before.
  *
- * Loads are moving averages per minute over 1, 5 and 15 minutes, for any distance between two samples: after a
- * time without interest the whole time counts as one sample.
+ * Loads are moving averages per minute over 1, 5 and 15 minutes, for any distance between two
+ * samples: after a time without interest the whole time counts as one sample.
  */
 #include "base/log.h"
 #include "conf/conf.h"

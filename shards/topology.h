@@ -21,8 +21,8 @@ unsigned topology_shards(const struct topology *topology);
 /* Binds the calling thread to a CPU. 0 or -errno. */
 int topology_pin(int cpu);
 
-/* The quota in thousandths of a CPU, from the files of cgroup version 2 or 1 below `root` ("/sys/fs/cgroup") and the
- * contents of /proc/self/cgroup; 0: none. For tests, too. */
+/* The quota in thousandths of a CPU, from the files of cgroup version 2 or 1 below `root`
+ * ("/sys/fs/cgroup") and the contents of /proc/self/cgroup; 0: none. For tests, too. */
 unsigned topology_quota(const char *root, const char *cgroups);
 
 #endif

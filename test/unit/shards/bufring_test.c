@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The receive buffers, against a kernel played by the test: it takes buffers in ring order, and reports in any order.
+ * The receive buffers, against a kernel played by the test: it takes buffers in ring order, and
+ * reports in any order.
  */
 #include <liburing.h>
 

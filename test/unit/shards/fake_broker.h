@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * fake_broker - implements src/broker/broker.h and connection.h for tests of the machine. It speaks a protocol of its
- * own: a client says 'C', the number of its home shard as a digit, and a mode. It is answered '+'.
+ * fake_broker - implements src/broker/broker.h and connection.h for tests of the machine. It speaks
+ * a protocol of its own: a client says 'C', the number of its home shard as a digit, and a mode. It
+ * is answered '+'.
  *
  *   e   everything is echoed; not read while a megabyte waits to be sent
  *   p   the same, but reading pauses after every PAUSE_BYTES for some milliseconds

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Sizes from the configuration, CPUs and quotas from made-up cgroup trees, and the words to a service manager.
+ * Sizes from the configuration, CPUs and quotas from made-up cgroup trees, and the words to a
+ * service manager.
  */
 #include "shards/limits.c"
 #include "shards/notify.c"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The whole machine in this process, with real sockets and a fake broker, on every kind of ring: as this kernel has it, and
- * as older kernels would. Clients are plain sockets of the test's own thread.
+ * The whole machine in this process, with real sockets and a fake broker, on every kind of ring: as
+ * this kernel has it, and as older kernels would. Clients are plain sockets of the test's own
+ * thread.
  */
 #include "shards/listener.h"
 #include "shards/machine_priv.h"
@@ -462,7 +463,8 @@ static void tell_port(void *argument)
         _exit(3);
 }
 
-/* A process whose limit of descriptors is lower than the machine thinks it can use: others hold 50. */
+/* A process whose limit of descriptors is lower than the machine thinks it can use: others hold 50.
+ * */
 static pid_t start_with_few_descriptors(void)
 {
     struct rlimit few = {100, 100};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The mesh: order through ring and spill list, marks, the wake protocol step by step, and all of it between threads
- * that really sleep.
+ * The mesh: order through ring and spill list, marks, the wake protocol step by step, and all of it
+ * between threads that really sleep.
  */
 #include "shards/mesh.c"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The ring on this kernel: what a send that is silent on success says when it does not succeed, wakes between rings, and
- * the words for people whose kernel refuses.
+ * The ring on this kernel: what a send that is silent on success says when it does not succeed,
+ * wakes between rings, and the words for people whose kernel refuses.
  */
 #include "shards/uring.c"
 
