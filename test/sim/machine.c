@@ -340,7 +340,9 @@ static void feed(struct socket *socket)
     case CONNECTION_STOP:
         socket->stopped = true;
         consumed = len;
-        if (socket->goodbye_to_will != UINT32_MAX && socket->mqtt.end_reason == MQTT_REASON_SUCCESS)
+        if (socket->goodbye_to_will != UINT32_MAX &&
+            socket->mqtt.closing == CLOSING_AFTER_FLUSH &&
+            socket->mqtt.end_reason == MQTT_REASON_SUCCESS)
             sim->records[socket->goodbye_to_will].forbidden = true;
         break;
     }
