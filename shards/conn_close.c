@@ -4,7 +4,7 @@
  *
  * Three ways lead to the one place where a slot is freed, conn_bury():
  *
- *   conn_kill               errors, CLOSING_NOW: what is in flight is cancelled, nothing more is sent
+ *   conn_kill               errors, CLOSING_NOW: what is in flight is cancelled, nothing is sent
  *   conn_end_of_input       the peer closed: what is pending gets one send that does not wait, then
  *                           conn_kill
  *   conn_close_after_flush  the broker said its last words (a CONNACK that refuses, a DISCONNECT):

@@ -7,8 +7,8 @@
  *                                    that makes it
  *   barrier          all             everyone's ring exists before anyone can wake anyone
  *   loop_run         own thread      until step 2 of the shutdown
- *   shard_leave      main thread     ring and buffers, when every thread has ended: a peer may wake a
- *                                    ring until then
+ *   shard_leave      main thread     ring and buffers, when every thread has ended: a peer may
+ *                                    wake a ring until then
  *   shard_fini       main thread     broker and mesh port, after every thread has ended
  *
  * The barrier of the start is the only thing that ever blocks a thread on another.
