@@ -38,7 +38,7 @@ static void count_sys(struct broker *broker, struct span filter, bool added)
     if (!below_sys(filter))
         return;
     broker->interest.sys_filters = added ? before + 1 : before - 1;
-    if ((before == 0) == added)
+    if (before == (added ? 0 : 1)) /* the first came, or the last went */
         port_post(broker, broker->shard_count,
                   (struct mesh_entry){.kind = MESH_SYS_INTEREST, .flags = added});
 }
