@@ -423,8 +423,9 @@ void client_subscribe(struct client *client, const char *filter, uint8_t options
 
 static void subscribe_some(struct client *client)
 {
-    static const char *const filters[] = {"t/0/0", "t/0/1", "t/1/2", "t/2/2", "t/0/+", "t/+/1",
-                                          "t/1/#", "t/#",   "#",     "w/+",   "+/2/#", "t/2/0"};
+    static const char *const filters[] = {
+        "t/0/0", "t/0/1", "t/1/2", "t/2/2", "t/0/+", "t/+/1",  "t/1/#",
+        "t/#",   "#",     "w/+",   "+/2/#", "t/2/0", "$SYS/#", "$SYS/broker/step"};
     struct sim *sim = client->sim;
     uint8_t qos = (uint8_t)pick(sim, 3);
 

@@ -98,6 +98,30 @@ void laws_check_structures(struct sim *sim)
     }
 }
 
+static void count_sys_filter(void *argument, const struct topic_filter *filter,
+                             const struct subscription *entries, uint32_t count)
+{
+    (void)entries;
+    (void)count;
+    if (span_starts_with(topic_filter_text(filter), "$SYS"))
+        ++*(uint32_t *)argument;
+}
+
+/* The control shard knows who has subscriptions below $SYS. */
+static void check_sys_interest(const struct sim *sim)
+{
+    const struct broker *control = sim->brokers[SIM_SHARDS(sim)];
+
+    for (unsigned shard = 0; shard < SIM_SHARDS(sim); shard++) {
+        uint32_t filters = 0;
+
+        topic_tree_walk(sim->brokers[shard]->tree, count_sys_filter, &filters);
+        if ((control->sys_shards >> shard & 1) != (filters > 0))
+            sim_fail(sim, "shard %u has %u filters below $SYS and the control shard is told %s",
+                     shard, filters, filters > 0 ? "nothing" : "otherwise");
+    }
+}
+
 /* Everybody is connected, reads and has acknowledged everything. */
 void laws_check_rest(struct sim *sim)
 {
@@ -105,6 +129,7 @@ void laws_check_rest(struct sim *sim)
 
     laws_check_counters(sim);
     laws_check_structures(sim);
+    check_sys_interest(sim);
     if (!sim->set.memory && stats_delivery_pending(&sum) != 0)
         sim_fail(sim, "at rest %lld deliveries are queued, %lld sending, %lld held",
                  (long long)sum.values[STAT_delivery_queued],
