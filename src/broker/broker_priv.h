@@ -22,6 +22,9 @@
  * shared. A client whose answers pile up past READ_MARK is not read until it takes them. */
 #define PUMP_MARK 262144u
 #define READ_MARK 1048576u
+/* Nor is one with more SUBSCRIBEs than this that wait for their SUBACK. (They wait for other shards
+ * only, never for anything that the client has to send.) */
+#define SUBSCRIBES_MARK 256u
 
 /* Bits of subscription options (MQTT 5.0, 3.8.3.1). */
 #define SUBSCRIBE_QOS                 0x03

@@ -336,7 +336,8 @@ static enum connection_verdict refuse_frame(struct broker *broker, struct connec
 
 bool connection_may_read(struct broker *broker, const struct connection *connection)
 {
-    if (connection->awaits_owner || connection->out.bytes > READ_MARK / 2)
+    if (connection->awaits_owner || connection->out.bytes > READ_MARK / 2 ||
+        connection->subscribes > SUBSCRIBES_MARK / 2)
         return false;
     for (unsigned shard = 0; shard < broker->shard_count; shard++)
         if (!shard_is_home(broker, shard) && port_congested(broker, shard))
@@ -353,7 +354,7 @@ static enum connection_verdict verdict_after(struct broker *broker, struct conne
     if (UNLIKELY(connection->closing != CLOSING_NO))
         return CONNECTION_STOP;
     if (UNLIKELY(route_congested(broker) || connection->out.bytes > READ_MARK ||
-                 connection->awaits_owner)) {
+                 connection->subscribes > SUBSCRIBES_MARK || connection->awaits_owner)) {
         STAT_INC(broker->stats, read_paused);
         return CONNECTION_PAUSE;
     }

@@ -41,6 +41,8 @@ struct connection {
     uint32_t ordinal_sent,
         ordinal_confirmed; /* QoS 1 and 2 first transmissions: see session/window.h */
     uint32_t serial;       /* tells connections apart that follow each other in the same memory */
+    uint32_t subscribes;     /* SUBSCRIBEs that wait for their SUBACK */
+    uint32_t retain_queries; /* queries for retained messages that are not complete */
     uint32_t refused_publishes;  /* QoS 0 publications refused so far, to log only the first */
     struct alias_table *aliases; /* both directions, when used */
     uint16_t keep_alive_s;

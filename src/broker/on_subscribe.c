@@ -9,12 +9,18 @@
  *
  * Invariants
  *   I1  one SUBACK per SUBSCRIBE with a code per filter, in their order [MQTT-3.8.4-1]
- * [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.8.4-4] I2  an operation names its session by
- * handle and connection serial: an answer for a connection that is gone goes nowhere
+ *       [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.8.4-4]
+ *   I2  an operation names its session by handle and connection serial: an answer for a connection
+ *       that is gone goes nowhere
+ *   I3  an operation that waits for interest waits for all that had been announced when it began, so
+ *       those in the list are in the order of their announcements
  */
 #include "broker/share.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
+
+/* Of one SUBSCRIBE or UNSUBSCRIBE, and of subscriptions that wait for their retained messages. */
+#define FILTERS_MAX 65536u
 
 struct subscribe_item {
     struct span filter; /* as in SUBSCRIBE; points into the operation */
@@ -29,7 +35,7 @@ struct subscribe_op {
     uint32_t announcement;  /* to be confirmed */
     uint32_t share_waiting; /* groups that have not answered */
     uint16_t packet_identifier;
-    bool holds;
+    bool holds, waits; /* counted in session->hold, in connection->subscribes */
     uint32_t count;
     uint8_t *codes;
     struct subscribe_item *items;
@@ -199,6 +205,8 @@ static void op_finish(struct broker *broker, struct subscribe_op *op)
     struct session *session = op_session(broker, op);
 
     list_remove(&op->node);
+    if (session != NULL && op->waits)
+        session->connection->subscribes--;
     if (session != NULL)
         send_suback(broker, session->connection, MQTT_SUBACK, op->packet_identifier, op->codes,
                     op->count);
@@ -222,13 +230,17 @@ static bool op_ready(const struct broker *broker, const struct subscribe_op *op)
     return op->share_waiting == 0 && interest_confirmed(broker, op->announcement);
 }
 
+/* Those that wait for interest are in the order of their announcements (I3): behind the first that
+ * is not confirmed there is none to be found. */
 static struct subscribe_op *first_ready(const struct broker *broker)
 {
     for (struct list *node = broker->subscribe_ops.next; node != &broker->subscribe_ops;
          node = node->next) {
         struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
 
-        if (op_ready(broker, op))
+        if (!interest_confirmed(broker, op->announcement))
+            return NULL;
+        if (op->share_waiting == 0)
             return op;
     }
     return NULL;
@@ -319,6 +331,17 @@ static bool no_local_on_shared(const struct subscribe_packet *packet, enum mqtt_
     return false;
 }
 
+/* Each filter of a packet takes some memory and time at once, so there is a limit to them. True: the
+ * connection has been ended. */
+static bool too_many_filters(struct broker *broker, struct connection *connection,
+                             const struct subscribe_packet *packet)
+{
+    if (packet->filter_count <= FILTERS_MAX)
+        return false;
+    connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "too many filters in a packet");
+    return true;
+}
+
 static bool op_refused(const struct subscribe_op *op)
 {
     for (uint32_t i = 0; i < op->count; i++)
@@ -346,6 +369,13 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
         connection_end(broker, connection, reason, "malformed SUBSCRIBE");
         return;
     }
+    if (too_many_filters(broker, connection, &packet))
+        return;
+    if (connection->retain_queries > FILTERS_MAX * broker->shard_count) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED,
+                       "too many subscriptions that wait for retained messages");
+        return;
+    }
     if (no_local_on_shared(&packet, connection->version)) {
         connection_end(broker, connection, MQTT_REASON_PROTOCOL_ERROR,
                        "No Local on a shared subscription");
@@ -360,6 +390,8 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
     op->share_waiting = 1;                          /* ours, until all filters are through */
     op_subscribe(broker, session, op, &packet);
     op->share_waiting--;
+    if (!interest_confirmed(broker, op->announcement))
+        op->announcement = broker->interest.announced; /* I3 */
     if (connection->version == MQTT_3_1 && op_refused(op)) {
         /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
         list_remove(&op->node);
@@ -372,6 +404,8 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
         op_finish(broker, op);
         return;
     }
+    op->waits = true;
+    connection->subscribes++;
     op->holds = op_wants_retained(op) && session_hold(session);
 }
 
@@ -454,6 +488,8 @@ void on_unsubscribe(struct broker *broker, struct connection *connection, const 
         connection_end(broker, connection, reason, "malformed UNSUBSCRIBE");
         return;
     }
+    if (too_many_filters(broker, connection, &packet))
+        return;
     codes = mem_try_alloc(packet.filter_count);
     if (codes == NULL) {
         connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");

@@ -36,9 +36,9 @@ struct retain_query {
     struct retained_scan *scan; /* the owner's */
     bool begun, complete, cancelled;
     uint32_t count, capacity, filter_len;
-    struct message **batch; /* a reference each */
-    uint32_t *posted;       /* by the shard that posted, I2 */
-    uint8_t bytes[];        /* batch, posted, filter */
+    struct message *
+        *batch;        /* a reference each; made for every answer: a query that waits has none */
+    uint32_t posted[]; /* by the shard that posted, I2; then the filter */
 };
 
 /* A publication whose owner is asked whether the limits allow it; its connection is not read meanwhile, so
@@ -343,6 +343,7 @@ static void free_query(struct retain_query *query)
         message_unref(query->batch[i]);
     if (query->scan != NULL)
         retained_scan_close(query->scan);
+    mem_free(query->batch);
     mem_free(query);
 }
 
@@ -366,6 +367,19 @@ static void give_up(struct broker *broker, struct retain_query *query)
     ask(broker, query);
 }
 
+static struct span query_filter(const struct broker *broker, const struct retain_query *query)
+{
+    return span_of(query->posted + broker->shared->rows, query->filter_len);
+}
+
+static bool still_subscribed(struct broker *broker, const struct session *session,
+                             const struct retain_query *query)
+{
+    struct topic_filter *found = topic_tree_find(broker->tree, query_filter(broker, query));
+
+    return found != NULL && topic_filter_get(found, session) != NULL;
+}
+
 static void answered(struct broker *broker, struct retain_query *query)
 {
     struct session *session = asker(broker, query);
@@ -375,12 +389,21 @@ static void answered(struct broker *broker, struct retain_query *query)
         give_up(broker, query);
         return;
     }
+    if (!still_subscribed(broker, session, query)) { /* [MQTT-3.10.4-2] */
+        session->connection->retain_queries--;
+        give_up(broker, query);
+        session_release_hold(broker, session); /* I4 */
+        return;
+    }
     for (uint32_t i = 0; i < query->count; i++) {
         deliver_retained(broker, session, &query->subscription, query->batch[i]);
         message_unref(query->batch[i]);
     }
     query->count = 0;
+    mem_free(query->batch);
+    query->batch = NULL;
     if (query->complete) {
+        session->connection->retain_queries--;
         free_query(query);
         session_release_hold(broker, session); /* I4 */
     } else if (has_room(session)) {
@@ -416,11 +439,9 @@ static struct retain_query *make_query(struct broker *broker, struct session *se
                                        struct span filter, bool wildcard,
                                        const struct subscription *subscription, unsigned owner)
 {
-    uint32_t capacity = wildcard ? BATCH_MAX : 1;
     unsigned rows = broker->shared->rows;
-    size_t batch_size = capacity * sizeof(struct message *);
     struct retain_query *query =
-        mem_try_zalloc(sizeof(*query) + batch_size + rows * sizeof(uint32_t) + filter.len);
+        mem_try_zalloc(sizeof(*query) + rows * sizeof(query->posted[0]) + filter.len);
 
     if (query == NULL)
         return NULL;
@@ -430,9 +451,7 @@ static struct retain_query *make_query(struct broker *broker, struct session *se
     query->owner = owner;
     query->subscription = *subscription;
     query->subscription.subscriber = NULL; /* not to be followed on another shard */
-    query->capacity = capacity;
-    query->batch = (struct message **)(void *)query->bytes;
-    query->posted = (uint32_t *)(void *)(query->bytes + batch_size);
+    query->capacity = wildcard ? BATCH_MAX : 1;
     for (unsigned i = 0; i < rows; i++)
         query->posted[i] = atomic_load_explicit(&broker->shared->row[i].retain_posted[owner],
                                                 memory_order_acquire);
@@ -466,6 +485,7 @@ static void fetch_from(struct broker *broker, struct session *session, struct sp
         LOG_WARN("retained messages were not sent to a subscriber: out of memory");
         return;
     }
+    session->connection->retain_queries++;
     ask(broker, query);
 }
 
@@ -483,11 +503,6 @@ void retain_fetch(struct broker *broker, struct session *session, struct span fi
 }
 
 /* ---- the owner's side ---- */
-
-static struct span query_filter(const struct broker *broker, const struct retain_query *query)
-{
-    return span_of(query->posted + broker->shared->rows, query->filter_len);
-}
 
 static bool caught_up(const struct broker *broker, const struct retain_query *query)
 {
@@ -513,10 +528,12 @@ static void scan_batch(struct broker *broker, struct retain_query *query)
     if (!query->begun) {
         query->begun = true;
         query->scan = retained_scan_open(broker->retained, query_filter(broker, query));
-        if (query->scan == NULL)
-            LOG_WARN("retained messages were not sent to a subscriber: out of memory");
     }
-    if (query->scan == NULL || !retained_scan_next(query->scan, query->capacity, collect, query))
+    query->batch = mem_try_alloc(query->capacity * sizeof(query->batch[0]));
+    if (query->scan == NULL || query->batch == NULL)
+        LOG_WARN("retained messages were not sent to a subscriber: out of memory");
+    if (query->scan == NULL || query->batch == NULL ||
+        !retained_scan_next(query->scan, query->capacity, collect, query))
         query->complete = true;
     if (query->complete && query->scan != NULL) {
         retained_scan_close(query->scan);
