@@ -13,8 +13,9 @@
  *
  * Invariants
  *   T1  link->expected is written by the publisher's thread only, link->received by the receiver's
- * only T2  flow->sent is raised before the message can reach anybody, so a number at or above it is
- * forged
+ *       only
+ *   T2  flow->sent is raised before the message can reach anybody, so a number at or above it is
+ *       forged
  */
 #ifndef SHARDMQ_BENCH_TRAFFIC_H
 #define SHARDMQ_BENCH_TRAFFIC_H

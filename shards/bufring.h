@@ -9,9 +9,10 @@
  *
  * Invariants
  *   I1  a buffer is either in the ring (the kernel's) or lent to the handler of one completion
- * (ours) I2  every buffer lent in a turn is back in the ring before the next enter that may need
- * it, at the latest at the end of the turn: nobody keeps one I3  order[] holds the identifiers in
- * ring order: the kernel takes them from `taken` on
+ *       (ours)
+ *   I2  every buffer lent in a turn is back in the ring before the next enter that may need it, at
+ *       the latest at the end of the turn: nobody keeps one
+ *   I3  order[] holds the identifiers in ring order: the kernel takes them from `taken` on
  */
 #ifndef SHARDMQ_SHARDS_BUFRING_H
 #define SHARDMQ_SHARDS_BUFRING_H

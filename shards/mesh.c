@@ -6,8 +6,8 @@
  * Who calls it: the loop of each thread (drain at the start of a turn, flush at its end, announce
  * before it waits) and, through port.c, its broker (post).
  *
- *   broker --mesh_post--> [ring slots, staged] --mesh_flush: one tail store per peer--> peer's
- * mesh_drain
+ *                                                one tail store per peer
+ *   broker --mesh_post--> [ring slots, staged] --mesh_flush--> peer's mesh_drain
  *                    \--> [spill list] --mesh_flush, as room appears--^
  *
  * Posting never fails and never waits. What finds the ring full goes to the spill list of that
@@ -27,11 +27,12 @@
  *
  * Invariants
  *   I1  entries of one ordered pair arrive in the order in which they were posted: an entry is
- * staged in the ring only while the spill list of the peer is empty I2  a peer with staged,
- * unpublished or spilled entries is in the list `touched` I3  a thread never waits in the kernel
- * while an entry for it is visible, unless a wake is on its way I4  at most one wake is sent for
- * one announcement: the exchange decides who sends it I5  an element given back to the producer is
- * not read any more: release follows the handler
+ *       staged in the ring only while the spill list of the peer is empty
+ *   I2  a peer with staged, unpublished or spilled entries is in the list `touched`
+ *   I3  a thread never waits in the kernel while an entry for it is visible, unless a wake is on
+ *       its way
+ *   I4  at most one wake is sent for one announcement: the exchange decides who sends it
+ *   I5  an element given back to the producer is not read any more: release follows the handler
  *
  * Rejected: one multi-producer ring per thread (a read-modify-write per entry, and one slow peer
  * then blocks all), blocking or spinning on a full ring (two threads with full rings to each other

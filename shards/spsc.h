@@ -26,8 +26,9 @@
  *   I1  head <= tail <= staged <= head + capacity (as differences modulo 2^32)
  *   I2  tail and staged are written by the producer only, head by the consumer only
  *   I3  elements in [head, tail) are immutable until head passes them: the producer's release store
- * of the tail makes them visible, the consumer's release store of the head gives the slots back I4
- * head_seen <= head and tail_seen <= tail: a copy is at worst too careful
+ *       of the tail makes them visible, the consumer's release store of the head gives the slots
+ *       back
+ *   I4  head_seen <= head and tail_seen <= tail: a copy is at worst too careful
  *
  * Rejected: one index word with a valid bit per slot (touches the payload's line to learn "empty"),
  * and pushing without a staging area (the tail's line then bounces per element).

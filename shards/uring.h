@@ -8,11 +8,11 @@
  * Invariants
  *   I1  only the thread that opened the ring touches it
  *   I2  everything a request points at stays as it is until the request completed; message headers
- * and their vectors only until the enter that consumed the request (the kernel copies them:
- * FEAT_SUBMIT_STABLE) I3  a send prepared with uring_send*(wait = false) completes visibly only if
- * something went wrong; after an enter that consumed it (uring_consumed()) and after all
- * completions that were posted until then were reaped, silence means that every byte is in the
- * socket
+ *       and their vectors only until the enter that consumed the request (the kernel copies them:
+ *       FEAT_SUBMIT_STABLE)
+ *   I3  a send prepared with uring_send*(wait = false) completes visibly only if something went
+ *       wrong; after an enter that consumed it (uring_consumed()) and after all completions that
+ *       were posted until then were reaped, silence means that every byte is in the socket
  */
 #ifndef SHARDMQ_SHARDS_URING_H
 #define SHARDMQ_SHARDS_URING_H

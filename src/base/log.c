@@ -9,10 +9,12 @@
  * Invariants
  *   I1  tail <= head <= tail + RING_SIZE
  *   I2  only the thread that began the ring writes `head` and the bytes from head to tail +
- * RING_SIZE I3  only the holder of `writing` writes `tail`, and only it touches the sinks I4  a
- * thread with a ring never takes `writing` I5  after a record was published, either `wake_pending`
- * was set by its producer, who then wakes the control thread, or it was set already and
- * log_flush(), which clears it before it reads the heads, has yet to run
+ *       RING_SIZE
+ *   I3  only the holder of `writing` writes `tail`, and only it touches the sinks
+ *   I4  a thread with a ring never takes `writing`
+ *   I5  after a record was published, either `wake_pending` was set by its producer, who then wakes
+ *       the control thread, or it was set already and log_flush(), which clears it before it reads
+ *       the heads, has yet to run
  *
  * Rejected: one ring for all threads (producers would contend on each line), and formatting on the
  * control thread (the arguments, client identifiers for example, are gone by then).

@@ -39,8 +39,8 @@ struct connection {
     uint32_t input_len, input_capacity;
     uint32_t packet_size_max; /* the client's Maximum Packet Size */
     uint32_t ordinal_sent,
-        ordinal_confirmed; /* QoS 1 and 2 first transmissions: see session/window.h */
-    uint32_t serial;       /* tells connections apart that follow each other in the same memory */
+        ordinal_confirmed;   /* QoS 1 and 2 first transmissions: see session/window.h */
+    uint32_t serial;         /* tells connections apart that follow each other in the same memory */
     uint32_t subscribes;     /* SUBSCRIBEs that wait for their SUBACK */
     uint32_t retain_queries; /* queries for retained messages that are not complete */
     uint32_t refused_publishes;  /* QoS 0 publications refused so far, to log only the first */
@@ -58,16 +58,16 @@ struct connection {
 enum connection_verdict {
     CONNECTION_CONTINUE, /* everything was consumed (or is kept in `input`) */
     CONNECTION_PAUSE,    /* stop reading; *consumed tells how far it came. Go on with
-                            connection_receive() on the    rest when connection_may_read() says so (ask at
-                            the end of every turn) */
+                            connection_receive() on the rest when connection_may_read() says so
+                            (ask at the end of every turn) */
     CONNECTION_HANDOFF,  /* the home shard is *home_out: hand over the socket and the bytes received
-                            so far, which are  connection->input[0 .. input_len), then data[*consumed
-                            .. len) */
+                            so far, which are connection->input[0 .. input_len), then
+                            data[*consumed .. len) */
     CONNECTION_STOP      /* `closing` is set: read no more, flush, close */
 };
 
-/* A connection was accepted here, or adopted from the shard that accepted it. The struct is zeroed.
- */
+/* A connection was accepted here, or adopted from the shard that accepted it. The struct is
+ * zeroed. */
 void connection_open(struct broker *broker, struct connection *connection, bool adopted);
 
 /* Bytes came. */

@@ -12,8 +12,8 @@
  *
  * Invariants
  *   I1  SUBACK is sent only when interest_confirmed() for the announcement of every filter in it:
- * from then on no publication anywhere misses the subscription I2  a peer has processed our
- * announcement n when it has confirmed a number >= n
+ *       from then on no publication anywhere misses the subscription
+ *   I2  a peer has processed our announcement n when it has confirmed a number >= n
  *
  * The control shard is not a peer here: it publishes only below $SYS, and is told just whether a
  * shard has any subscription there.

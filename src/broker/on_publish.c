@@ -7,10 +7,12 @@
  *
  * Invariants
  *   I1  a QoS 2 publication is routed once: its packet identifier is remembered until PUBREL
- * [MQTT-4.3.3-10] I2  acknowledgements leave in the order of the PUBLISH packets [MQTT-4.6.0-2]
- * [MQTT-4.6.0-3]: nothing here waits I3  an acknowledged QoS 1 or 2 message has been taken over: it
- * is in the windows of the local sessions and in the rings to the other shards, which never lose it
- * [MQTT-4.5.0-1] [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+ *       [MQTT-4.3.3-10]
+ *   I2  acknowledgements leave in the order of the PUBLISH packets [MQTT-4.6.0-2] [MQTT-4.6.0-3]:
+ *       a PUBLISH that has to wait for the owner of its topic stops the reading of its connection
+ *   I3  an acknowledged QoS 1 or 2 message has been taken over: it is in the windows of the local
+ *       sessions and in the rings to the other shards, which never lose it [MQTT-4.5.0-1]
+ *       [MQTT-4.3.2-4] [MQTT-4.3.3-8]
  */
 #include "base/utf8.h"
 #include "broker/broker_priv.h"

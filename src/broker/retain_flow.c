@@ -16,10 +16,12 @@
  * Invariants
  *   I1  only the owner shard touches its store
  *   I2  an answer contains every retained message whose publisher's shard had posted it before the
- * query was made: the query carries the posted counts (broker/shared.h), the owner waits until it
- * has taken as many I3  the query is made after the announcement of interest is confirmed: what the
- * answer does not contain comes live I4  each query holds the session once, and releases it once,
- * unless the connection ended meanwhile
+ *       query was made: the query carries the posted counts (broker/shared.h), the owner waits
+ *       until it has taken as many
+ *   I3  the query is made after the announcement of interest is confirmed: what the answer does not
+ *       contain comes live
+ *   I4  each query holds the session once, and releases it once, unless the connection ended
+ *       meanwhile
  */
 #include "base/hash.h"
 #include "broker/deliver.h"

@@ -8,17 +8,16 @@
  * the topic.
  *
  *   publisher's shard:  match -> local deliveries
- *                             -> MESH_PUBLISH to each interested shard -> match there -> deliveries
- * there
+ *                             -> MESH_PUBLISH to each interested shard: match and deliveries there
  *                             -> MESH_RETAIN_SET to hash(topic) mod shards
  *
  * Invariants
  *   I1  a message is forwarded at most once: what came from a peer is delivered locally only
  *   I2  all forwards of one publisher take the same ring to a shard, so its order is kept
- * [MQTT-4.6.0-5] [MQTT-4.6.0-6] I3  one session gets one copy of a message through its plain
- * subscriptions, with the highest QoS and all identifiers of those that match [MQTT-3.3.4-2]
- * [MQTT-3.3.4-4] [MQTT-3.3.5-1] I4  QoS 1 and 2 are forwarded however full a ring is (the publisher
- * is paused instead)
+ *       [MQTT-4.6.0-5] [MQTT-4.6.0-6]
+ *   I3  one session gets one copy of a message through its plain subscriptions, with the highest
+ *       QoS and all identifiers of those that match [MQTT-3.3.4-2] [MQTT-3.3.4-4] [MQTT-3.3.5-1]
+ *   I4  QoS 1 and 2 are forwarded however full a ring is (the publisher is paused instead)
  */
 #include "broker/deliver.h"
 #include "broker/share.h"

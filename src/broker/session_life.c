@@ -4,16 +4,17 @@
  *
  *   connected --connection over--> disconnected --client is back--> connected
  *                                       | will delay passes: the will is published
- *                                       | expiry passes: the will is published if it is still
- * there, the session ends
+ *                                       | expiry passes: the will is published if it is still there,
+ *                                       v and the session ends
  *
  * One timer per session serves both: will_due_ms and expires_ms say what is pending, in whatever
  * order they come.
  *
  * Invariants
  *   I1  a will is published at most once, and never after its removal by DISCONNECT 0x00
- * [MQTT-3.1.2-10] I2  the session's end publishes a will that waits for its delay [MQTT-3.1.2-8] I3
- * a session that ends leaves no subscription, delivery, timer or seat in a group behind
+ *       [MQTT-3.1.2-10]
+ *   I2  the session's end publishes a will that waits for its delay [MQTT-3.1.2-8]
+ *   I3  a session that ends leaves no subscription, delivery, timer or seat in a group behind
  */
 #include "broker/deliver.h"
 #include "mqtt/encode.h"

@@ -7,10 +7,10 @@
  * publications reach the owner like any interested shard. The owner picks a member and hands the
  * message over:
  *
- *   publisher's shard --MESH_PUBLISH--> owner --MESH_SHARE_DELIVER--> member's shard --> window or
- * socket ^                              |
- *                                         +------- MESH_SHARE_RETURN ----+   the member left before
- * acknowledging
+ *   publisher's shard --MESH_PUBLISH--> owner --MESH_SHARE_DELIVER--> member's shard --> window
+ *                                         ^                               |              or socket
+ *                                         +------- MESH_SHARE_RETURN -----+
+ *                                          the member left before it acknowledged
  *
  * Connected members are preferred. When none is connected, the message waits in the queue of one
  * that has a session; when another member connects, the owner recalls what the offline ones have
@@ -19,10 +19,10 @@
  * Invariants
  *   I1  a message is in the hands of one member at a time, or on its way back to the owner
  *   I2  QoS 2 that a member has been sent stays with it: it finishes when the member is back
- * [MQTT-4.8.2-4], and is given to nobody else when the session ends [MQTT-4.8.2-5] I3  an
- * acknowledgement with an error code ends the delivery for the whole group [MQTT-4.8.2-6] I4  all
- * deliveries of one publisher to one member take the same way, so their order is kept I5  a
- * delivery is counted as matched once, by the first pick
+ *       [MQTT-4.8.2-4], and is given to nobody else when the session ends [MQTT-4.8.2-5]
+ *   I3  an acknowledgement with an error code ends the delivery for the whole group [MQTT-4.8.2-6]
+ *   I4  all deliveries of one publisher to one member take the same way, so their order is kept
+ *   I5  a delivery is counted as matched once, when the first member takes it
  *
  * Members are named by session handle: one session has at most one seat in a group.
  */

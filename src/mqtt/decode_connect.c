@@ -6,7 +6,7 @@
  *   - 3.1 leaves bit 0 of the connect flags unused; later versions require it to be 0
  *   - before 5.0 a password needs a user name
  *   - a 3.1 client may announce a user name (and password) and then not send it: the Remaining
- * Length takes precedence over the flags there
+ *     Length takes precedence over the flags there
  */
 #include "mqtt/decode_priv.h"
 

@@ -10,7 +10,8 @@
  * Invariants
  *   I1  a packet that is not larger than OUTBOX_COPY_MAX lies in one chunk
  *   I2  `bytes` counts everything appended and not yet given back, chunks that are being sent
- * included I3  a delivery is counted (`messages`, `ordinal`) in the chunk that holds its last byte
+ *       included
+ *   I3  a delivery is counted (`messages`, `ordinal`) in the chunk that holds its last byte
  */
 #ifndef SHARDMQ_SESSION_OUTBOX_H
 #define SHARDMQ_SESSION_OUTBOX_H

@@ -4,8 +4,9 @@
  *
  *   filters   text -> filter, for every filter with local subscribers, with or without wildcards
  *   trie      the wildcard filters again, by level, together with the interest of other shards in
- * them interest  hash of an exact filter -> mask of interested shards; no text cache     topic ->
- * result, used only while there are wildcard filters
+ *             them
+ *   interest  hash of an exact filter -> mask of interested shards; no text
+ *   cache     topic -> result, used only while there are wildcard filters
  *
  * A match without wildcard filters is one look into `filters` and one into `interest`; a topic that
  * is found in `filters` is a filter somebody subscribed to, so it needs no validation. With
@@ -14,8 +15,10 @@
  *
  * Invariants
  *   I1  a filter is in `filters` if and only if it has a subscriber; a wildcard filter then hangs
- * on its node of the trie I2  no mask in `interest` is 0 I3  `generation` grows with every change
- * that can change a result; results of earlier generations are never returned
+ *       on its node of the trie
+ *   I2  no mask in `interest` is 0
+ *   I3  `generation` grows with every change that can change a result; results of earlier
+ *       generations are never returned
  */
 #include "topic/tree.h"
 

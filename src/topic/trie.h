@@ -15,7 +15,7 @@
  *   I1  every node but the root has something hanging on it or a child
  *   I2  a '#' node has no children
  *   I3  `depth` is at least the number of levels of the deepest filter, and levels[] and stack[]
- * have as many entries
+ *       have as many entries
  */
 #ifndef SHARDMQ_TOPIC_TRIE_H
 #define SHARDMQ_TOPIC_TRIE_H
