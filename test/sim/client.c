@@ -408,7 +408,7 @@ void client_subscribe(struct client *client, const char *filter, uint8_t options
     wanted->packet_identifier = free_identifier(client);
     if (wanted->options & SUBSCRIBE_RETAIN_AS_PUBLISHED)
         client->ever_retain_as_published = true;
-    oracle_subscribing(client, filter);
+    oracle_subscribing(client, filter, wanted->options);
     view = (struct filter_view){.filter = span_text(wanted->filter), .options = wanted->options};
     if (client->version == MQTT_5 && chance(sim, 30)) {
         props.subscription_identifier = 1 + pick(sim, 1000);
@@ -582,6 +582,8 @@ void client_act(struct client *client)
 
 bool client_calm(struct client *client)
 {
+    if (client->absent)
+        return false;
     if (client->slow) {
         client->slow = false;
         return true;

@@ -181,6 +181,13 @@ bool machine_move_mesh(struct sim *sim)
     return false;
 }
 
+void machine_end_abandoned(struct sim *sim)
+{
+    for (unsigned i = 0; i < SOCKETS_MAX; i++)
+        if (sim->sockets[i].used && !sim->sockets[i].client_open)
+            sim->sockets[i].end_of_input = true;
+}
+
 void machine_discard_mesh(struct sim *sim)
 {
     for (unsigned from = 0; from <= SIM_SHARDS(sim); from++)

@@ -17,6 +17,7 @@
  *   P7  at the end a new subscriber gets the last retained message of each topic and no other
  *   P8  a share group gives each message to one member
  *   P9  a will that DISCONNECT removed is not published
+ *   P10 a client gets nothing of its own through subscriptions that are all No Local
  */
 #include "base/endian.h"
 #include "sim.h"
@@ -102,12 +103,20 @@ void oracle_new_session(struct client *client)
     memset(client->newest, 0, sizeof(client->newest));
     memset(client->newest_live_retained, 0, sizeof(client->newest_live_retained));
     memset(client->retained_floor, 0xff, sizeof(client->retained_floor));
+    memset(client->own_wanted, 0, sizeof(client->own_wanted));
+    client->session_since = client->sim->clock;
     client->ever_retain_as_published = false;
     oracle_new_connection(client);
 }
 
-void oracle_subscribing(struct client *client, const char *filter)
+void oracle_subscribing(struct client *client, const char *filter, uint8_t options)
 {
+    char buffer[32];
+
+    for (unsigned topic = 0; topic < ALL_TOPICS; topic++)
+        if (!(options & SUBSCRIBE_NO_LOCAL) &&
+            filter_matches(span_text(filter), topic_span(topic, buffer)))
+            client->own_wanted[topic] = true;
     for (unsigned topic = 0; topic < TOPICS; topic++)
         if (client->retained_floor[topic] == UINT32_MAX &&
             filter_matches(span_text(filter), span_text(topic_names[topic])))
@@ -226,6 +235,9 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
         (!record->expires || packet->props.message_expiry > record->expiry_s))
         sim_fail(sim, "client %u got publication %u with an expiry of %u s", client->index, index,
                  packet->props.message_expiry);
+    if (!client->group_member && record->publisher == client->index &&
+        record->sent_at > client->session_since && !client->own_wanted[record->topic]) /* P10 */
+        sim_fail(sim, "client %u got its own publication %u and has No Local", client->index, index);
     if (client->group_member)
         group_delivery(client, index, packet->qos);
     else if (!packet->retain)
@@ -265,7 +277,8 @@ static void check_subscription(struct client *client, const struct wanted *wante
     }
 }
 
-static void check_group(struct sim *sim, int group)
+/* Publications of that QoS or less must have reached a member. */
+static void check_group(struct sim *sim, int group, uint8_t qos_max)
 {
     char buffer[32];
 
@@ -273,7 +286,8 @@ static void check_group(struct sim *sim, int group)
         const struct record *record = &sim->records[i];
 
         if (sim->group_seen[group][i] == 0 && record->sent_at > sim->group_since[group] &&
-            record->status == ACKNOWLEDGED && !record->expires && record->payload_len > 0 &&
+            record->status == ACKNOWLEDGED && record->qos <= qos_max && !record->expires &&
+            record->payload_len > 0 &&
             filter_matches(span_text(group_filters[group]), topic_span(record->topic, buffer)))
             sim_fail(sim, "share group %d never got publication %u (QoS %u)", group, i,
                      record->qos);
@@ -295,7 +309,24 @@ void oracle_final(struct sim *sim)
     }
     for (int group = 0; sim->set.stable_groups && group < GROUPS; group++)
         if (sim->group_since[group] != 0)
-            check_group(sim, group);
+            check_group(sim, group, 2);
+}
+
+static bool group_is_there(const struct sim *sim, int group)
+{
+    for (unsigned i = 0; i < sim->set.clients; i++)
+        if (sim->clients[i].group == group && sim->clients[i].state == ONLINE &&
+            sim->clients[i].wanted[0].established)
+            return true;
+    return false;
+}
+
+/* What a member that is away has not acknowledged goes to another; QoS 2 may have to stay with it. */
+void oracle_check_present_groups(struct sim *sim)
+{
+    for (int group = 0; group < GROUPS; group++)
+        if (sim->group_since[group] != 0 && group_is_there(sim, group))
+            check_group(sim, group, 1);
 }
 
 void oracle_check_retained(struct sim *sim, struct client *observer)

@@ -257,6 +257,20 @@ static void come_to_rest(struct sim *sim, unsigned clients)
     }
 }
 
+/* Some members of share groups stay away, and the others get what those have not acknowledged. */
+static void rest_without_some(struct sim *sim)
+{
+    if (!sim->set.stable_groups || sim->set.lossy || sim->set.memory)
+        return;
+    for (unsigned i = 0; i < sim->set.clients; i++)
+        sim->clients[i].absent = sim->clients[i].group_member && sim->clients[i].state == OFFLINE;
+    machine_end_abandoned(sim);
+    come_to_rest(sim, sim->set.clients);
+    oracle_check_present_groups(sim);
+    for (unsigned i = 0; i < sim->set.clients; i++)
+        sim->clients[i].absent = false;
+}
+
 static void publish_last_retained(struct sim *sim)
 {
     for (unsigned topic = 0; topic < TOPICS; topic++) {
@@ -332,6 +346,7 @@ void sim_run(uint64_t seed, unsigned steps, bool memory, bool verbose)
     sim->verbose = verbose;
     open_world(sim, memory);
     disturb(sim);
+    rest_without_some(sim);
     come_to_rest(sim, sim->set.clients);
     laws_check_rest(sim);
     oracle_final(sim);

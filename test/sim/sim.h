@@ -129,7 +129,7 @@ struct client {
     char identifier[24];
     uint8_t version, kind, state;
     bool group_member, observer, slow, uncertain, ever_online, connect_clean,
-        careless;
+        careless, absent;
     int group;
     struct socket *socket;
     uint16_t receive_maximum;  /* announced; 0: not announced */
@@ -164,6 +164,8 @@ struct client {
     uint32_t last_resent_arrival;
     bool any_first_delivery; /* on this connection, of QoS above 0 */
     bool ever_retain_as_published;
+    bool own_wanted[ALL_TOPICS]; /* some subscription of this session takes what it publishes itself */
+    uint64_t session_since;
     uint32_t retained_seen[TOPICS]; /* observers: the retained message they got */
 };
 
@@ -236,6 +238,8 @@ bool machine_mesh_empty(const struct sim *sim);
 struct socket *socket_open(struct sim *sim, unsigned client, unsigned shard);
 /* The client goes: orderly (what it wrote arrives), or not. */
 void socket_leave(struct socket *socket, bool orderly);
+/* The broker notices that connections nobody reads are gone. */
+void machine_end_abandoned(struct sim *sim);
 void machine_discard_mesh(struct sim *sim);
 void machine_close_all(struct sim *sim);
 
@@ -276,9 +280,11 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
 /* The record that a payload names; PUBLICATIONS_MAX for an empty one or a message of the broker. */
 uint32_t oracle_identify(struct client *client, struct span topic, struct span payload);
 void oracle_new_session(struct client *client);
-void oracle_subscribing(struct client *client, const char *filter);
+void oracle_subscribing(struct client *client, const char *filter, uint8_t options);
 void oracle_new_connection(struct client *client);
 void oracle_final(struct sim *sim);
+/* At rest while some members of share groups are away. */
+void oracle_check_present_groups(struct sim *sim);
 void oracle_check_retained(struct sim *sim, struct client *observer);
 
 /* ---- laws.c ---- */
