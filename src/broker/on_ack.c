@@ -48,6 +48,9 @@ static void finish(struct broker *broker, struct session *session, struct delive
         share_done(broker, session, delivery->share);
     window_finish(&session->window, delivery);
     session_pump(broker, session);
+    /* the queue may have run empty without anything being sent, when the rest of it had expired */
+    if (UNLIKELY(session->hold != NULL))
+        retain_resume(broker, session);
 }
 
 void on_puback(struct broker *broker, struct connection *connection, const struct frame *frame)

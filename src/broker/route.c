@@ -22,19 +22,14 @@
 #include "broker/deliver.h"
 #include "broker/share.h"
 
-/* Identifiers that one delivery can carry. A client with more overlapping subscriptions than this
- * that all have an identifier gets the first ones. */
-#define IDENTIFIERS_MAX 64
+/* Overlapping subscriptions of one session whose identifiers are collected on the stack. */
+#define IDENTIFIERS_ON_STACK 64
 
-struct merged {
-    uint32_t identifiers[IDENTIFIERS_MAX];
-};
-
-/* Merges the subscriptions of one session, entries[0 .. count). False when none applies (No Local).
- */
+/* Merges the subscriptions of one session, entries[0 .. count); there is room for identifiers_max
+ * of their identifiers. False when none applies (No Local). */
 static bool merge(const struct publication *publication, const struct session *session,
                   const struct subscription *entries, uint32_t count, struct delivery_terms *terms,
-                  uint32_t *identifiers)
+                  uint32_t *identifiers, uint32_t identifiers_max)
 {
     bool own = session_handle_equal(publication->publisher, session->handle);
     bool any = false, retain_as_published = false;
@@ -51,7 +46,7 @@ static bool merge(const struct publication *publication, const struct session *s
             qos = options & SUBSCRIBE_QOS;
         if (options & SUBSCRIBE_RETAIN_AS_PUBLISHED)
             retain_as_published = true;
-        if (entries[i].identifier != 0 && identifier_count < IDENTIFIERS_MAX)
+        if (entries[i].identifier != 0 && identifier_count < identifiers_max)
             identifiers[identifier_count++] = entries[i].identifier; /* [MQTT-3.3.4-3] */
     }
     *terms = (struct delivery_terms){
@@ -69,22 +64,35 @@ static bool merge(const struct publication *publication, const struct session *s
     return any;
 }
 
+/* One copy for one session, entries[0 .. count) are its subscriptions. */
+static void deliver_plain(struct broker *broker, struct routing *routing,
+                          const struct subscription *entries, uint32_t count)
+{
+    uint32_t on_stack[IDENTIFIERS_ON_STACK], *more = NULL;
+    struct delivery_terms terms;
+
+    if (UNLIKELY(count > IDENTIFIERS_ON_STACK))
+        more = mem_try_alloc(count * sizeof(*more)); /* without memory the first ones have to do */
+    if (merge(routing->publication, entries->subscriber, entries, count, &terms,
+              more != NULL ? more : on_stack, more != NULL ? count : IDENTIFIERS_ON_STACK)) {
+        routing->matched++;
+        deliver(broker, routing, entries->subscriber, &terms);
+    }
+    mem_free(more);
+}
+
 static void deliver_local(struct broker *broker, struct routing *routing,
                           const struct topic_match *match)
 {
-    struct merged merged;
     uint32_t i = 0;
 
-    if (UNLIKELY(
-            match->no_memory)) { /* some receivers are missing: at least one delivery is lost */
+    if (UNLIKELY(match->no_memory)) { /* some receivers are missing: at least one is lost */
         routing->matched++;
         STAT_INC(broker->stats, drop_no_memory);
     }
-
     while (i < match->count) {
         const struct subscription *entry = &match->entries[i];
         uint32_t run = 1;
-        struct delivery_terms terms;
 
         if (entry->kind == SUBSCRIBER_GROUP) {
             share_dispatch(broker, routing, entry->subscriber);
@@ -93,11 +101,7 @@ static void deliver_local(struct broker *broker, struct routing *routing,
         }
         while (i + run < match->count && match->entries[i + run].subscriber == entry->subscriber)
             run++;
-        if (merge(routing->publication, entry->subscriber, entry, run, &terms,
-                  merged.identifiers)) {
-            routing->matched++;
-            deliver(broker, routing, entry->subscriber, &terms);
-        }
+        deliver_plain(broker, routing, entry, run);
         i += run;
     }
 }
