@@ -287,11 +287,9 @@ void connection_closed(struct broker *broker, struct connection *connection,
 
 static uint32_t packet_limit(const struct broker *broker, const struct connection *connection)
 {
-    uint64_t limit = connection->state == CONNECTION_AWAIT_CONNECT
-                         ? (uint64_t)broker->conf->mqtt_max_connect_size
-                         : (uint64_t)broker->conf->mqtt_max_packet_size;
-
-    return limit > MQTT_PACKET_SIZE_MAX ? MQTT_PACKET_SIZE_MAX : (uint32_t)limit;
+    return connection->state == CONNECTION_AWAIT_CONNECT
+               ? (uint32_t)broker->conf->mqtt_max_connect_size
+               : connection->packet_size_limit;
 }
 
 static bool input_append(struct connection *connection, const uint8_t *data, uint32_t len,

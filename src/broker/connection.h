@@ -45,6 +45,11 @@ struct connection {
     uint32_t retain_queries; /* queries for retained messages that are not complete */
     uint32_t refused_publishes;  /* QoS 0 publications refused so far, to log only the first */
     struct alias_table *aliases; /* both directions, when used */
+    /* what CONNACK announced; a reload changes it for later connections */
+    uint32_t packet_size_limit; /* the server's Maximum Packet Size */
+    uint16_t receive_maximum, topic_alias_max;
+    uint8_t qos_max;
+    bool retain_available;
     uint16_t keep_alive_s;
     uint8_t version;    /* enum mqtt_version */
     uint8_t state;      /* enum connection_state */

@@ -359,6 +359,18 @@ static bool set_aliases(const struct broker *broker, struct connection *connecti
     return connection->aliases != NULL;
 }
 
+/* Fixes what describe_server() announces. */
+static void set_limits(const struct conf *conf, struct connection *connection)
+{
+    connection->packet_size_limit = (uint64_t)conf->mqtt_max_packet_size < MQTT_PACKET_SIZE_MAX
+                                        ? (uint32_t)conf->mqtt_max_packet_size
+                                        : MQTT_PACKET_SIZE_MAX;
+    connection->receive_maximum = (uint16_t)conf->mqtt_receive_maximum;
+    connection->topic_alias_max = (uint16_t)conf->mqtt_max_topic_alias;
+    connection->qos_max = (uint8_t)conf->mqtt_max_qos;
+    connection->retain_available = conf->mqtt_retain_available;
+}
+
 static void go_online(struct broker *broker, struct connection *connection,
                       const struct connect_packet *packet, struct session *session)
 {
@@ -366,6 +378,7 @@ static void go_online(struct broker *broker, struct connection *connection,
 
     connection->state = CONNECTION_ONLINE;
     connection->session = session;
+    set_limits(broker->conf, connection);
     connection->version = (uint8_t)packet->version;
     connection->problem_information =
         packet->version == MQTT_5 &&

@@ -26,21 +26,17 @@
 static enum mqtt_reason resolve_alias(struct broker *broker, struct connection *connection,
                                       struct publish_packet *packet)
 {
-    uint16_t max = (uint16_t)broker->conf->mqtt_max_topic_alias;
     uint16_t alias = packet->props.topic_alias;
 
     if (!props_has(&packet->props, MQTT_PROPERTY_TOPIC_ALIAS))
         return packet->topic.len == 0 ? MQTT_REASON_PROTOCOL_ERROR : MQTT_REASON_SUCCESS;
-    if (alias == 0 || alias > max) /* [MQTT-3.3.2-8] */
+    if (alias == 0 || alias > connection->topic_alias_max) /* [MQTT-3.3.2-8] */
         return MQTT_REASON_TOPIC_ALIAS_INVALID;
     if (connection->aliases == NULL) {
-        connection->aliases = alias_create(max, 0);
+        connection->aliases = alias_create(connection->topic_alias_max, 0);
         if (connection->aliases == NULL)
             return MQTT_REASON_QUOTA_EXCEEDED;
     }
-    if (alias >
-        connection->aliases->inbound_max) /* the option was raised after this client connected */
-        return MQTT_REASON_TOPIC_ALIAS_INVALID;
     if (packet->topic.len == 0) {
         packet->topic = alias_topic(connection->aliases, alias);
         return packet->topic.len == 0 ? MQTT_REASON_PROTOCOL_ERROR : MQTT_REASON_SUCCESS;
@@ -55,14 +51,13 @@ static enum mqtt_reason resolve_alias(struct broker *broker, struct connection *
 static enum mqtt_reason check_packet(struct broker *broker, struct connection *connection,
                                      struct publish_packet *packet, const char **why)
 {
-    const struct conf *conf = broker->conf;
     enum mqtt_reason reason;
 
-    if (UNLIKELY(packet->qos > conf->mqtt_max_qos)) {
+    if (UNLIKELY(packet->qos > connection->qos_max)) {
         *why = "the QoS is not supported";
         return MQTT_REASON_QOS_NOT_SUPPORTED;
     }
-    if (UNLIKELY(packet->retain && !conf->mqtt_retain_available)) {
+    if (UNLIKELY(packet->retain && !connection->retain_available)) {
         *why = "retained messages are not supported";
         return MQTT_REASON_RETAIN_NOT_SUPPORTED;
     }
@@ -138,8 +133,7 @@ static bool begin_qos2(struct broker *broker, struct connection *connection,
                  NULL);
         return false;
     }
-    if (session->inbound->count >= broker->conf->mqtt_receive_maximum &&
-        connection->version == MQTT_5) {
+    if (session->inbound->count >= connection->receive_maximum && connection->version == MQTT_5) {
         connection_end(broker, connection, MQTT_REASON_RECEIVE_MAXIMUM_EXCEEDED,
                        "more unreleased QoS 2 publications than the Receive Maximum");
         return false;
