@@ -71,6 +71,7 @@ static uint16_t port_of(const struct listener_address *listener)
 static int bind_one(const struct listener_address *listener, bool share)
 {
     const int on = 1;
+    /* ordered, lossless, both ways [MQTT-7.1.1-1] [MQTT-4.2-1] */
     int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
     if (fd < 0)

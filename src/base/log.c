@@ -62,6 +62,7 @@ static struct {
     void *wake_argument;
     atomic_uint_least32_t rate_limit;
     atomic_uint_least64_t dropped_before; /* by rings that are gone */
+    atomic_uint_least64_t suppressed;     /* by the rate limits of all places */
     bool dumper_registered;
 } logger = {.writing = ATOMIC_FLAG_INIT, .rate_limit = 10};
 
@@ -108,6 +109,7 @@ bool log_site_allows(struct log_site *site, uint32_t *suppressed)
     do {
         if (limit != 0 && (seen & ~UINT64_C(0xFFFFFFFF)) == begin && (uint32_t)seen >= limit) {
             atomic_fetch_add_explicit(&site->suppressed, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&logger.suppressed, 1, memory_order_relaxed);
             return false;
         }
         wanted = seen >= begin && limit != 0 ? seen + 1 : begin + 1;
@@ -364,7 +366,8 @@ uint64_t log_dropped(void)
     uint64_t sum;
 
     lock_sinks(); /* or a ring could be freed meanwhile */
-    sum = atomic_load_explicit(&logger.dropped_before, memory_order_relaxed);
+    sum = atomic_load_explicit(&logger.dropped_before, memory_order_relaxed) +
+          atomic_load_explicit(&logger.suppressed, memory_order_relaxed);
     for (unsigned i = 0; i < THREADS_MAX; i++) {
         struct log_ring *ring = ring_at(i);
 

@@ -87,7 +87,7 @@ void log_set_waker(void (*wake)(void *argument), void *argument);
  */
 void log_flush(void);
 
-/* Lines that were dropped because a ring was full, since the start. Control thread. */
+/* Lines that were not written, since the start: a ring was full, or the rate limit of their place. Control thread. */
 uint64_t log_dropped(void);
 
 /* Reopens the log file, for a tool that moved it away. Control thread. */

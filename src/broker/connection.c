@@ -29,6 +29,7 @@ void connection_mark_dirty(struct broker *broker, struct connection *connection)
     broker->dirty = connection;
 }
 
+/* [MQTT-4.8.0-2] */
 void connection_abort(struct broker *broker, struct connection *connection)
 {
     connection->closing = CLOSING_NOW;
@@ -195,6 +196,7 @@ void connection_drop(struct broker *broker, struct connection *connection, enum 
                      const char *why)
 {
     if (connection->state != CONNECTION_CLOSING)
+        /* closed after the reason, whether it was written or not [MQTT-4.13.2-1] */
         begin_closing(broker, connection, reason, why,
                       connection->closing == CLOSING_NOW ? CLOSING_NOW : CLOSING_AFTER_FLUSH);
 }

@@ -301,6 +301,7 @@ static void delivery_sent(struct broker *broker, struct session *session,
         STAT_INC(broker->stats, retransmit_out);
         return;
     }
+    /* the first time, so without DUP; unacknowledged from here on [MQTT-4.3.2-2] [MQTT-4.3.2-3] [MQTT-4.3.3-3] */
     delivery->transmitted = true;
     delivery->ordinal = next_ordinal(connection);
     connection->out.tail->ordinal = delivery->ordinal;
@@ -317,6 +318,7 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
     struct outgoing out;
     enum encode_result result;
 
+    /* what was sent once does not expire any more [MQTT-4.3.3-7] */
     if (delivery->state == DELIVERY_QUEUED && expired(broker, &delivery->message->publication)) {
         session_drop_delivery(broker, session, delivery, STAT_drop_expired); /* [MQTT-3.3.2-5] */
         return true;
@@ -327,8 +329,8 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         .message = delivery->message,
         .identifiers = &delivery->identifier,
         .identifier_count = delivery->identifier != 0,
-        .packet_identifier =
-            window_packet_identifier(window->next), /* [MQTT-2.2.1-4] [MQTT-2.3.1-4] */
+        .packet_identifier = window_packet_identifier(
+            window->next), /* [MQTT-2.2.1-4] [MQTT-2.3.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] */
         .qos = delivery->qos,
         .retain = delivery->retain,
         .dup = delivery->duplicate && delivery->state == DELIVERY_SENT,
@@ -370,7 +372,7 @@ static void pump(struct broker *broker, struct session *session, struct routing 
                 session->receive_maximum || /* [MQTT-3.3.4-9] [MQTT-4.9.0-1] [MQTT-4.9.0-2] */
             window->next - window->head >= WINDOW_IDENTIFIERS - 1 ||
             connection->out.bytes > PUMP_MARK)
-            return;
+            return; /* only PUBLISH of QoS 1 and 2 waits for the quota [MQTT-3.3.4-10] */
         if (!pump_one(broker, session, routing))
             return;
     }

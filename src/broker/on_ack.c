@@ -122,7 +122,8 @@ void on_pubrel(struct broker *broker, struct connection *connection, const struc
 
     if (!decode(broker, connection, frame, &packet))
         return;
-    /* the identifier is free for a new message from here on [MQTT-4.3.3-12] */
+    /* the identifier is free for a new message from here on [MQTT-4.3.3-12]; that the message may have expired
+     * meanwhile changes nothing [MQTT-4.3.3-13] */
     known = session->inbound != NULL && inbound_remove(session->inbound, packet.packet_identifier);
     send_ack(broker, connection, MQTT_PUBCOMP, packet.packet_identifier,
              known ? MQTT_REASON_SUCCESS : MQTT_REASON_PACKET_IDENTIFIER_NOT_FOUND,

@@ -196,7 +196,7 @@ static enum mqtt_reason check_connect(const struct broker *broker,
         }
     }
     if (props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD)) {
-        *why = "no authentication method is supported"; /* [MQTT-4.12.0-1] */
+        *why = "no authentication method is supported"; /* [MQTT-4.12.0-1] [MQTT-4.12.0-4] */
         return MQTT_REASON_BAD_AUTHENTICATION_METHOD;
     }
     return check_will(broker, packet, why);
@@ -222,6 +222,7 @@ static void take_over(struct broker *broker, struct session *session, bool clean
 static struct session *find_session(struct broker *broker, struct span client_identifier,
                                     bool clean_start, struct connect_result *result)
 {
+    /* by the whole identifier, whatever its length and characters [MQTT-3.1.3-2] [MQTT-3.1.3-5] */
     struct session *session = session_table_find(&broker->sessions, client_identifier);
 
     if (session != NULL && session->connection != NULL) {

@@ -111,6 +111,7 @@ static void acknowledge(struct broker *broker, struct connection *connection, ui
 {
     if (qos == 0) /* [MQTT-3.3.4-1] */
         return;
+    /* nothing is remembered of QoS 1: its identifier means a new message from here on [MQTT-4.3.2-2] [MQTT-4.3.2-5] */
     send_ack(broker, connection, qos == 1 ? MQTT_PUBACK : MQTT_PUBREC, packet_identifier, reason,
              refusal_text(reason));
 }

@@ -101,6 +101,7 @@ void session_detach(struct broker *broker, struct session *session)
         session_end(broker, session);
         return;
     }
+    /* from here on the state lives without a connection [MQTT-4.1.0-1] */
     share_set_connected(broker, session, false);
     if (session->will != NULL) {
         if (session->will->delay_s == 0)

@@ -265,7 +265,7 @@ static void to_session(struct broker *broker, struct routing *routing, struct se
     struct delivery_terms terms = {
         .qos = lower(routing->publication->qos, options & SUBSCRIBE_QOS),
         .retain = (options & SUBSCRIBE_RETAIN_AS_PUBLISHED) && routing->publication->retain,
-        .identifier = delivery->identifier,
+        .identifier = delivery->identifier, /* of this copy [MQTT-3.3.4-5] */
         .share = delivery->membership,
         .transmitted = delivery->transmitted,
     };

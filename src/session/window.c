@@ -165,7 +165,7 @@ uint32_t window_rewind(struct window *window, uint32_t confirmed)
         delivery->ordinal = 0;
     }
     window->outstanding = 0;
-    window->next = window->head;
+    window->next = window->head; /* in their original order [MQTT-4.6.0-1] */
     return unconfirmed;
 }
 
