@@ -12,7 +12,7 @@
   NAME < refused-or-closed  either, with any code
   NAME < bytes x:2002...    exactly these bytes come next
   NAME subscribes "f" ..    SUBSCRIBE, and SUBACK grants what was asked for
-  NAME publishes ...        PUBLISH with the whole acknowledgement that its QoS has
+  NAME publishes ...        PUBLISH with the whole acknowledgement that its QoS has; retained at QoS 0: settles
   NAME < PUBLISH .. ack     acknowledge what came, to the end
   NAME last PUBLISH ..      of all publications that come this is the last, and no retained one follows a live one
   NAME reconnect [VERSION] [FIELDS] [-> ...]     a new connection with the same client identifier; everything
@@ -247,7 +247,9 @@ class Run:
     def client_publishes(self, client, words):
         fields_of = self.send(client, "PUBLISH", words).fields
         qos, identifier = fields_of.get("qos", 0), "id=%d" % fields_of.get("id", 1)
-        if qos == 1:
+        if qos == 0 and fields_of.get("retain"):
+            self.verb_settle([])  # nothing acknowledges that it is stored
+        elif qos == 1:
             self.expect_packet(client, "PUBACK", [identifier], search=True)
         elif qos == 2:
             self.expect_packet(client, "PUBREC", [identifier], search=True)
