@@ -29,7 +29,9 @@ void client_init(struct sim *sim, unsigned index)
         client->kind = SESSION_KEPT;
     client->group_member = chance(sim, 35);
     client->group = -1;
-    if (client->group_member && sim->set.stable_groups)
+    client->stays = client->group_member && sim->set.stable_groups &&
+                    (!sim->set.mixed_groups || index % 2 == 0);
+    if (client->stays)
         client->kind = SESSION_KEPT;
     if (client->version == MQTT_5) {
         if (chance(sim, 50))
@@ -134,7 +136,7 @@ static void say_goodbye(struct client *client)
     struct socket *socket = client->socket;
     struct mqtt_props props = {0};
     bool ends_session = client->version == MQTT_5 && client->kind != SESSION_CLEAN &&
-                        !(client->group_member && sim->set.stable_groups) && chance(sim, 10);
+                        !client->stays && chance(sim, 10);
     bool with_will = client->version == MQTT_5 && chance(sim, 20);
 
     sim_note(sim, "client %u says goodbye%s", client->index, ends_session ? " for ever" : "");
@@ -143,11 +145,10 @@ static void say_goodbye(struct client *client)
         props.session_expiry = 0;
     }
     client_send(client, packet_bytes,
-                mqtt_encode_client_disconnect(packet_bytes, PACKET_MAX,
-                                              (enum mqtt_version)client->version,
-                                              with_will ? MQTT_REASON_DISCONNECT_WITH_WILL
-                                                        : MQTT_REASON_NORMAL_DISCONNECTION,
-                                              ends_session ? &props : NULL));
+                mqtt_encode_client_disconnect(
+                    packet_bytes, PACKET_MAX, (enum mqtt_version)client->version,
+                    with_will ? MQTT_REASON_DISCONNECT_WITH_WILL : MQTT_REASON_NORMAL_DISCONNECTION,
+                    ends_session ? &props : NULL));
     if (!with_will)
         socket->goodbye_to_will = client->will_record;
     leave(client, 0);
@@ -288,9 +289,9 @@ static void write_publish(struct client *client, uint32_t index, uint16_t packet
             packet.topic = (struct span){0};
         client->alias_sent[record->topic] = true;
     }
-    client_send(client, packet_bytes,
-                mqtt_encode_publish(packet_bytes, PACKET_MAX, (enum mqtt_version)client->version,
-                                    &packet));
+    client_send(
+        client, packet_bytes,
+        mqtt_encode_publish(packet_bytes, PACKET_MAX, (enum mqtt_version)client->version, &packet));
     mem_free(payload);
 }
 
@@ -438,7 +439,7 @@ static void subscribe_some(struct client *client)
                  group_filters[client->group]);
         if (sim->set.stable_groups && qos == 0)
             qos = 1;
-        if (sim->set.stable_groups && client->wanted[0].used && client->wanted[0].established)
+        if (client->stays && client->wanted[0].established)
             return;
         client_subscribe(client, filter, qos);
         return;
@@ -456,7 +457,7 @@ static void unsubscribe_some(struct client *client)
     struct filter_view view = {.filter = span_text(wanted->filter)};
 
     if (!wanted->used || wanted->pending || wanted->ending ||
-        (client->group_member && sim->set.stable_groups))
+        (client->group_member && sim->set.stable_groups)) /* what it has not begun stays with it */
         return;
     wanted->ending = true;
     wanted->established = false;
@@ -518,7 +519,6 @@ bool client_acknowledge(struct client *client, uint32_t limit)
 static void trouble(struct client *client)
 {
     struct sim *sim = client->sim;
-    bool stays = client->group_member && sim->set.stable_groups;
 
     switch (pick(sim, 5)) {
     case 0:
@@ -531,7 +531,7 @@ static void trouble(struct client *client)
         leave(client, 2);
         break;
     case 3:
-        client_connect(client, !stays && chance(sim, 20));
+        client_connect(client, !client->stays && chance(sim, 20));
         break;
     default:
         client->slow = !client->slow;
@@ -546,8 +546,7 @@ void client_act(struct client *client)
     client->careless = client->version != MQTT_5 && client->index % 3 == 0;
     if (client->state == OFFLINE) {
         if (chance(sim, 40))
-            client_connect(client, !(client->group_member && sim->set.stable_groups) &&
-                                       chance(sim, 10));
+            client_connect(client, !client->stays && chance(sim, 10));
         return;
     }
     if (chance(sim, sim->set.trouble) && (client->state == ONLINE || chance(sim, 20))) {

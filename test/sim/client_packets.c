@@ -132,7 +132,7 @@ static void check_resend(struct client *client, const struct publish_packet *pac
 }
 
 static void got_publish_above_0(struct client *client, const struct publish_packet *packet,
-                               struct span topic)
+                                struct span topic)
 {
     struct received *known = find_received(client, packet->packet_identifier);
     uint32_t record = oracle_identify(client, topic, packet->payload);
@@ -156,9 +156,8 @@ static void got_publish_above_0(struct client *client, const struct publish_pack
         if (client->received_count == RECEIVED_MAX)
             sim_fail(client->sim, "client %u is sent more than it can hold", client->index);
         known = &client->received[client->received_count++];
-        *known = (struct received){.record = record,
-                                   .packet_identifier = packet->packet_identifier,
-                                   .qos = packet->qos};
+        *known = (struct received){
+            .record = record, .packet_identifier = packet->packet_identifier, .qos = packet->qos};
         count_against_quota(client, known);
         oracle_delivery(client, packet, topic);
     }
@@ -301,7 +300,7 @@ static void got_suback(struct client *client, const struct frame *frame)
         sim_note(sim, "client %u has subscribed to %s", client->index, wanted->filter);
         wanted->established = true;
         wanted->established_at = ++sim->clock;
-        if (client->group >= 0 && sim->group_since[client->group] == 0)
+        if (client->group >= 0 && client->stays && sim->group_since[client->group] == 0)
             sim->group_since[client->group] = sim->clock;
         return;
     }

@@ -28,20 +28,20 @@ void laws_check_counters(struct sim *sim)
 {
     struct stats_snapshot sum = sum_of(sim);
     int64_t matched = sum.values[STAT_delivery_matched] + sum.values[STAT_drop_forward_full];
-    int64_t settled = sum.values[STAT_message_out] + stats_message_drop(&sum) +
-                      stats_delivery_pending(&sum);
+    int64_t settled =
+        sum.values[STAT_message_out] + stats_message_drop(&sum) + stats_delivery_pending(&sum);
 
     check_gauges(sim);
     if (matched != settled)
-        sim_fail(sim,
-                 "law 1: %lld matched (+ %lld not forwarded), %lld out + %lld dropped + %lld queued "
-                 "+ %lld sending + %lld held",
-                 (long long)sum.values[STAT_delivery_matched],
-                 (long long)sum.values[STAT_drop_forward_full],
-                 (long long)sum.values[STAT_message_out], (long long)stats_message_drop(&sum),
-                 (long long)sum.values[STAT_delivery_queued],
-                 (long long)sum.values[STAT_delivery_sending],
-                 (long long)sum.values[STAT_delivery_held]);
+        sim_fail(
+            sim,
+            "law 1: %lld matched (+ %lld not forwarded), %lld out + %lld dropped + %lld queued "
+            "+ %lld sending + %lld held",
+            (long long)sum.values[STAT_delivery_matched],
+            (long long)sum.values[STAT_drop_forward_full], (long long)sum.values[STAT_message_out],
+            (long long)stats_message_drop(&sum), (long long)sum.values[STAT_delivery_queued],
+            (long long)sum.values[STAT_delivery_sending],
+            (long long)sum.values[STAT_delivery_held]);
     if (sum.values[STAT_forward_out] != sum.values[STAT_forward_in])
         sim_fail(sim, "law 2: %lld forwarded, %lld taken", (long long)sum.values[STAT_forward_out],
                  (long long)sum.values[STAT_forward_in]);

@@ -347,8 +347,7 @@ static void feed(struct socket *socket)
     case CONNECTION_STOP:
         socket->stopped = true;
         consumed = len;
-        if (socket->goodbye_to_will != UINT32_MAX &&
-            socket->mqtt.closing == CLOSING_AFTER_FLUSH &&
+        if (socket->goodbye_to_will != UINT32_MAX && socket->mqtt.closing == CLOSING_AFTER_FLUSH &&
             socket->mqtt.end_reason == MQTT_REASON_SUCCESS)
             sim->records[socket->goodbye_to_will].forbidden = true;
         break;
@@ -368,8 +367,7 @@ bool machine_read(struct sim *sim)
 
         if (!socket->used || !socket->server_open)
             continue;
-        if (socket->paused &&
-            !connection_may_read(sim->brokers[socket->shard], &socket->mqtt))
+        if (socket->paused && !connection_may_read(sim->brokers[socket->shard], &socket->mqtt))
             continue;
         if (socket->input.len > 0 && !socket->stopped) {
             feed(socket);

@@ -56,9 +56,12 @@ static int run_file(const struct options *options)
 static bool parse(int argc, char **argv, struct options *options)
 {
     static const struct option names[] = {
-        {"seed", required_argument, NULL, 's'},  {"count", required_argument, NULL, 'c'},
-        {"steps", required_argument, NULL, 'n'}, {"memory", no_argument, NULL, 'm'},
-        {"seeds", required_argument, NULL, 'f'}, {"verbose", no_argument, NULL, 'v'},
+        {"seed", required_argument, NULL, 's'},
+        {"count", required_argument, NULL, 'c'},
+        {"steps", required_argument, NULL, 'n'},
+        {"memory", no_argument, NULL, 'm'},
+        {"seeds", required_argument, NULL, 'f'},
+        {"verbose", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
     int option;

@@ -22,11 +22,11 @@
 #include "base/endian.h"
 #include "sim.h"
 
-#define PAYLOAD_MAGIC 0x51d0c0deu
+#define PAYLOAD_MAGIC     0x51d0c0deu
 #define PUBLICATIONS_KEPT 64 /* for the end of the run */
-#define PAYLOAD_HEAD  16u
-#define SEEN_MAX      100
-#define SEEN_SOMEHOW  0x80 /* as retained or live, nobody can tell */
+#define PAYLOAD_HEAD      16u
+#define SEEN_MAX          100
+#define SEEN_SOMEHOW      0x80 /* as retained or live, nobody can tell */
 
 const char *const topic_names[TOPICS] = {"t/0/0", "t/0/1", "t/0/2", "t/1/0", "t/1/1",
                                          "t/1/2", "t/2/0", "t/2/1", "t/2/2"};
@@ -187,7 +187,8 @@ static void retained_delivery(struct client *client, uint32_t index, uint8_t qos
         sim_fail(sim, "observer %u got two retained messages of topic %u: %u and %u", client->index,
                  record->topic, client->retained_seen[record->topic], index);
     client->retained_seen[record->topic] = index;
-    if (record->attempts > 1 || sim->set.memory) /* an older one stays when a newer cannot be stored */
+    if (record->attempts > 1 ||
+        sim->set.memory) /* an older one stays when a newer cannot be stored */
         return;
     if (index < client->newest_live_retained[record->topic][qos]) /* P6 */
         sim_fail(sim, "client %u got retained publication %u after live %u", client->index, index,
@@ -212,8 +213,7 @@ static void live_delivery(struct client *client, uint32_t index, uint8_t qos)
         client->newest_live_retained[record->topic][qos] = index;
 }
 
-void oracle_delivery(struct client *client, const struct publish_packet *packet,
-                     struct span topic)
+void oracle_delivery(struct client *client, const struct publish_packet *packet, struct span topic)
 {
     struct sim *sim = client->sim;
     uint32_t index = oracle_identify(client, topic, packet->payload);
@@ -237,7 +237,8 @@ void oracle_delivery(struct client *client, const struct publish_packet *packet,
                  packet->props.message_expiry);
     if (!client->group_member && record->publisher == client->index &&
         record->sent_at > client->session_since && !client->own_wanted[record->topic]) /* P10 */
-        sim_fail(sim, "client %u got its own publication %u and has No Local", client->index, index);
+        sim_fail(sim, "client %u got its own publication %u and has No Local", client->index,
+                 index);
     if (client->group_member)
         group_delivery(client, index, packet->qos);
     else if (!packet->retain)
@@ -309,7 +310,7 @@ void oracle_final(struct sim *sim)
     }
     for (int group = 0; sim->set.stable_groups && group < GROUPS; group++)
         if (sim->group_since[group] != 0)
-            check_group(sim, group, 2);
+            check_group(sim, group, sim->set.mixed_groups ? 1 : 2);
 }
 
 static bool group_is_there(const struct sim *sim, int group)

@@ -72,7 +72,8 @@ static void choose_settings(struct sim *sim, bool memory)
         .trouble = chance(sim, 20) ? 0 : pick(sim, 30),
         .lossy = chance(sim, 35),
         .expiry = chance(sim, 25),
-        .stable_groups = chance(sim, 50),
+        .stable_groups = chance(sim, 60),
+        .mixed_groups = chance(sim, 50),
         .wills = chance(sim, 50),
         .time_jumps = chance(sim, 40),
         .memory = memory,
@@ -289,8 +290,8 @@ static void observe(struct sim *sim)
         struct client *observer = &sim->clients[sim->set.clients + i];
 
         client_init(sim, sim->set.clients + i);
-        for (unsigned n = 0; broker_home_shard(span_text(observer->identifier), SIM_SHARDS(sim)) != i;
-             n++)
+        for (unsigned n = 0;
+             broker_home_shard(span_text(observer->identifier), SIM_SHARDS(sim)) != i; n++)
             snprintf(observer->identifier, sizeof(observer->identifier), "observer-%u", n);
         observer->observer = true;
         observer->group_member = false;

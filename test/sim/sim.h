@@ -60,16 +60,17 @@ struct socket {
     struct sim *sim;
     unsigned client, shard;
     bool used;
-    bool server_open;                   /* the broker has a connection */
-    bool handing_off;                   /* on its way to the home shard */
-    bool client_open;                   /* the client still reads and writes */
-    bool end_of_input;                  /* no bytes will follow `input` */
-    bool paused, stopped, wants_flush;  /* what the broker said */
-    bool reset;                         /* the network is gone: output vanishes */
-    struct bytes input, pipe;           /* to the broker; to the client */
-    struct outbox_chunk *sending;       /* taken from the outbox */
+    bool server_open;                  /* the broker has a connection */
+    bool handing_off;                  /* on its way to the home shard */
+    bool client_open;                  /* the client still reads and writes */
+    bool end_of_input;                 /* no bytes will follow `input` */
+    bool paused, stopped, wants_flush; /* what the broker said */
+    bool reset;                        /* the network is gone: output vanishes */
+    struct bytes input, pipe;          /* to the broker; to the client */
+    struct outbox_chunk *sending;      /* taken from the outbox */
     uint32_t sending_offset, pipe_capacity;
-    uint32_t goodbye_to_will; /* DISCONNECT was written, which removes that will; UINT32_MAX: none */
+    uint32_t
+        goodbye_to_will; /* DISCONNECT was written, which removes that will; UINT32_MAX: none */
 };
 
 /* ---- what was published ---- */
@@ -128,13 +129,13 @@ struct client {
     unsigned index;
     char identifier[24];
     uint8_t version, kind, state;
-    bool group_member, observer, slow, uncertain, ever_online, connect_clean,
-        careless, absent;
+    bool group_member, observer, slow, uncertain, ever_online, connect_clean, careless, absent,
+        stays; /* a member of a share group that does not give its session up */
     int group;
     struct socket *socket;
-    uint16_t receive_maximum;  /* announced; 0: not announced */
-    uint32_t packet_size_max;  /* announced; 0: not announced */
-    uint16_t alias_max;        /* announced */
+    uint16_t receive_maximum; /* announced; 0: not announced */
+    uint32_t packet_size_max; /* announced; 0: not announced */
+    uint16_t alias_max;       /* announced */
     struct span aliases[ALIASES_MAX];
     bool alias_sent[ALIASES_MAX]; /* aliases of ours that this connection knows */
     struct bytes incoming;
@@ -156,7 +157,7 @@ struct client {
 
     /* what this client has seen: per session, and per connection */
     uint8_t seen[PUBLICATIONS_MAX];
-    uint32_t newest[CLIENTS_MAX][ALL_TOPICS][LANES];            /* first deliveries, session */
+    uint32_t newest[CLIENTS_MAX][ALL_TOPICS][LANES]; /* first deliveries, session */
     uint32_t newest_on_connection[CLIENTS_MAX][ALL_TOPICS][LANES];
     uint32_t newest_live_retained[TOPICS][3]; /* by delivered QoS */
     uint32_t retained_floor[TOPICS]; /* newest retained publication acknowledged before the first
@@ -164,7 +165,8 @@ struct client {
     uint32_t last_resent_arrival;
     bool any_first_delivery; /* on this connection, of QoS above 0 */
     bool ever_retain_as_published;
-    bool own_wanted[ALL_TOPICS]; /* some subscription of this session takes what it publishes itself */
+    bool own_wanted
+        [ALL_TOPICS]; /* some subscription of this session takes what it publishes itself */
     uint64_t session_since;
     uint32_t retained_seen[TOPICS]; /* observers: the retained message they got */
 };
@@ -176,12 +178,13 @@ struct settings { /* chosen by the seed */
     uint32_t mesh_congested, mesh_full;
     uint32_t payload_max;
     unsigned weight_mesh, weight_read, weight_write, weight_client, weight_time, weight_batch;
-    unsigned trouble;      /* per cent of client actions that hurt a connection */
-    bool lossy;            /* tight limits: losing is allowed, with a counter */
-    bool expiry;           /* messages with expiry */
-    bool stable_groups;    /* members of groups stay: nothing may be lost */
+    unsigned trouble;   /* per cent of client actions that hurt a connection */
+    bool lossy;         /* tight limits: losing is allowed, with a counter */
+    bool expiry;        /* messages with expiry */
+    bool stable_groups; /* members of groups stay: nothing may be lost */
+    bool mixed_groups;  /* only some of them do: what is published with QoS 2 may go with others */
     bool wills, time_jumps;
-    bool memory;           /* allocation failures */
+    bool memory; /* allocation failures */
 };
 
 struct sim {
@@ -275,8 +278,7 @@ unsigned retained_publisher(const struct sim *sim, unsigned topic);
 uint32_t oracle_new_record(struct sim *sim, const struct record *record);
 void oracle_write_payload(const struct sim *sim, uint32_t record, uint8_t *to);
 /* A PUBLISH came; `duplicate_of_qos2` when the client knows its identifier already. */
-void oracle_delivery(struct client *client, const struct publish_packet *packet,
-                     struct span topic);
+void oracle_delivery(struct client *client, const struct publish_packet *packet, struct span topic);
 /* The record that a payload names; PUBLICATIONS_MAX for an empty one or a message of the broker. */
 uint32_t oracle_identify(struct client *client, struct span topic, struct span payload);
 void oracle_new_session(struct client *client);
