@@ -154,15 +154,15 @@ bool route_publication(struct broker *broker, const struct publication *publicat
         return true;
     }
     routing_begin(&routing, publication, NULL);
-    if (match.shards != 0)
-        forward(broker, &routing, match.shards);
-    deliver_local(broker, &routing, &match);
-    if (publication->retain) {
+    if (publication->retain) { /* before the forwards: retain_flow.c, I2, counts what was posted */
         struct message *message = routing_take(&routing);
 
         if (message != NULL)
             retain_publish(broker, publication, message);
     }
+    if (match.shards != 0)
+        forward(broker, &routing, match.shards);
+    deliver_local(broker, &routing, &match);
     routing_end(broker, &routing);
     return true;
 }
