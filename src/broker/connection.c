@@ -75,6 +75,9 @@ static void connection_timer_fired(void *owner, struct timer *timer)
                         "no CONNECT within mqtt.connect_timeout");
         return;
     }
+    /* Not read because of other shards: it may well have sent. One that does not take its output is not spared. */
+    if (connection->out.bytes <= READ_MARK / 2 && !connection_may_read(broker, connection))
+        connection->heard_ms = broker->now_ms;
     due = connection->heard_ms + keep_alive_ms(broker, connection);
     if (due > broker->now_ms) {
         timer_arm(&broker->timers, timer, due);

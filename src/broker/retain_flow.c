@@ -22,6 +22,8 @@
  *       contain comes live
  *   I4  each query holds the session once, and releases it once, unless the connection ended
  *       meanwhile
+ *   I5  an answer contains nothing that was posted after the query was made: by I3 the subscriber gets it
+ *       live, and would have it twice
  */
 #include "base/hash.h"
 #include "broker/deliver.h"
@@ -288,11 +290,14 @@ void retain_publish(struct broker *broker, const struct publication *publication
         LOG_WARN("a retained message was not stored: out of memory");
         return;
     }
+    count_up(&broker->shared->row[broker->shard].retain_posted[owner]);
+    message->retain_from = (uint16_t)broker->shard;
+    message->retain_sequence = atomic_load_explicit(
+        &broker->shared->row[broker->shard].retain_posted[owner], memory_order_relaxed);
     if (shard_is_home(broker, owner)) {
         store(broker, message);
         return;
     }
-    count_up(&broker->shared->row[broker->shard].retain_posted[owner]);
     count_up(&broker->shared->row[broker->shard].retain_posted_all);
     port_post(broker, owner, (struct mesh_entry){.kind = MESH_RETAIN_SET, .pointer = message});
 }
@@ -520,6 +525,9 @@ static void collect(void *argument, void *stored)
     struct message *message = message_of(stored);
 
     ASSERT(query->count < query->capacity);
+    /* posted after the question: it comes live (I5) */
+    if ((int32_t)(message->retain_sequence - query->posted[message->retain_from]) > 0)
+        return;
     message_ref(message, 1);
     query->batch[query->count++] = message;
 }

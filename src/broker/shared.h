@@ -4,7 +4,7 @@
  *
  * Class: shared. Row p is written by shard p alone.
  *
- * `retain_posted[o]` of row p counts the retained messages that p has posted to their owner o. A
+ * `retain_posted[o]` of row p counts the retained messages that p has posted to their owner o (itself included). A
  * subscriber's shard reads the column of an owner into its query, and the owner answers when it has
  * taken that many from each ring: so whatever was acknowledged before the subscription is in the
  * answer (retain_flow.c, I2).

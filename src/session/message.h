@@ -46,6 +46,10 @@ struct message {
     struct publication publication; /* its spans point at bytes[] */
     _Atomic uint32_t references;
     uint32_t size; /* of the whole allocation: what queue limits in bytes count */
+    /* For the owner of a retained message alone: the shard that posted it, and its place among those that this shard
+     * posted to the owner (broker/retain_flow.c). Written before it is posted there. */
+    uint32_t retain_sequence;
+    uint16_t retain_from;
     uint8_t bytes[];
 };
 
