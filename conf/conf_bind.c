@@ -248,6 +248,14 @@ static bool switched_off(const struct conf_loader *loader, const char *path, siz
     }
 }
 
+/* The key that would switch such a part on. */
+static bool is_switch(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+
+    return dot != NULL && (strcmp(dot, ".enable") == 0 || strcmp(dot, ".bridge_mode") == 0);
+}
+
 static void bind_absent(struct conf_loader *loader, const struct conf_entry *entry,
                         const struct conf_legacy *row)
 {
@@ -268,7 +276,8 @@ static void bind_absent(struct conf_loader *loader, const struct conf_entry *ent
         snprintf(why, sizeof(why), "%s is not part of this version: only %s is possible", row->text,
                  row->argument);
     else
-        snprintf(why, sizeof(why), "%s is not part of this version", row->text);
+        snprintf(why, sizeof(why), "%s is not part of this version%s", row->text,
+                 is_switch(entry->path) ? ": only false is possible" : "");
     entry_error(loader, entry, why);
 }
 

@@ -37,8 +37,7 @@ const struct conf_legacy *conf_legacy_find(const char *path)
     return best;
 }
 
-/* The Levenshtein distance: insertions, deletions and changes of one character. */
-static unsigned distance(const char *a, const char *b)
+unsigned conf_distance(const char *a, const char *b)
 {
     unsigned row[CONF_PATH_BYTES];
     size_t b_len = strlen(b);
@@ -76,7 +75,7 @@ struct search {
 
 static void consider(struct search *search, const char *candidate)
 {
-    unsigned far = distance(search->path, candidate);
+    unsigned far = conf_distance(search->path, candidate);
 
     /* The right key in the wrong block, or in none. */
     if (far > 1 && strcmp(last_part(search->path), last_part(candidate)) == 0)

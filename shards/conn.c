@@ -139,11 +139,9 @@ void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
     if (conn == NULL) {
         STAT_INC(shard->stats, connection_refused);
         if (shard->phase == SHARD_SERVING)
-            LOG_WARN(
-                "a connection was refused: %u are open, %u are allowed on this shard and %u in "
-                "all",
-                machine_connections(shard->machine), shard->limits->connections,
-                shard->machine->limits.connections);
+            LOG_WARN("a connection was refused: %u of %u are open on this shard, %u of %u in all",
+                     shard->conns.used, shard->limits->connections,
+                     machine_connections(shard->machine), shard->machine->limits.connections);
         uring_close_descriptor(shard->ring, fd);
         return;
     }

@@ -225,6 +225,7 @@ void control_reload(struct control *control, const char *path, char *report, siz
                  options->reload == NULL       ? "reload is not available"
                  : control->stopping_step != 0 ? "the broker is shutting down"
                                                : "another reload is under way");
+        LOG_ERROR("reload: %s", report);
         return;
     }
     notify_reloading(control->shard.now_ns / 1000u);
@@ -239,6 +240,10 @@ void control_reload(struct control *control, const char *path, char *report, siz
             shard_post(&control->shard, i, MESH_CONFIGURE, 0, fresh);
     }
     notify_send("READY=1");
+    if (fresh != NULL)
+        LOG_INFO("reload: %s", report);
+    else
+        LOG_ERROR("reload: %s", report);
 }
 
 /* ---- entries and signals ---- */
@@ -272,10 +277,6 @@ void control_signal_done(struct shard *shard, const struct completion *completio
     if (control->signal.ssi_signo == SIGHUP) {
         log_reopen();
         control_reload(control, NULL, report, sizeof(report));
-        if (strncmp(report, "{\"ok\":true", 10) == 0)
-            LOG_INFO("reload: %s", report);
-        else
-            LOG_ERROR("reload: %s", report);
     } else if (control->stopping_step != 0) {
         static const char text[] = "shardmq: second signal: ended at once\n";
 

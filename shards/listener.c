@@ -168,10 +168,13 @@ void listeners_print(const struct listener_set *set, FILE *to)
     for (unsigned i = 0; i < set->count; i++) {
         const struct listener_address *listener = &set->addresses[i];
 
-        fprintf(to,
-                listener->address.ss_family == AF_INET6 ? "listening on tcp://[%s]:%u\n"
-                                                        : "listening on tcp://%s:%u\n",
-                listener->conf->address.host, port_of(listener));
+        const char *host = listener->conf->address.host;
+        bool is_ipv6 = listener->address.ss_family == AF_INET6;
+
+        fprintf(to, is_ipv6 ? "listening on tcp://[%s]:%u\n" : "listening on tcp://%s:%u\n", host,
+                port_of(listener));
+        LOG_INFO(is_ipv6 ? "listening on tcp://[%s]:%u" : "listening on tcp://%s:%u", host,
+                 port_of(listener));
     }
 }
 

@@ -163,6 +163,7 @@ static void announce(const struct machine *machine)
 {
     listeners_print(machine->listeners, stdout);
     printf("ShardMQ is started successfully\n");
+    LOG_INFO("ShardMQ %s is started, %u shards", SHARDMQ_VERSION, machine->limits.shards);
     fflush(stdout);
 }
 

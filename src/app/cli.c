@@ -11,7 +11,7 @@
 
 extern char **environ;
 
-enum action { SET, WORD, NO_EFFECT, MISSING };
+enum action { SET, WORD, EVERYWHERE, NO_EFFECT, MISSING };
 
 static const struct option_row {
     const char *name;
@@ -26,12 +26,27 @@ static const struct option_row {
 #undef CLI
 };
 
+static const char *purpose_of(const char *command)
+{
+    if (strcmp(command, "stop") == 0)
+        return "Ends the running broker and waits until it is gone.";
+    if (strcmp(command, "reload") == 0)
+        return "Makes the running broker read its configuration again.";
+    if (strcmp(command, "restart") == 0)
+        return "Ends the running broker, if there is one, and starts it with these options.";
+    return "Starts the broker, in the foreground without -d.";
+}
+
 void cli_help(const char *command, FILE *to)
 {
-    fprintf(to, "usage: shardmq %s [options]\n\n", command);
+    bool starts = strcmp(command, "stop") != 0 && strcmp(command, "reload") != 0;
+
+    fprintf(to, "usage: shardmq %s [options]\n\n%s\n\n", command, purpose_of(command));
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         char left[64];
 
+        if (!starts && rows[i].action != EVERYWHERE)
+            continue;
         snprintf(left, sizeof(left), "%c%c%s--%s%s%s", rows[i].letter ? '-' : ' ',
                  rows[i].letter ? rows[i].letter : ' ', rows[i].letter ? ", " : "  ", rows[i].name,
                  rows[i].argument ? " " : "", rows[i].argument ? rows[i].argument : "");
@@ -41,6 +56,10 @@ void cli_help(const char *command, FILE *to)
           "the\n"
           "executable, or /etc/shardmq.conf; without any of them the defaults are in force.\n",
           to);
+    if (!starts)
+        fputs("The broker is found by its system.pid_file. The options of `shardmq start` are "
+              "accepted too.\n",
+              to);
 }
 
 /* Names that differ in - and _ only are the same: NanoMQ has the one, most programs the other. */
@@ -63,6 +82,25 @@ static const struct option_row *find_row(const char *argument, size_t len)
         if (same_name(rows[i].name, argument, len))
             return &rows[i];
     return NULL;
+}
+
+/* The option that an unknown one of two dashes most likely means; NULL when none is near. */
+static const struct option_row *find_near(const char *argument, size_t len)
+{
+    char name[64];
+    const struct option_row *nearest = NULL;
+    unsigned best = len < 6 ? 2 : (unsigned)len / 3 + 1;
+
+    snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name)), argument);
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        unsigned far = conf_distance(name, rows[i].name);
+
+        if (far < best) {
+            best = far;
+            nearest = &rows[i];
+        }
+    }
+    return nearest;
 }
 
 static const struct option_row *find_letter(char letter)
@@ -137,12 +175,26 @@ static bool take(struct cli *cli, const struct option_row *row, const char *show
         snprintf(error, size, "%s: %s is not part of this version", shown, row->detail);
         return false;
     case WORD:
+    case EVERYWHERE:
         if (take_word(cli, row->name, value))
             return true;
         snprintf(error, size, "%s: '%s' is neither true nor false", shown, value);
         return false;
     }
     UNREACHABLE("an action that is not in the list");
+}
+
+static void no_such_option(const char *argument, char *error, size_t size)
+{
+    const struct option_row *near = NULL;
+
+    if (strncmp(argument, "--", 2) == 0)
+        near = find_near(argument + 2, strcspn(argument + 2, "="));
+    if (near != NULL)
+        snprintf(error, size, "%s: there is no such option; did you mean --%s?", argument,
+                 near->name);
+    else
+        snprintf(error, size, "%s: there is no such option; --help lists them", argument);
 }
 
 bool cli_parse(struct cli *cli, int argc, char **argv, char *error, size_t size)
@@ -163,7 +215,7 @@ bool cli_parse(struct cli *cli, int argc, char **argv, char *error, size_t size)
             value = argument[2] == '\0' ? NULL : argument + 2;
         }
         if (row == NULL) {
-            snprintf(error, size, "%s: there is no such option; --help lists them", argument);
+            no_such_option(argument, error, size);
             return false;
         }
         if (row->argument == NULL && value != NULL) {

@@ -35,7 +35,8 @@ pid_t pid_file_owner(const char *path)
     return owner > 0 ? owner : 0;
 }
 
-/* Makes the folder of `path` when it is not there. False when it is somebody else's, who could put links into it. */
+/* Makes the folder of `path` when it is not there, for `user`, who will put the control socket into
+ * it. False when it is somebody else's, who could put links into it. */
 static bool own_folder(const char *path, uid_t user)
 {
     char folder[4096];
@@ -47,8 +48,11 @@ static bool own_folder(const char *path, uid_t user)
     if (slash == NULL || slash == folder)
         return true;
     *slash = '\0';
-    if (mkdir(folder, 0755) == 0)
+    if (mkdir(folder, 0755) == 0) {
+        if (user != geteuid())
+            (void)!chown(folder, user, (gid_t)-1);
         return true;
+    }
     if (stat(folder, &status) != 0)
         return true; /* opening the file says why */
     return status.st_uid == geteuid() || status.st_uid == 0 || status.st_uid == user ||

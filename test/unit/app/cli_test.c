@@ -125,6 +125,11 @@ static void test_wrong_options(void **state)
     (void)state;
     assert_false(parse("--nothing", NULL));
     assert_string_equal(error, "--nothing: there is no such option; --help lists them");
+    assert_false(parse("--log_leve", "warn", NULL));
+    assert_string_equal(error, "--log_leve: there is no such option; did you mean --log_level?");
+    assert_false(parse("--check-confg=1", NULL));
+    assert_string_equal(error,
+                        "--check-confg=1: there is no such option; did you mean --check-config?");
     assert_false(parse("-z", NULL));
     assert_false(parse("start", NULL));
     assert_string_equal(error, "start: there is no such option; --help lists them");
@@ -152,14 +157,14 @@ static void test_too_many_options(void **state)
     assert_string_equal(error, "-d: too many options");
 }
 
-static char *help_text(void)
+static char *help_text(const char *command)
 {
     char *text = NULL;
     size_t size = 0;
     FILE *file = open_memstream(&text, &size);
 
     assert_non_null(file);
-    cli_help("start", file);
+    cli_help(command, file);
     fclose(file);
     return text;
 }
@@ -172,7 +177,7 @@ static void test_help_names_every_option(void **state)
 #include "app/cli.def"
 #undef CLI
     };
-    char *text = help_text();
+    char *text = help_text("start");
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
@@ -180,6 +185,22 @@ static void test_help_names_every_option(void **state)
             fail_msg("%s is missing in the help", names[i]);
     }
     free(text);
+}
+
+/* What only a starting broker can do is not offered by the commands that talk to a running one. */
+static void test_help_of_the_other_commands(void **state)
+{
+    static const char *const commands[] = {"stop", "reload"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(commands); i++) {
+        char *text = help_text(commands[i]);
+
+        assert_non_null(strstr(text, "--conf FILE"));
+        assert_null(strstr(text, "--daemon"));
+        assert_null(strstr(text, "--url"));
+        free(text);
+    }
 }
 
 /* ---- loading ---- */
@@ -275,6 +296,7 @@ int main(void)
         cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_too_many_options),
         cmocka_unit_test(test_help_names_every_option),
+        cmocka_unit_test(test_help_of_the_other_commands),
         cmocka_unit_test(test_sinks_of_the_command_line),
         cmocka_unit_test(test_which_file),
     };

@@ -157,6 +157,25 @@ static void test_a_foreign_folder_is_refused(void **state)
     pid_file_release(file, descriptor);
 }
 
+/* Needs root. Who the broker becomes must be able to put its control socket there. */
+static void test_a_new_folder_is_for_the_final_user(void **state)
+{
+    char fresh[128], file[160];
+    struct stat status;
+    int descriptor;
+
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    snprintf(fresh, sizeof(fresh), "%s/fresh", folder);
+    snprintf(file, sizeof(file), "%s/x.pid", fresh);
+    descriptor = pid_file_take(file, 12345, error, sizeof(error));
+    assert_true(descriptor >= 0);
+    assert_int_equal(stat(fresh, &status), 0);
+    assert_int_equal(status.st_uid, 12345);
+    pid_file_release(file, descriptor);
+}
+
 static void test_users(void **state)
 {
     uid_t user = 1;
@@ -192,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_a_killed_owner_leaves_a_stale_file),
         cmocka_unit_test(test_links_are_not_followed),
         cmocka_unit_test(test_a_foreign_folder_is_refused),
+        cmocka_unit_test(test_a_new_folder_is_for_the_final_user),
         cmocka_unit_test(test_users),
         cmocka_unit_test(test_descriptors),
     };

@@ -99,7 +99,8 @@ static void test_absent_parts_are_errors(void **state)
 {
     (void)state;
     expect_errors("http_server.enable = true", CONF_FORM_HOCON,
-                  "t.conf:1: http_server.enable: the HTTP API is not part of this version\n");
+                  "t.conf:1: http_server.enable: the HTTP API is not part of this version: "
+                  "only false is possible\n");
     expect_errors("http_server { port = 8081 }", CONF_FORM_HOCON,
                   "t.conf:1: http_server.port: the HTTP API is not part of this version\n");
     expect_errors("listeners.ssl.bind = \"0.0.0.0:8883\"", CONF_FORM_HOCON,
@@ -119,7 +120,8 @@ static void test_absent_parts_are_errors(void **state)
     expect_errors("http_server { enable = false, port = 1 }\nhttp_server.enable = true",
                   CONF_FORM_HOCON,
                   "t.conf:1: http_server.port: the HTTP API is not part of this version\n"
-                  "t.conf:2: http_server.enable: the HTTP API is not part of this version\n");
+                  "t.conf:2: http_server.enable: the HTTP API is not part of this version: "
+                  "only false is possible\n");
 }
 
 static void test_unknown_keys_suggest(void **state)
@@ -348,7 +350,8 @@ static void test_errors_of_layers_say_which(void **state)
     write_bytes("t.conf", "", 0);
     assert_null(load_layers(environment, overrides, 1));
     assert_string_equal(errors,
-                        "environment variable NANOMQ_TLS_ENABLE: TLS is not part of this version\n"
+                        "environment variable NANOMQ_TLS_ENABLE: TLS is not part of this version: "
+                        "only false is possible\n"
                         "environment variable SHARDMQ_MQTT_MAX_QOS: must be from 0 to 2, not 7\n"
                         "-t: takes a whole number, not \"many\"\n");
 }
