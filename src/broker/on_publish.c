@@ -186,6 +186,8 @@ static void route(struct broker *broker, struct connection *connection,
     bool matched;
 
     if (UNLIKELY(!route_publication(broker, publication, &matched))) {
+        if (publication->qos == 2) /* the session may live on: nothing came with this identifier */
+            inbound_remove(connection->session->inbound, packet_identifier);
         refuse_topic(broker, connection, publication);
         return;
     }
