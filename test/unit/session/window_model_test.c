@@ -27,6 +27,7 @@ struct model {
     struct window window;
     struct item items[LIVE_MAX];
     uint32_t count, receive_maximum, ordinals;
+    bool held[WINDOW_IDENTIFIERS + 1]; /* identifiers of deliveries that were sent and taken back */
     struct random random;
 };
 
@@ -83,6 +84,7 @@ static void send_as(struct model *model, struct item *item, struct delivery *del
     for (uint32_t i = 0; i < model->count; i++)
         if (&model->items[i] != item)
             assert_int_not_equal(model->items[i].identifier, identifier);
+    assert_false(model->held[identifier]);
     assert_int_equal(delivery->duplicate, item->identifier != 0);
     if (delivery->state == DELIVERY_QUEUED)
         window_begin(&model->window, delivery);
@@ -188,7 +190,8 @@ static void drop_oldest(struct model *model)
     remove_item(model, at);
 }
 
-/* A share group takes back what its member has not acknowledged. */
+/* A share group takes back what its member has not acknowledged; the member, which may still hold
+ * the identifier, is not sent another message with it soon. */
 static void take_back(struct model *model)
 {
     uint32_t at = model->count == 0 ? 0 : random_below(&model->random, model->count);
@@ -199,6 +202,7 @@ static void take_back(struct model *model)
     for (uint64_t i = model->window.head; i < model->window.tail; i++)
         if (window_at(&model->window, i)->message == item->message) {
             window_finish(&model->window, window_at(&model->window, i));
+            model->held[item->identifier] = item->identifier != 0;
             remove_item(model, at);
             return;
         }
