@@ -209,6 +209,17 @@ static void take_back(struct model *model)
     fail_msg("the window has lost a delivery");
 }
 
+static void leave_group(struct model *model)
+{
+    uint32_t some = random_below(&model->random, 30);
+
+    lose_connection(model);
+    while (some-- > 0)
+        take_back(model);
+    for (some = random_below(&model->random, 100); some > 0; some--)
+        append_one(model);
+}
+
 static void check_identifiers_not_in_use(struct model *model)
 {
     uint16_t identifier = (uint16_t)random_next(&model->random);
@@ -250,7 +261,7 @@ static void run(uint64_t seed, uint64_t begin, uint32_t operations)
         else if (choice < 94)
             drop_oldest(model);
         else if (choice < 95)
-            take_back(model);
+            leave_group(model);
         else if (choice < 96)
             lose_connection(model);
         else
