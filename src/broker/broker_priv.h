@@ -210,7 +210,8 @@ struct share_group;
 struct share_delivery;
 void share_join(struct broker *broker, struct session *session, struct membership *membership,
                 uint32_t op_serial);
-void share_leave(struct broker *broker, struct session *session, struct membership *membership);
+/* The session gives up its seat (UNSUBSCRIBE): what is queued for it through the group goes to other members. */
+void share_give_up(struct broker *broker, struct session *session, struct membership *membership);
 void share_set_connected(struct broker *broker, struct session *session, bool connected);
 /* Gives up every seat of a session that ends; what it has not begun goes back to the groups. */
 void share_leave_all(struct broker *broker, struct session *session);

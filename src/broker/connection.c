@@ -144,23 +144,6 @@ static void detach(struct broker *broker, struct connection *connection)
     session_detach(broker, session);
 }
 
-static void log_end(struct broker *broker, const struct connection *connection,
-                    enum mqtt_reason reason, const char *why)
-{
-    char peer[64], client[128];
-
-    (void)broker;
-    port_peer_name(connection, peer, sizeof(peer));
-    log_escape(client, sizeof(client),
-               connection->session == NULL ? (struct span){0}
-                                           : session_client_identifier(connection->session));
-    if (reason < MQTT_REASON_UNSPECIFIED_ERROR)
-        LOG_DEBUG("client \"%s\" at %s: connection closed: %s", client, peer, why);
-    else
-        LOG_INFO("client \"%s\" at %s: connection closed: %s (reason 0x%02x)", client, peer, why,
-                 (unsigned)reason);
-}
-
 /* Reasons that are the client's breach of the protocol, or of a limit that it was told. */
 static bool is_protocol_error(enum mqtt_reason reason)
 {
@@ -178,6 +161,26 @@ static bool is_protocol_error(enum mqtt_reason reason)
     default:
         return false;
     }
+}
+
+static void log_end(struct broker *broker, const struct connection *connection,
+                    enum mqtt_reason reason, const char *why)
+{
+    char peer[64], client[128];
+
+    (void)broker;
+    port_peer_name(connection, peer, sizeof(peer));
+    log_escape(client, sizeof(client),
+               connection->session == NULL ? (struct span){0}
+                                           : session_client_identifier(connection->session));
+    if (reason < MQTT_REASON_UNSPECIFIED_ERROR)
+        LOG_DEBUG("client \"%s\" at %s: connection closed: %s", client, peer, why);
+    else if (is_protocol_error(reason))
+        LOG_WARN("client \"%s\" at %s: connection closed: %s (reason 0x%02x)", client, peer, why,
+                 (unsigned)reason);
+    else
+        LOG_INFO("client \"%s\" at %s: connection closed: %s (reason 0x%02x)", client, peer, why,
+                 (unsigned)reason);
 }
 
 static void begin_closing(struct broker *broker, struct connection *connection,

@@ -414,7 +414,7 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
 static void forget_membership(struct broker *broker, struct session *session,
                               struct membership *membership)
 {
-    share_leave(broker, session, membership);
+    share_give_up(broker, session, membership);
     STAT_DEC(broker->stats, subscription_count);
     STAT_DEC(broker->stats, shared_subscription_count);
     mem_free(membership);

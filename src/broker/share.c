@@ -424,12 +424,15 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
         struct membership *membership;
         struct share_delivery *back;
 
+        if (i < window->head) /* gone, and its place may have been taken */
+            continue;
         if (delivery->share == 0 || (membership_id != 0 && delivery->share != membership_id))
             continue;
         /* Of QoS 2 nothing that has been encoded (I2): the kernel may have sent all of it although it
          * has not confirmed it. */
         if (delivery->state != DELIVERY_QUEUED &&
-            !(delivery->state == DELIVERY_SENT && delivery->qos == 1))
+            !(delivery->state == DELIVERY_SENT && delivery->qos == 1 &&
+              session->connection == NULL)) /* a client that is there will acknowledge it */
             continue;
         membership = membership_by(session, 0, delivery->share);
         back = membership == NULL ? NULL : mem_try_zalloc(sizeof(*back));
@@ -452,13 +455,21 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
     }
 }
 
-void share_leave(struct broker *broker, struct session *session, struct membership *membership)
+static void share_leave(struct broker *broker, struct session *session,
+                        struct membership *membership)
 {
     if (membership->left)
         return;
     membership->left = true;
     post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_LEAVE,
                  membership->group_hash, session->handle, 0);
+}
+
+void share_give_up(struct broker *broker, struct session *session, struct membership *membership)
+{
+    share_leave(broker, session, membership);
+    if (session->window.next < session->window.tail)
+        give_back(broker, session, membership->id);
 }
 
 void share_leave_all(struct broker *broker, struct session *session)
