@@ -9,11 +9,9 @@
 #include "shards/topology.h"
 #include "shards/uring.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #define SESSIONS_DEFAULT   1000000u
 #define CONTROL_MESH_DEPTH 1024u
@@ -59,26 +57,6 @@ static uint32_t reserved_descriptors(unsigned shards, unsigned listeners)
            + (shards + 1) * 2 /* each thread: ring, eventfd */
            + shards           /* each data shard: the descriptor given up when there is no other */
            + shards * listeners; /* each data shard: a socket per listener */
-}
-
-/* Memory of the machine, or of the container if that has less. */
-static uint64_t memory_size(void)
-{
-    uint64_t size = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    static const char *const files[] = {"/sys/fs/cgroup/memory.max",
-                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-
-    for (unsigned i = 0; i < ARRAY_LENGTH(files); i++) {
-        FILE *file = fopen(files[i], "re");
-        uint64_t limit;
-
-        if (file == NULL)
-            continue;
-        if (fscanf(file, "%" SCNu64, &limit) == 1 && limit > 0 && limit < size)
-            size = limit;
-        fclose(file);
-    }
-    return size;
 }
 
 static void derive_shard(struct shard_limits *to, const struct conf_shard *from,
@@ -147,7 +125,7 @@ int limits_derive(struct limits *limits, const struct conf *conf, char *why, siz
     if (limits->connections > OP_SLOT_MAX)
         limits->connections = OP_SLOT_MAX;
     if (memory == 0)
-        memory = memory_size() / 4;
+        memory = topology.memory / 4;
     limits->queue_memory = memory / limits->shards;
     for (unsigned i = 0; i < limits->shards; i++) {
         /* more shards than CPUs: those are left to the scheduler */

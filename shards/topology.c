@@ -2,12 +2,14 @@
 #include "shards/topology.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static bool read_file(const char *path, char *to, size_t size)
 {
@@ -36,47 +38,51 @@ static unsigned lower_of(unsigned quota, long long limit, long long period)
     return quota == 0 || found < quota ? (unsigned)found : quota;
 }
 
-/* Looks into the group and all groups above it: the tightest quota holds. */
-static unsigned walk(const char *root, const char *mount, const char *group, bool version_2)
+/* One group: `folder` holds its files. */
+typedef void visit_group(void *argument, const char *folder, bool version_2);
+
+/* The group and all groups above it. */
+static void walk(const char *root, const char *mount, const char *group, bool version_2,
+                 visit_group *visit, void *argument)
 {
-    char path[2 * PATH_MAX], at[PATH_MAX], text[128];
-    unsigned quota = 0;
+    char folder[2 * PATH_MAX], at[PATH_MAX];
 
     snprintf(at, sizeof(at), "%s", group);
     for (;;) {
-        char *slash;
-        long long limit = 0, period = 0;
+        char *slash = strrchr(at, '/');
 
-        snprintf(path, sizeof(path), "%s%s%s/%s", root, mount, strcmp(at, "/") == 0 ? "" : at,
-                 version_2 ? "cpu.max" : "cpu.cfs_quota_us");
-        if (read_file(path, text, sizeof(text))) {
-            if (version_2) {
-                if (sscanf(text, "%lld %lld", &limit, &period) == 2) /* "max" does not match */
-                    quota = lower_of(quota, limit, period);
-            } else {
-                limit = atoll(text);
-                snprintf(path, sizeof(path), "%s%s%s/cpu.cfs_period_us", root, mount,
-                         strcmp(at, "/") == 0 ? "" : at);
-                if (read_file(path, text, sizeof(text)))
-                    quota = lower_of(quota, limit, atoll(text));
-            }
-        }
-        slash = strrchr(at, '/');
+        snprintf(folder, sizeof(folder), "%s%s%s", root, mount, strcmp(at, "/") == 0 ? "" : at);
+        visit(argument, folder, version_2);
         if (slash == NULL || at[1] == '\0')
-            return quota;
+            return;
         slash[slash == at] = '\0';
     }
 }
 
-unsigned topology_quota(const char *root, const char *cgroups)
+static bool names(const char *controllers, const char *controller)
 {
-    char line[PATH_MAX];
-    unsigned quota = 0;
+    size_t wanted = strlen(controller);
 
+    while (*controllers != '\0') {
+        size_t len = strcspn(controllers, ",");
+
+        if (len == wanted && memcmp(controllers, controller, len) == 0)
+            return true;
+        controllers += len + (controllers[len] == ',');
+    }
+    return false;
+}
+
+/* Every group that holds this process for `controller`, in version 2 or 1 of cgroups. */
+static void each_group(const char *root, const char *cgroups, const char *controller,
+                       visit_group *visit, void *argument)
+{
+    char line[PATH_MAX], mount[32];
+
+    snprintf(mount, sizeof(mount), "/%s", controller);
     while (*cgroups != '\0') {
         size_t len = strcspn(cgroups, "\n");
         char *controllers, *group;
-        unsigned found = 0;
 
         snprintf(line, sizeof(line), "%.*s", (int)len, cgroups);
         cgroups += len + (cgroups[len] == '\n');
@@ -87,20 +93,75 @@ unsigned topology_quota(const char *root, const char *cgroups)
         *group++ = '\0';
         controllers++;
         if (*controllers == '\0')
-            found = walk(root, "", group, true);
-        else if (strcmp(controllers, "cpu") == 0 || strstr(controllers, "cpu,") != NULL ||
-                 strstr(controllers, ",cpu") != NULL)
-            found = walk(root, "/cpu", group, false);
-        if (found != 0 && (quota == 0 || found < quota))
-            quota = found;
+            walk(root, "", group, true, visit, argument);
+        else if (names(controllers, controller))
+            walk(root, mount, group, false, visit, argument);
     }
+}
+
+static bool read_in(const char *folder, const char *name, char *to, size_t size)
+{
+    char path[2 * PATH_MAX + 64];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    return read_file(path, to, size);
+}
+
+static void visit_quota(void *argument, const char *folder, bool version_2)
+{
+    unsigned *quota = argument;
+    char limit_text[128], period_text[128];
+    long long limit = 0, period = 0;
+
+    if (version_2) {
+        if (read_in(folder, "cpu.max", limit_text, sizeof(limit_text)) &&
+            sscanf(limit_text, "%lld %lld", &limit, &period) == 2) /* "max" does not match */
+            *quota = lower_of(*quota, limit, period);
+    } else if (read_in(folder, "cpu.cfs_quota_us", limit_text, sizeof(limit_text)) &&
+               read_in(folder, "cpu.cfs_period_us", period_text, sizeof(period_text))) {
+        *quota = lower_of(*quota, atoll(limit_text), atoll(period_text));
+    }
+}
+
+unsigned topology_quota(const char *root, const char *cgroups)
+{
+    unsigned quota = 0;
+
+    each_group(root, cgroups, "cpu", visit_quota, &quota);
     return quota;
+}
+
+static void visit_memory(void *argument, const char *folder, bool version_2)
+{
+    uint64_t *lowest = argument, limit = 0;
+    char text[128];
+
+    if (read_in(folder, version_2 ? "memory.max" : "memory.limit_in_bytes", text, sizeof(text)) &&
+        sscanf(text, "%" SCNu64, &limit) == 1 && limit != 0 && (*lowest == 0 || limit < *lowest))
+        *lowest = limit;
+}
+
+uint64_t topology_memory(const char *root, const char *cgroups)
+{
+    uint64_t lowest = 0;
+
+    each_group(root, cgroups, "memory", visit_memory, &lowest);
+    return lowest;
+}
+
+/* The text of /proc/self/cgroup; "" without it. */
+static void read_own_groups(char *to, size_t size)
+{
+    if (!read_file("/proc/self/cgroup", to, size))
+        to[0] = '\0';
 }
 
 void topology_read(struct topology *topology)
 {
     cpu_set_t set;
     char cgroups[4096];
+    uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), limit;
+    unsigned quota;
 
     memset(topology, 0, sizeof(*topology));
     if (sched_getaffinity(0, sizeof(set), &set) == 0) {
@@ -110,11 +171,13 @@ void topology_read(struct topology *topology)
     }
     if (topology->cpu_count == 0)
         topology->cpu_count = 1;
-    if (read_file("/proc/self/cgroup", cgroups, sizeof(cgroups))) {
-        unsigned quota = topology_quota("/sys/fs/cgroup", cgroups);
-
-        topology->quota_cpus = quota == 0 ? 0 : (quota < 1000 ? 1 : quota / 1000);
-    }
+    read_own_groups(cgroups, sizeof(cgroups));
+    quota = topology_quota("/sys/fs/cgroup", cgroups);
+    topology->quota_cpus = quota == 0 ? 0 : (quota < 1000 ? 1 : quota / 1000);
+    topology->memory = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    limit = topology_memory("/sys/fs/cgroup", cgroups);
+    if (limit != 0 && limit < topology->memory)
+        topology->memory = limit;
 }
 
 unsigned topology_shards(const struct topology *topology)

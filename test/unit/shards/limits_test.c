@@ -74,6 +74,20 @@ static void version_1_is_understood(void **state)
     assert_int_equal(topology_quota(root, "4:cpuacct,cpu:/y\n"), 0);
 }
 
+static void the_lowest_memory_limit_above_holds(void **state)
+{
+    (void)state;
+    put("/system.slice/memory.max", "max\n");
+    put("/system.slice/broker/memory.max", "100000000\n");
+    put("/system.slice/broker/inner/memory.max", "300000000\n");
+    put("/memory/m/memory.limit_in_bytes", "5000000\n");
+    assert_int_equal(topology_memory(root, "0::/system.slice/broker\n"), 100000000);
+    assert_int_equal(topology_memory(root, "0::/system.slice/broker/inner\n"), 100000000);
+    assert_int_equal(topology_memory(root, "0::/system.slice\n"), 0);
+    assert_int_equal(topology_memory(root, "9:memory:/m\n4:cpu,cpuacct:/x\n"), 5000000);
+    assert_int_equal(topology_memory(root, "9:hugetlb:/m\n"), 0);
+}
+
 static void a_quota_in_the_root_group_counts(void **state)
 {
     (void)state;
@@ -212,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_tightest_quota_above_holds),
         cmocka_unit_test(version_1_is_understood),
+        cmocka_unit_test(the_lowest_memory_limit_above_holds),
         cmocka_unit_test(a_quota_in_the_root_group_counts),
         cmocka_unit_test(shards_follow_affinity_and_quota),
         cmocka_unit_test(sizes_are_derived),
