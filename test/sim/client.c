@@ -61,7 +61,6 @@ static void clear_connection(struct client *client)
 {
     client->incoming.len = 0;
     client->owed_count = 0;
-    client->unsubscribe_identifier = 0;
     memset(client->alias_sent, 0, sizeof(client->alias_sent));
     for (unsigned i = 0; i < ALIASES_MAX; i++) {
         mem_free((void *)(uintptr_t)client->aliases[i].data);

@@ -151,7 +151,6 @@ struct client {
     struct owed owed[RECEIVED_MAX * 2];
     uint32_t owed_count;
     uint32_t on_connection; /* deliveries of this connection that count against receive_maximum */
-    uint16_t unsubscribe_identifier;
     uint32_t will_record;
     uint16_t server_receive_maximum, server_alias_max;
 
