@@ -45,7 +45,6 @@ struct interest {
 
 struct share_groups {
     struct share_group **buckets; /* by hash of "share name/filter"; made with the first group */
-    uint32_t count;
 };
 
 struct broker {

@@ -163,12 +163,10 @@ static bool is_protocol_error(enum mqtt_reason reason)
     }
 }
 
-static void log_end(struct broker *broker, const struct connection *connection,
-                    enum mqtt_reason reason, const char *why)
+static void log_end(const struct connection *connection, enum mqtt_reason reason, const char *why)
 {
     char peer[64], client[128];
 
-    (void)broker;
     port_peer_name(connection, peer, sizeof(peer));
     log_escape(client, sizeof(client),
                connection->session == NULL ? (struct span){0}
@@ -186,7 +184,7 @@ static void log_end(struct broker *broker, const struct connection *connection,
 static void begin_closing(struct broker *broker, struct connection *connection,
                           enum mqtt_reason reason, const char *why, enum connection_closing how)
 {
-    log_end(broker, connection, reason, why);
+    log_end(connection, reason, why);
     if (is_protocol_error(reason))
         STAT_INC(broker->stats, protocol_error);
     if (connection->end_reason == 0) /* the client may have given one in DISCONNECT */
@@ -279,7 +277,7 @@ void connection_closed(struct broker *broker, struct connection *connection,
 
     if (connection->state == CONNECTION_ONLINE) {
         STAT_INC(broker->stats, connection_lost);
-        log_end(broker, connection, MQTT_REASON_SUCCESS, "the client closed the connection");
+        log_end(connection, MQTT_REASON_SUCCESS, "the client closed the connection");
         connection->state = CONNECTION_CLOSING;
     }
     connection->closing = CLOSING_NOW; /* nothing is encoded for it any more */

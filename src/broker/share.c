@@ -193,7 +193,6 @@ static struct share_group *group_create(struct broker *broker, const struct shar
     }
     group->next = *bucket_of(broker, group->hash);
     *bucket_of(broker, group->hash) = group;
-    broker->groups.count++;
     return group;
 }
 
@@ -207,7 +206,6 @@ static void group_destroy(struct broker *broker, struct share_group *group)
     while (*link != group)
         link = &(*link)->next;
     *link = group->next;
-    broker->groups.count--;
     topic_tree_unsubscribe(broker->tree, group->filter, group, &last);
     if (last)
         interest_withdraw(broker, span_of(group->bytes + group->share_name_len, group->filter_len),
