@@ -8,7 +8,6 @@
 #include "app/control_client.h"
 #include "app/process.h"
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "shards/machine.h"
@@ -18,7 +17,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -196,7 +194,6 @@ static int run(struct starting *starting)
         .started = started,
     };
     char error[4096];
-    uint64_t seed;
     uid_t user;
     int status;
 
@@ -215,9 +212,6 @@ static int run(struct starting *starting)
     log_sentences(conf->warnings);
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
-    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
-        panic(__FILE__, __LINE__, "the system gives no random numbers");
-    hash_setup(seed);
     status = machine_run(&options);
     pid_file_release(conf->system_pid_file, starting->pid_descriptor);
     log_teardown();
