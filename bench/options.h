@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/option.h"
+
 enum bench_command { PUB = 1, SUB = 2, CONN = 4, RUN = 8 };
 
 /* The values of one command line. Texts are those of argv or static. boot. */
@@ -19,8 +21,15 @@ struct bench_options {
 #define NUMBER(member, name, letter, preset, run_preset, low, high, commands, help) uint64_t member;
 #define TIME(member, name, letter, preset, run_preset, high, commands, help)        double member;
 #include "bench/options.def"
+#undef TEXT
+#undef FLAG
+#undef NUMBER
+#undef TIME
     enum bench_command command;
 };
+
+/* The rows that `command` takes its options from, those for other commands among them. */
+const struct option_row *options_rows(enum bench_command command, size_t *count);
 
 /* Sets every option to its default for `command`. */
 void options_preset(struct bench_options *options, enum bench_command command);

@@ -152,10 +152,6 @@ void conf_dump_defaults(FILE *to);
  */
 void conf_list_options(FILE *to);
 
-/* The Levenshtein distance of two names: insertions, deletions and changes of one character. `b` has
- * fewer than CONF_PATH_BYTES characters. */
-unsigned conf_distance(const char *a, const char *b);
-
 /* The path of the control socket: control.socket, or control.sock beside the pid file. */
 void conf_control_socket(const struct conf *conf, char *to, size_t size);
 

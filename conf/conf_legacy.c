@@ -4,6 +4,8 @@
  */
 #include "conf/conf_priv.h"
 
+#include "base/distance.h"
+
 #include <string.h>
 
 static const struct conf_legacy rows[] = {
@@ -37,28 +39,6 @@ const struct conf_legacy *conf_legacy_find(const char *path)
     return best;
 }
 
-unsigned conf_distance(const char *a, const char *b)
-{
-    unsigned row[CONF_PATH_BYTES];
-    size_t b_len = strlen(b);
-
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = (unsigned)i + 1;
-        for (size_t j = 0; j < b_len; j++) {
-            unsigned change = diagonal + (a[i] != b[j]),
-                     gap = row[j] < row[j + 1] ? row[j] : row[j + 1];
-
-            diagonal = row[j + 1];
-            row[j + 1] = change < gap + 1 ? change : gap + 1;
-        }
-    }
-    return row[b_len];
-}
-
 static const char *last_part(const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -75,7 +55,7 @@ struct search {
 
 static void consider(struct search *search, const char *candidate)
 {
-    unsigned far = conf_distance(search->path, candidate);
+    unsigned far = text_distance(search->path, candidate);
 
     /* The right key in the wrong block, or in none. */
     if (far > 1 && strcmp(last_part(search->path), last_part(candidate)) == 0)

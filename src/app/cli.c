@@ -2,6 +2,7 @@
 #include "app/cli.h"
 
 #include "base/check.h"
+#include "base/distance.h"
 #include "base/mem.h"
 
 #include <stdarg.h>
@@ -93,7 +94,7 @@ static const struct option_row *find_near(const char *argument, size_t len)
 
     snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name)), argument);
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        unsigned far = conf_distance(name, rows[i].name);
+        unsigned far = text_distance(name, rows[i].name);
 
         if (far < best) {
             best = far;

@@ -131,17 +131,20 @@ static void test_contradictions(void **state)
 
 static void test_every_preset_is_within_its_bounds(void **state)
 {
+    static const enum bench_command commands[] = {PUB, SUB, CONN, RUN};
+
     (void)state;
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        if (rows[i].kind == KIND_TEXT) {
-            continue;
-        }
-        assert_true(rows[i].commands == RUN ||
-                    (rows[i].preset >= rows[i].low && rows[i].preset <= rows[i].high));
-        assert_true(rows[i].run_preset >= rows[i].low && rows[i].run_preset <= rows[i].high);
-        for (size_t j = 0; j < i; j++) {
-            assert_string_not_equal(rows[i].name, rows[j].name);
-            assert_true(rows[i].letter == 0 || rows[i].letter != rows[j].letter);
+    for (size_t c = 0; c < ARRAY_LENGTH(commands); c++) {
+        size_t count;
+        const struct option_row *rows = options_rows(commands[c], &count);
+
+        for (size_t i = 0; i < count; i++) {
+            assert_true(rows[i].kind == OPTION_TEXT || !(rows[i].commands & commands[c]) ||
+                        (rows[i].preset >= rows[i].low && rows[i].preset <= rows[i].high));
+            for (size_t j = 0; j < i; j++) {
+                assert_string_not_equal(rows[i].name, rows[j].name);
+                assert_true(rows[i].letter == 0 || rows[i].letter != rows[j].letter);
+            }
         }
     }
 }
