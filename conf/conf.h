@@ -46,9 +46,11 @@ enum conf_log_to {
     CONF_LOG_TO_JOURNALD
 };
 
+enum conf_http_auth { CONF_HTTP_AUTH_BASIC, CONF_HTTP_AUTH_NONE };
+
 enum conf_listener_kind { CONF_LISTENER_TCP };
 
-/* A numeric address without brackets, and a port. */
+/* A numeric address without brackets, and a port (0 in an option of the kind HOST, which has none). */
 struct conf_address {
     char host[46]; /* INET6_ADDRSTRLEN */
     uint16_t port;
@@ -65,7 +67,9 @@ struct conf_address {
 #define CONF_TYPE_CHOICE   uint8_t  /* an enum above */
 #define CONF_TYPE_CHOICES  uint32_t /* a bit for each constant of an enum above */
 #define CONF_TYPE_TEXT     char *   /* never NULL */
+#define CONF_TYPE_SECRET   char *   /* never NULL; conf_dump() and the others print "***" */
 #define CONF_TYPE_ADDRESS  struct conf_address
+#define CONF_TYPE_HOST     struct conf_address
 
 /* The options of one shard; those of shards.default where it has none of its own. */
 struct conf_shard {
@@ -151,6 +155,9 @@ void conf_dump_defaults(FILE *to);
 /* Writes one line for each option: path, value form, default, bounds, when it takes effect, help.
  */
 void conf_list_options(FILE *to);
+
+/* Only this machine can reach it: 127.0.0.0/8, ::1, and the former written as IPv6. */
+bool conf_address_loopback(const struct conf_address *address);
 
 /* The path of the control socket: control.socket, or control.sock beside the pid file. */
 void conf_control_socket(const struct conf *conf, char *to, size_t size);

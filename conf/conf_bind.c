@@ -311,6 +311,22 @@ static const char *after(const char *path, const char *prefix)
     return strncmp(path, prefix, len) == 0 ? path + len : NULL;
 }
 
+static void bind_broker(struct conf_loader *loader, const struct conf_entry *entry,
+                        const struct conf_row *row, const char *value)
+{
+    const char *missing = entry->complex ? NULL : conf_legacy_refused(row->path, value);
+    char why[CONF_SENTENCE_BYTES / 4], error[CONF_SENTENCE_BYTES / 8];
+
+    if (missing == NULL) {
+        bind_row(loader, entry, row, value, loader->conf);
+        return;
+    }
+    /* what the option takes, in the words of the option */
+    conf_value_parse(row, value, loader->conf, error, sizeof(error));
+    snprintf(why, sizeof(why), "%s is not part of this version: the option %s", missing, error);
+    entry_error(loader, entry, why);
+}
+
 /* False when no option has that path. */
 static bool bind_option(struct conf_loader *loader, const struct conf_entry *entry,
                         const char *path, const char *value)
@@ -319,7 +335,7 @@ static bool bind_option(struct conf_loader *loader, const struct conf_entry *ent
     const char *rest;
 
     if (row != NULL) {
-        bind_row(loader, entry, row, value, loader->conf);
+        bind_broker(loader, entry, row, value);
         return true;
     }
     rest = after(path, "shards.");
@@ -346,6 +362,27 @@ static void bind_renamed(struct conf_loader *loader, const struct conf_entry *en
         entry_error(loader, entry, "the value is too long");
 }
 
+/* "http://127.0.0.1:8081" is an address for one option and a port for another. */
+static void bind_split(struct conf_loader *loader, const struct conf_entry *entry,
+                       const struct conf_legacy *row)
+{
+    const char *value = entry->value, *rest = strstr(value, "://");
+    char port[8], error[CONF_SENTENCE_BYTES / 4];
+    struct conf_address address;
+
+    if (rest != NULL && strncasecmp(value, "http://", 7) == 0)
+        value = rest + 3;
+    if (entry->complex) {
+        entry_error(loader, entry, "takes one value");
+    } else if (!conf_value_address(value, &address, error, sizeof(error))) {
+        entry_error(loader, entry, error);
+    } else {
+        snprintf(port, sizeof(port), "%u", address.port);
+        bind_option(loader, entry, row->argument, address.host);
+        bind_option(loader, entry, row->text, port);
+    }
+}
+
 static void bind_entry(struct conf_loader *loader, const struct conf_entry *entry)
 {
     const struct conf_legacy *legacy;
@@ -363,9 +400,27 @@ static void bind_entry(struct conf_loader *loader, const struct conf_entry *entr
         bind_absent(loader, entry, legacy);
     } else if (legacy->kind == CONF_LEGACY_IGNORED) {
         bind_ignored(loader, entry, legacy);
+    } else if (legacy->kind == CONF_LEGACY_SPLIT) {
+        bind_split(loader, entry, legacy);
     } else {
         bind_renamed(loader, entry, legacy);
     }
+}
+
+/* NanoMQ's HOCON files have no http_server.enable: the block is the switch. */
+static void enable_http_by_block(struct conf_loader *loader)
+{
+    bool block = false;
+
+    for (size_t i = 0; i < loader->entry_count; i++) {
+        const struct conf_entry *entry = &loader->entries[i];
+
+        if (strcmp(entry->path, "http_server.enable") == 0)
+            return;
+        block = block || (loader->is_hocon && entry->layer == CONF_LAYER_FILE &&
+                          after(entry->path, "http_server.") != NULL);
+    }
+    loader->conf->http_server_enable = block;
 }
 
 /* What a shard does not say for itself is as in shards.default. */
@@ -390,6 +445,7 @@ void conf_bind(struct conf_loader *loader)
 {
     for (size_t i = 0; i < loader->entry_count; i++)
         bind_entry(loader, &loader->entries[i]);
+    enable_http_by_block(loader);
     complete_shards(loader);
     if (loader->conf->listener_count == 0)
         ASSERT(add_listener(loader->conf, "tcp") != NULL);

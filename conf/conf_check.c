@@ -62,6 +62,36 @@ static void check_sizes(const struct conf *conf, struct conf_report *report)
     }
 }
 
+/* Whoever reaches the API controls the broker. */
+static void check_http(const struct conf *conf, struct conf_report *report)
+{
+    const struct conf_row *password = conf_row_find(CONF_SCOPE_BROKER, "http_server.password");
+    const char *host = conf->http_server_ip_addr.host;
+
+    if (strchr(conf->http_server_username, ':') != NULL)
+        conf_report_add(report, "http_server.username must not have a colon: Basic authentication "
+                                "has no place for it");
+    if (!conf->http_server_enable || conf_address_loopback(&conf->http_server_ip_addr))
+        return;
+    if (conf->http_server_auth_type == CONF_HTTP_AUTH_NONE) {
+        if (!conf->http_server_allow_remote_no_auth)
+            conf_report_add(
+                report,
+                "http_server.auth_type = no_auth would let everybody control the broker "
+                "who can reach %s: set http_server.auth_type = basic with a password, "
+                "or http_server.ip_addr = 127.0.0.1, or, if it is meant, "
+                "http_server.allow_remote_no_auth = true",
+                host);
+    } else if (strcmp(conf->http_server_password, password->preset_text) == 0) {
+        conf_report_add(
+            report,
+            "http_server.password is the default one, which everybody knows, and other "
+            "machines can reach http_server.ip_addr %s: set http_server.password to one "
+            "of your own, or http_server.ip_addr = 127.0.0.1",
+            host);
+    }
+}
+
 bool conf_check(const struct conf *conf, char *errors, size_t size)
 {
     struct conf_report report;
@@ -70,6 +100,7 @@ bool conf_check(const struct conf *conf, char *errors, size_t size)
     check_listeners(conf, &report);
     check_paths(conf, &report);
     check_sizes(conf, &report);
+    check_http(conf, &report);
     conf_report_end(&report);
     return report.count == 0;
 }

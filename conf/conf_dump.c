@@ -11,7 +11,7 @@
 /* True when the text would not be read back as it stands. */
 static bool needs_quotes(const struct conf_row *row, const char *text)
 {
-    return row->kind == CONF_KIND_TEXT || row->kind == CONF_KIND_ADDRESS || text[0] == '\0';
+    return row->preset_text != NULL || text[0] == '\0';
 }
 
 static void print_quoted(const char *text, FILE *to)
@@ -156,7 +156,7 @@ static void describe_bounds(const struct conf_row *row, char *to, size_t size)
         snprintf(to, size, "true or false");
         return;
     }
-    if (row->kind == CONF_KIND_TEXT || row->kind == CONF_KIND_ADDRESS) {
+    if (row->preset_text != NULL) {
         snprintf(to, size, "%s", row->unit);
         return;
     }
@@ -181,6 +181,10 @@ static void print_preset(const struct conf_row *row, FILE *to)
         uint64_t number;
     } scratch;
 
+    if (row->kind == CONF_KIND_SECRET) { /* what everybody can read here is none */
+        print_quoted(row->preset_text, to);
+        return;
+    }
     memset(&scratch, 0, sizeof(scratch));
     at_begin.offset = 0;
     conf_value_preset(&at_begin, &scratch);
@@ -191,15 +195,20 @@ static void print_preset(const struct conf_row *row, FILE *to)
 static void print_documented(const struct conf_row *row, const char *name, const char *indent,
                              FILE *to)
 {
+    const char *shipped = conf_shipped(row);
     char bounds[200], line[300];
 
     describe_bounds(row, bounds, sizeof(bounds));
     print_comment(row->help, indent, to);
-    snprintf(line, sizeof(line), "(%s; %s)", bounds,
-             row->when == CONF_WHEN_RELOAD ? "changes at reload" : "changes at the next start");
+    snprintf(line, sizeof(line), "(%s; %s%s)", bounds,
+             row->when == CONF_WHEN_RELOAD ? "changes at reload" : "changes at the next start",
+             shipped != NULL ? "; this line differs from the default" : "");
     print_comment(line, indent, to);
-    fprintf(to, "%s#%s = ", indent, name);
-    print_preset(row, to);
+    fprintf(to, "%s%s%s = ", indent, shipped != NULL ? "" : "#", name);
+    if (shipped != NULL)
+        fputs(shipped, to);
+    else
+        print_preset(row, to);
     fputs("\n\n", to);
 }
 

@@ -26,6 +26,7 @@ struct parser {
     struct conf_loader *loader;
     const char *at;
     unsigned line, file, depth;
+    bool secret; /* what this line holds may be one: messages do not quote it */
 };
 
 static bool parse_members(struct parser *parser, cJSON *tree, char end);
@@ -72,6 +73,7 @@ static void skip_lines(struct parser *parser)
             return;
         parser->at++;
         parser->line++;
+        parser->secret = false;
     }
 }
 
@@ -84,6 +86,8 @@ static const char *here(const struct parser *parser, char to[48])
         return "the end of the file";
     if (len == 0)
         return "the end of the line";
+    if (parser->secret)
+        return "what follows";
     if (len > 30)
         len = 30;
     while (len > 0 && (parser->at[len] & 0xC0) == 0x80)
@@ -334,13 +338,16 @@ static bool parse_into(struct parser *parser, cJSON *tree, const char *path)
 
 static bool parse_member(struct parser *parser, cJSON *tree)
 {
-    char path[CONF_PATH_BYTES], found[48];
+    char path[CONF_PATH_BYTES], whole[2 * CONF_PATH_BYTES], found[48];
+    const char *shown = parser->secret ? "this" : path;
 
     if (!parse_key(parser, path))
         return false;
+    snprintf(whole, sizeof(whole), "%s%s", parser->loader->prefix, path);
+    parser->secret = parser->secret || conf_path_secret(whole);
     skip_blanks(parser);
     if (*parser->at == '+')
-        return fail(parser, "%s: += is not part of the format", path);
+        return fail(parser, "%s: += is not part of the format", shown);
     if (*parser->at == '=' || *parser->at == ':') {
         parser->at++;
         skip_blanks(parser);
@@ -349,7 +356,7 @@ static bool parse_member(struct parser *parser, cJSON *tree)
     } else {
         skip_lines(parser); /* key, line end, bracket */
         if (*parser->at != '{')
-            return fail(parser, "= or { was expected after %s, not %s", path, here(parser, found));
+            return fail(parser, "= or { was expected after %s, not %s", shown, here(parser, found));
     }
     return parse_into(parser, tree, path);
 }

@@ -45,7 +45,9 @@ enum conf_kind {
     CONF_KIND_CHOICE,
     CONF_KIND_CHOICES,
     CONF_KIND_TEXT,
-    CONF_KIND_ADDRESS
+    CONF_KIND_SECRET,
+    CONF_KIND_ADDRESS,
+    CONF_KIND_HOST
 };
 
 enum conf_when { CONF_WHEN_BOOT, CONF_WHEN_RELOAD };
@@ -74,6 +76,15 @@ const struct conf_row *conf_row_find(enum conf_scope scope, const char *path);
 /* The names of a choice table, ended by NULL. */
 const char *const *conf_choice_names(const char *table);
 
+/* What stands for a secret wherever values are shown; no secret can have this value. */
+#define CONF_SECRET_SHOWN "***"
+
+/* True when the option of that path, as files have it, is a secret. */
+bool conf_path_secret(const char *path);
+
+/* What the shipped file has instead of the row's default, or NULL. */
+const char *conf_shipped(const struct conf_row *row);
+
 /* Sentences, one a line, in the caller's buffer; when it is full, the rest is counted and the count is
  * said in the end. */
 struct conf_report {
@@ -91,7 +102,7 @@ void conf_report_end(struct conf_report *report);
  * writes what a value of this option is to `error`; the field is then as it was. */
 bool conf_value_parse(const struct conf_row *row, const char *text, void *object, char *error,
                       size_t size);
-/* Writes the field as the file would have it, without quotes. */
+/* Writes the field as the file would have it, without quotes; of a secret, CONF_SECRET_SHOWN. */
 void conf_value_format(const struct conf_row *row, const void *object, char *to, size_t size);
 bool conf_value_equal(const struct conf_row *row, const void *a, const void *b);
 /* Makes the field in `to` that of `from`. */
@@ -126,6 +137,7 @@ struct conf_loader {
     unsigned include_depth;
     char prefix[CONF_PATH_BYTES]; /* of the block that is being read, for messages: "mqtt." */
     unsigned setting_count;
+    bool is_hocon; /* the form of the file that was named */
     struct conf_entry *entries;
     size_t entry_count, entry_space;
     bool shard_set[CONF_SHARDS_MAX][16]; /* by row, in the order of the table */
@@ -163,14 +175,25 @@ const char *conf_where(const struct conf_loader *loader, const struct conf_entry
                        size_t size);
 
 /* NanoMQ's keys that are not options here. */
-enum conf_legacy_kind { CONF_LEGACY_RENAMED, CONF_LEGACY_IGNORED, CONF_LEGACY_ABSENT };
+enum conf_legacy_kind {
+    CONF_LEGACY_RENAMED,
+    CONF_LEGACY_SPLIT,
+    CONF_LEGACY_REFUSED,
+    CONF_LEGACY_IGNORED,
+    CONF_LEGACY_ABSENT
+};
 
 struct conf_legacy {
     enum conf_legacy_kind kind;
     const char *path;
-    const char *argument; /* RENAMED: the option; ABSENT: the harmless value, or NULL */
-    const char *text;     /* RENAMED: the unit of the old key; others: what is said about it */
+    /* RENAMED: the option; SPLIT: the option for the address; REFUSED: the value; ABSENT: the harmless value, or NULL */
+    const char *argument;
+    const char *
+        text; /* RENAMED: the unit of the old key; SPLIT: the option for the port; others: what is said about it */
 };
+
+/* What is said about a value that this version does not have for an option that it has, or NULL. */
+const char *conf_legacy_refused(const char *path, const char *value);
 
 /* The row for the path (of ABSENT rows: the longest one that is the path or a prefix of it), or NULL. */
 const struct conf_legacy *conf_legacy_find(const char *path);

@@ -16,7 +16,9 @@
 #define PRESET_CHOICE(value)   PRESET_NUMBER(value)
 #define PRESET_CHOICES(value)  PRESET_NUMBER(value)
 #define PRESET_TEXT(value)     value, 0
+#define PRESET_SECRET(value)   value, 0
 #define PRESET_ADDRESS(value)  value, 0
+#define PRESET_HOST(value)     value, 0
 
 #define ROW(type, scope, kind, field, path, preset, least, most, unit, when, help)                 \
     {path,                                                                                         \
@@ -42,6 +44,13 @@ const struct conf_row conf_rows[] = {
 const unsigned conf_row_count = ARRAY_LENGTH(conf_rows);
 
 static const struct {
+    const char *path, *value;
+} shipped[] = {
+#define SHIPPED(path, value) {path, value},
+#include "conf/conf.def"
+};
+
+static const struct {
     const char *table;
     const char *names[8];
 } choices[] = {
@@ -49,6 +58,7 @@ static const struct {
     {"shared_strategy", {"round_robin", "least_inflight", "sticky"}},
     {"log_level", {"fatal", "error", "warn", "info", "debug", "trace"}},
     {"log_format", {"text", "json"}},
+    {"http_auth", {"basic", "no_auth"}},
     {"log_to", {"console", "file", "syslog", "journald"}},
 };
 
@@ -59,6 +69,22 @@ const struct conf_row *conf_row_find(enum conf_scope scope, const char *path)
 
         if (row->kind != CONF_KIND_SECTION && row->scope == scope && strcmp(row->path, path) == 0)
             return row;
+    }
+    return NULL;
+}
+
+bool conf_path_secret(const char *path)
+{
+    const struct conf_row *row = conf_row_find(CONF_SCOPE_BROKER, path);
+
+    return row != NULL && row->kind == CONF_KIND_SECRET;
+}
+
+const char *conf_shipped(const struct conf_row *row)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(shipped); i++) {
+        if (row->scope == CONF_SCOPE_BROKER && strcmp(shipped[i].path, row->path) == 0)
+            return shipped[i].value;
     }
     return NULL;
 }

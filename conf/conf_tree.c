@@ -119,6 +119,8 @@ bool conf_read_file(struct conf_loader *loader, const char *path, enum conf_form
     loader->files[loader->file_count++] = mem_strdup(path);
     if (form == CONF_FORM_DETECT)
         form = conf_kv_detect(text) ? CONF_FORM_KEY_VALUE : CONF_FORM_HOCON;
+    if (file == 0)
+        loader->is_hocon = form == CONF_FORM_HOCON;
     good = form == CONF_FORM_KEY_VALUE ? conf_kv_parse(loader, file, text, tree)
                                        : conf_hocon_parse(loader, file, text, tree);
     mem_free(text);

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
 #include <strings.h>
@@ -24,6 +25,17 @@ static const struct unit size_units[] = {
 static const struct unit duration_units[] = {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000},
 };
+
+/* Kept as a string of its own. */
+static bool is_text(const struct conf_row *row)
+{
+    return row->kind == CONF_KIND_TEXT || row->kind == CONF_KIND_SECRET;
+}
+
+static bool is_address(const struct conf_row *row)
+{
+    return row->kind == CONF_KIND_ADDRESS || row->kind == CONF_KIND_HOST;
+}
 
 /* Printf to a buffer; always false, so that it can be returned. */
 static bool refuse(char *error, size_t size, const char *format, ...)
@@ -210,6 +222,36 @@ bool conf_value_address(const char *text, struct conf_address *address, char *er
     return true;
 }
 
+static bool conf_value_host(const char *text, struct conf_address *address, char *error,
+                            size_t size)
+{
+    char bracketed[64];
+    const char *colon = strchr(text, ':');
+    bool bare_ipv6 = text[0] != '[' && colon != NULL && strchr(colon + 1, ':') != NULL;
+    struct conf_address parsed = {0};
+    int len = snprintf(bracketed, sizeof(bracketed), bare_ipv6 ? "[%s]" : "%s", text);
+
+    if (len >= (int)sizeof(bracketed) || !parse_host(bracketed, (size_t)len, &parsed))
+        return refuse(error, size,
+                      "takes a numeric address without a port, as 127.0.0.1 or ::1, not \"%.200s\"",
+                      text);
+    *address = parsed;
+    return true;
+}
+
+bool conf_address_loopback(const struct conf_address *address)
+{
+    unsigned char bytes[16];
+
+    if (!address->ipv6)
+        return inet_pton(AF_INET, address->host, bytes) == 1 && bytes[0] == 127;
+    if (inet_pton(AF_INET6, address->host, bytes) != 1)
+        return false;
+    if (IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)bytes))
+        return bytes[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)(const void *)bytes);
+}
+
 /* Words for a list of choices: "a, b or c". */
 static void name_choices(const char *const *names, char *to, size_t size)
 {
@@ -249,7 +291,9 @@ static bool parse_number(const struct conf_row *row, const char *text, int64_t *
         return parse_choices(conf_choice_names(row->unit), text, value);
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
+    case CONF_KIND_SECRET:
     case CONF_KIND_ADDRESS:
+    case CONF_KIND_HOST:
         break;
     }
     UNREACHABLE("not a number");
@@ -280,7 +324,9 @@ static void store_number(const struct conf_row *row, int64_t value, void *object
         break;
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
+    case CONF_KIND_SECRET:
     case CONF_KIND_ADDRESS:
+    case CONF_KIND_HOST:
         UNREACHABLE("not a number");
     }
 }
@@ -305,7 +351,9 @@ static int64_t load_number(const struct conf_row *row, const void *object)
         return *(const CONF_TYPE_CHOICE *)field;
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
+    case CONF_KIND_SECRET:
     case CONF_KIND_ADDRESS:
+    case CONF_KIND_HOST:
         break;
     }
     UNREACHABLE("not a number");
@@ -367,7 +415,9 @@ static void format_number(const struct conf_row *row, int64_t value, char *to, s
         break;
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
+    case CONF_KIND_SECRET:
     case CONF_KIND_ADDRESS:
+    case CONF_KIND_HOST:
         UNREACHABLE("not a number");
     }
 }
@@ -404,6 +454,9 @@ static bool parse_text(const struct conf_row *row, const char *text, void *objec
     char **field = (char **)(void *)((char *)object + row->offset);
     size_t len = strlen(text);
 
+    if (row->kind == CONF_KIND_SECRET && strcmp(text, CONF_SECRET_SHOWN) == 0)
+        return refuse(error, size,
+                      "*** stands for a value that was not shown; give the value itself");
     if ((int64_t)len < row->least)
         return refuse(error, size, "must not be empty");
     if ((int64_t)len > row->most)
@@ -419,11 +472,14 @@ bool conf_value_parse(const struct conf_row *row, const char *text, void *object
     char low[32], high[32];
     int64_t value = 0;
 
-    if (row->kind == CONF_KIND_TEXT)
+    if (is_text(row))
         return parse_text(row, text, object, error, size);
-    if (row->kind == CONF_KIND_ADDRESS)
-        return conf_value_address(
-            text, (struct conf_address *)(void *)((char *)object + row->offset), error, size);
+    if (is_address(row)) {
+        struct conf_address *address = (void *)((char *)object + row->offset);
+
+        return row->kind == CONF_KIND_HOST ? conf_value_host(text, address, error, size)
+                                           : conf_value_address(text, address, error, size);
+    }
     if (!parse_number(row, text, &value))
         return refuse_form(row, text, error, size);
     if (value < row->least || value > row->most) {
@@ -439,8 +495,12 @@ void conf_value_format(const struct conf_row *row, const void *object, char *to,
 {
     const char *field = (const char *)object + row->offset;
 
-    if (row->kind == CONF_KIND_TEXT) {
+    if (row->kind == CONF_KIND_SECRET) {
+        snprintf(to, size, "%s", CONF_SECRET_SHOWN);
+    } else if (row->kind == CONF_KIND_TEXT) {
         snprintf(to, size, "%s", *(char *const *)(const void *)field);
+    } else if (row->kind == CONF_KIND_HOST) {
+        snprintf(to, size, "%s", ((const struct conf_address *)(const void *)field)->host);
     } else if (row->kind == CONF_KIND_ADDRESS) {
         const struct conf_address *address = (const void *)field;
 
@@ -455,6 +515,9 @@ bool conf_value_equal(const struct conf_row *row, const void *a, const void *b)
 {
     char left[CONF_VALUE_BYTES], right[CONF_VALUE_BYTES];
 
+    if (row->kind == CONF_KIND_SECRET)
+        return strcmp(*(char *const *)(const void *)((const char *)a + row->offset),
+                      *(char *const *)(const void *)((const char *)b + row->offset)) == 0;
     conf_value_format(row, a, left, sizeof(left));
     conf_value_format(row, b, right, sizeof(right));
     return strcmp(left, right) == 0;
@@ -465,12 +528,12 @@ void conf_value_copy(const struct conf_row *row, void *to, const void *from)
     const char *source = (const char *)from + row->offset;
     char *target = (char *)to + row->offset;
 
-    if (row->kind == CONF_KIND_TEXT) {
+    if (is_text(row)) {
         char *text = mem_strdup(*(char *const *)(const void *)source);
 
         mem_free(*(char **)(void *)target);
         *(char **)(void *)target = text;
-    } else if (row->kind == CONF_KIND_ADDRESS) {
+    } else if (is_address(row)) {
         memcpy(target, source, sizeof(struct conf_address));
     } else {
         store_number(row, load_number(row, from), to);
@@ -489,6 +552,6 @@ void conf_value_preset(const struct conf_row *row, void *object)
 
 void conf_value_free(const struct conf_row *row, void *object)
 {
-    if (row->kind == CONF_KIND_TEXT)
+    if (is_text(row))
         mem_free(*(char **)(void *)((char *)object + row->offset));
 }

@@ -79,15 +79,27 @@ static void write_report(cJSON *report, char *to, size_t size)
     cJSON_Delete(report);
 }
 
-static struct conf *reload_failed(cJSON *report, const char *error, char *to, size_t size)
+static void reload_failed(const char *error, char *to, size_t size)
 {
+    cJSON *report = cJSON_CreateObject();
     char cut[1024]; /* fits the report whatever it needs to be escaped */
 
     snprintf(cut, sizeof(cut), "%s", error);
     cJSON_AddBoolToObject(report, "ok", false);
     cJSON_AddStringToObject(report, "error", cut);
     write_report(report, to, size);
-    return NULL;
+}
+
+/* Compares, and makes of `conf` what will be in force. False, with a sentence in `errors`, when the new values do not
+ * go with those that wait for a restart. */
+static bool merge(const struct conf *running, struct conf *conf, cJSON *report, char *errors,
+                  size_t size)
+{
+    cJSON_AddBoolToObject(report, "ok", true);
+    conf_diff_reload(running, conf, add_path, NULL, cJSON_AddArrayToObject(report, "applied"));
+    conf_diff_reload(running, conf, NULL, add_path, cJSON_AddArrayToObject(report, "restart"));
+    conf_keep_boot(running, conf);
+    return conf_check(conf, errors, size);
 }
 
 static struct conf *reload(void *argument, const char *path, const struct conf *running,
@@ -98,19 +110,15 @@ static struct conf *reload(void *argument, const char *path, const struct conf *
     struct conf *conf = cli_load(starting->cli, path, errors, ERRORS_MAX);
     cJSON *json = cJSON_CreateObject();
 
-    if (conf != NULL && !open_log(conf, errors, ERRORS_MAX)) {
-        conf_free(conf);
-        conf = NULL;
-    }
-    if (conf == NULL) {
-        reload_failed(json, errors, report, size);
-    } else {
-        cJSON_AddBoolToObject(json, "ok", true);
-        conf_diff_reload(running, conf, add_path, NULL, cJSON_AddArrayToObject(json, "applied"));
-        conf_diff_reload(running, conf, NULL, add_path, cJSON_AddArrayToObject(json, "restart"));
-        conf_keep_boot(running, conf);
+    if (conf != NULL && merge(running, conf, json, errors, ERRORS_MAX) &&
+        open_log(conf, errors, ERRORS_MAX)) {
         log_sentences(conf->warnings);
         write_report(json, report, size);
+    } else {
+        conf_free(conf);
+        conf = NULL;
+        cJSON_Delete(json);
+        reload_failed(errors, report, size);
     }
     mem_free(errors);
     return conf;

@@ -103,8 +103,6 @@ static void test_what_this_version_lacks(void **state)
     static const struct {
         const char *option, *value, *sentence;
     } rows[] = {
-        {"--http", NULL, "--http: the HTTP API is not part of this version"},
-        {"-p", "8081", "-p: the HTTP API is not part of this version"},
         {"--bridge", "x", "--bridge: bridging is not part of this version"},
         {"--auth", "x", "--auth: authentication is not part of this version"},
         {"--cacert", "x", "--cacert: TLS is not part of this version"},

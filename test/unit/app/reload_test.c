@@ -103,6 +103,30 @@ static void test_a_broken_file_changes_nothing(void **state)
     conf_free(running);
 }
 
+/* Where the API listens waits for a restart: what makes the new address safe does not make the old one so. */
+static void test_the_password_of_an_open_address(void **state)
+{
+    struct starting starting = {.cli = &command_line};
+    struct conf *running, *fresh;
+
+    (void)state;
+    write_file("log.to = []\nhttp_server { ip_addr = \"0.0.0.0\", password = mine }");
+    running = load();
+    write_file("log.to = []\nhttp_server.ip_addr = \"127.0.0.1\"");
+    assert_null(reload(&starting, NULL, running, report, sizeof(report)));
+    assert_non_null(
+        strstr(report, "{\"ok\":false,\"error\":\"http_server.password is the default"));
+    write_file("log.to = []\nhttp_server { ip_addr = \"127.0.0.1\", password = yours }");
+    fresh = reload(&starting, NULL, running, report, sizeof(report));
+    assert_non_null(fresh);
+    assert_string_equal(report, "{\"ok\":true,\"applied\":[\"http_server.password\"],"
+                                "\"restart\":[\"http_server.ip_addr\"]}");
+    assert_string_equal(fresh->http_server_password, "yours");
+    assert_string_equal(fresh->http_server_ip_addr.host, "0.0.0.0");
+    release(&starting, fresh);
+    conf_free(running);
+}
+
 /* However many errors there are: the answer is one JSON text that fits. */
 static void test_a_crowd_of_errors(void **state)
 {
@@ -130,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_applied_and_restart),
         cmocka_unit_test(test_a_broken_file_changes_nothing),
+        cmocka_unit_test(test_the_password_of_an_open_address),
         cmocka_unit_test(test_a_crowd_of_errors),
     };
 

@@ -98,11 +98,11 @@ static void test_detection(void **state)
 static void test_absent_parts_are_errors(void **state)
 {
     (void)state;
-    expect_errors("http_server.enable = true", CONF_FORM_HOCON,
-                  "t.conf:1: http_server.enable: the HTTP API is not part of this version: "
+    expect_errors("listeners.ssl.enable = true", CONF_FORM_HOCON,
+                  "t.conf:1: listeners.ssl.enable: TLS is not part of this version: "
                   "only false is possible\n");
-    expect_errors("http_server { port = 8081 }", CONF_FORM_HOCON,
-                  "t.conf:1: http_server.port: the HTTP API is not part of this version\n");
+    expect_errors("websocket { url = \"nmq-ws://0.0.0.0:8083/mqtt\" }", CONF_FORM_HOCON,
+                  "t.conf:1: websocket.url: WebSocket is not part of this version\n");
     expect_errors("listeners.ssl.bind = \"0.0.0.0:8883\"", CONF_FORM_HOCON,
                   "t.conf:1: listeners.ssl.bind: TLS is not part of this version\n");
     expect_errors("auth.allow_anonymous = false", CONF_FORM_HOCON,
@@ -117,10 +117,10 @@ static void test_absent_parts_are_errors(void **state)
                   CONF_FORM_HOCON,
                   "t.conf:2: bridges.mqtt.b.server: bridging is not part of this version\n");
     /* the last value counts */
-    expect_errors("http_server { enable = false, port = 1 }\nhttp_server.enable = true",
+    expect_errors("websocket { enable = false, tls_url = x }\nwebsocket.enable = true",
                   CONF_FORM_HOCON,
-                  "t.conf:1: http_server.port: the HTTP API is not part of this version\n"
-                  "t.conf:2: http_server.enable: the HTTP API is not part of this version: "
+                  "t.conf:1: websocket.tls_url: WebSocket is not part of this version\n"
+                  "t.conf:2: websocket.enable: WebSocket is not part of this version: "
                   "only false is possible\n");
 }
 
