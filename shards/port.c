@@ -44,6 +44,14 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
         snprintf(to, size, conn->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, conn->port);
 }
 
+void port_peer_address(const struct connection *connection, struct peer_address *to)
+{
+    const struct conn *conn = CONTAINER_OF(connection, struct conn, mqtt);
+
+    *to = (struct peer_address){.family = conn->family, .port = conn->port};
+    memcpy(to->bytes, conn->address, sizeof(to->bytes));
+}
+
 void port_random_bytes(struct broker *broker, void *to, size_t size)
 {
     uint8_t *next = to;

@@ -45,6 +45,8 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&broker->retain_jobs);
     list_init(&broker->subscribe_ops);
     list_init(&broker->share_joins);
+    list_init(&broker->errands);
+    list_init(&broker->errands_waiting);
     return broker;
 }
 
@@ -69,6 +71,7 @@ void broker_clear(struct broker *broker)
 
 void broker_destroy(struct broker *broker)
 {
+    errand_clear(broker);
     retain_clear(broker);
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);
@@ -99,9 +102,13 @@ uint32_t broker_run_timers(struct broker *broker, uint32_t limit)
 
 bool broker_run_batches(struct broker *broker)
 {
-    if (LIKELY(list_empty(&broker->retain_waiting) && list_empty(&broker->retain_jobs)))
-        return false;
-    return retain_run(broker);
+    bool more = false;
+
+    if (UNLIKELY(!list_empty(&broker->retain_waiting) || !list_empty(&broker->retain_jobs)))
+        more = retain_run(broker);
+    if (UNLIKELY(!list_empty(&broker->errands)))
+        more |= errand_run(broker);
+    return more;
 }
 
 void broker_receive(struct broker *broker, unsigned from, const struct mesh_entry *entry)
@@ -133,6 +140,10 @@ void broker_receive(struct broker *broker, unsigned from, const struct mesh_entr
     case MESH_SHARE_RETURN:
         share_on_entry(broker, from, entry);
         break;
+    case MESH_ERRAND:
+    case MESH_ERRAND_BACK:
+        errand_on_entry(broker, entry);
+        break;
     default:
         UNREACHABLE("an entry that is not for a broker");
     }
@@ -153,6 +164,10 @@ void broker_discard(const struct mesh_entry *entry)
     case MESH_RETAIN_QUERY:
     case MESH_RETAIN_ANSWER:
         retain_discard(entry);
+        break;
+    case MESH_ERRAND:
+    case MESH_ERRAND_BACK:
+        errand_discard(entry);
         break;
     default:
         share_discard(entry);

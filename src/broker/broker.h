@@ -48,7 +48,8 @@ void broker_set_clock(struct broker *broker, uint64_t now_ms, uint64_t wall_ms);
 /* When the next timer is due (TIMER_NEVER: none); runs at most `limit` that are due. */
 uint64_t broker_next_deadline(const struct broker *broker);
 uint32_t broker_run_timers(struct broker *broker, uint32_t limit);
-/* Work that was cut into batches and goes on next turn (retained scans). True while there is more.
+/* Work that was cut into batches and goes on next turn (retained scans, errands). True while there is
+ * more.
  */
 bool broker_run_batches(struct broker *broker);
 

@@ -72,7 +72,9 @@ struct broker {
     uint32_t subscribe_serial;
     struct share_groups groups;
     struct list share_joins; /* joins answered when the group's interest is confirmed */
-    uint64_t sys_shards;     /* control shard: who has $SYS subscriptions */
+    struct list errands, errands_waiting; /* of the control shard, to be done here (errand.c) */
+    struct errand_desk *desk; /* control shard: errands under way; made with the first one */
+    uint64_t sys_shards;      /* control shard: who has $SYS subscriptions */
     uint32_t connection_serials;
     struct random random;
     bool shutting_down;
@@ -220,6 +222,14 @@ void share_on_entry(struct broker *broker, unsigned from, const struct mesh_entr
 void share_joins_advance(struct broker *broker);
 void share_discard(const struct mesh_entry *entry);
 void share_clear(struct broker *broker);
+
+/* ---- errand.c ---- */
+void errand_on_entry(struct broker *broker, const struct mesh_entry *entry);
+/* The steps of one turn. True while there is more. */
+bool errand_run(struct broker *broker);
+void errand_discard(const struct mesh_entry *entry);
+/* Before the stores and sessions that errands may hold something of. */
+void errand_clear(struct broker *broker);
 
 /* ---- sys_events.c ---- */
 void sys_event_connected(struct broker *broker, const struct session *session,

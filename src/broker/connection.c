@@ -244,8 +244,10 @@ void connection_sent(struct broker *broker, struct connection *connection,
     if (delivered > 0) {
         STAT_ADD(broker->stats, message_out, delivered);
         STAT_ADD(broker->stats, delivery_sending, -(int64_t)delivered);
+        connection->traffic.message_out += delivered;
     }
     STAT_ADD(broker->stats, byte_out, chunk->len);
+    connection->traffic.byte_out += chunk->len;
     outbox_release(&connection->out, &broker->pool, chunk);
     if (connection->session != NULL && connection->out.bytes <= PUMP_MARK / 2) {
         struct session *session = connection->session;
@@ -454,7 +456,9 @@ enum connection_verdict connection_receive(struct broker *broker, struct connect
     }
     connection->heard_ms = broker->now_ms;
     verdict = take_packets(broker, connection, data, len, consumed, home_out);
-    if (verdict != CONNECTION_HANDOFF)
+    if (verdict != CONNECTION_HANDOFF) {
         STAT_ADD(broker->stats, byte_in, *consumed);
+        connection->traffic.byte_in += *consumed;
+    }
     return verdict;
 }

@@ -35,7 +35,10 @@ struct connection {
     struct connection *dirty_next; /* the broker's dirty list */
     struct timer timer;            /* connect timeout, then keep alive */
     uint64_t heard_ms;             /* when the last bytes came */
-    uint8_t *input;                /* a packet that came in pieces; NULL most of the time */
+    struct connection_traffic {    /* since it was accepted; the same events as in base/stats.def */
+        uint64_t message_in, message_out, byte_in, byte_out;
+    } traffic;
+    uint8_t *input; /* a packet that came in pieces; NULL most of the time */
     uint32_t input_len, input_capacity;
     uint32_t packet_size_max; /* the client's Maximum Packet Size */
     uint32_t ordinal_sent,

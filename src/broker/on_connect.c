@@ -395,6 +395,9 @@ static void go_online(struct broker *broker, struct connection *connection,
         receive_maximum = broker->conf->mqtt_max_inflight_window;
     session->receive_maximum = (uint16_t)receive_maximum;
     session->version = (uint8_t)packet->version;
+    session->clean_start = packet->clean_start;
+    session->keep_alive_s = packet->keep_alive_s;
+    session->changed_ms = broker->wall_ms;
     session->connection = connection;
     STAT_INC(broker->stats, session_connected);
 }

@@ -192,6 +192,7 @@ static void route(struct broker *broker, struct connection *connection,
         return;
     }
     count_accepted(broker, publication->qos);
+    connection->traffic.message_in++;
     acknowledge(broker, connection, publication->qos, packet_identifier,
                 matched ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_MATCHING_SUBSCRIBERS);
 }

@@ -27,6 +27,14 @@ bool port_full(struct broker *broker, unsigned to);
 /* Writes the peer's address for logs, "127.0.0.1:50123" (or a path); always terminated. */
 void port_peer_name(const struct connection *connection, char *to, size_t size);
 
+/* The peer's address as it is, for copies that cross threads. */
+struct peer_address {
+    uint16_t family; /* AF_INET, AF_INET6; AF_UNSPEC: none of them */
+    uint16_t port;
+    uint8_t bytes[16];
+};
+void port_peer_address(const struct connection *connection, struct peer_address *to);
+
 /* Fills with random bytes fit for identifiers that must not be guessed. */
 void port_random_bytes(struct broker *broker, void *to, size_t size);
 

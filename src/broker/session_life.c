@@ -95,6 +95,7 @@ void session_detach(struct broker *broker, struct session *session)
     retain_abandon(broker, session);
     subscribe_ops_cancel(broker, session);
     session->connection = NULL;
+    session->changed_ms = broker->wall_ms;
     STAT_DEC(broker->stats, session_connected);
     session_break_hold(broker, session, session->expiry_s == 0);
     if (session->expiry_s == 0) { /* [MQTT-3.1.2-6] [MQTT-4.1.0-2] */

@@ -161,6 +161,7 @@ struct session *session_table_create(struct session_table *table, struct span cl
     memcpy(session->client_identifier, client_identifier.data, client_identifier.len);
     session->client_identifier_len = (uint16_t)client_identifier.len;
     session->handle = (struct session_handle){slot, table->generations[slot], table->shard};
+    session->serial = ++table->serial;
     table->slots[slot] = session;
     index_put(table, element_of(identifier_hash(client_identifier), slot));
     table->count++;

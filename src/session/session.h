@@ -44,13 +44,17 @@ struct session {
     char *username;                   /* of the last CONNECT, for events; NULL without one */
     struct timer timer;               /* while disconnected: will delay, then session expiry */
     uint64_t will_due_ms, expires_ms; /* while disconnected; TIMER_NEVER: not pending */
+    uint64_t serial;                  /* grows with every session that is made on this shard */
+    uint64_t changed_ms;              /* wall clock: when it was connected or disconnected last */
     struct session_handle handle;
     uint32_t subscription_count, subscription_capacity;
     uint32_t expiry_s;        /* Session Expiry Interval; SESSION_NEVER_EXPIRES */
     uint32_t share_ids;       /* last membership id given */
     uint16_t receive_maximum; /* the client's, limited by mqtt.max_inflight_window */
     uint16_t client_identifier_len;
-    uint8_t version;          /* enum mqtt_version of the last CONNECT */
+    uint16_t keep_alive_s; /* of the last CONNECT, as are: */
+    bool clean_start;
+    uint8_t version;          /* enum mqtt_version */
     char client_identifier[]; /* not terminated */
 };
 
@@ -70,6 +74,7 @@ struct session_table {
     uint32_t index_capacity; /* power of two */
     uint32_t count;
     uint16_t shard;
+    uint64_t serial; /* of the newest session */
 };
 
 void session_table_init(struct session_table *table, uint16_t shard);

@@ -118,6 +118,12 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     snprintf(to, size, "client %u", socket->client);
 }
 
+void port_peer_address(const struct connection *connection, struct peer_address *to)
+{
+    (void)connection;
+    *to = (struct peer_address){0};
+}
+
 void port_random_bytes(struct broker *broker, void *to, size_t size)
 {
     struct sim *sim = broker_machine(broker);

@@ -49,6 +49,12 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     snprintf(to, size, "nobody");
 }
 
+void port_peer_address(const struct connection *connection, struct peer_address *to)
+{
+    (void)connection;
+    *to = (struct peer_address){0};
+}
+
 void port_random_bytes(struct broker *broker, void *to, size_t size)
 {
     (void)broker;
