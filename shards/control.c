@@ -23,14 +23,13 @@
 #include "conf/conf.h"
 #include "shards/loop.h"
 #include "shards/notify.h"
+#include "shards/observe.h"
 #include "shards/op.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <unistd.h>
-
-#define STALLED_MS 10000u /* a shard that has not finished a turn for so long is stuck */
 
 static void stop_timer_fired(void *owner, struct timer *timer);
 static void watchdog_fired(void *owner, struct timer *timer);
@@ -134,18 +133,16 @@ static void end_of_turn(struct shard *shard)
 static void watchdog_fired(void *owner, struct timer *timer)
 {
     struct control *control = owner;
-    struct machine *machine = control->shard.machine;
+    const struct machine *machine = control->shard.machine;
     bool well = true;
 
     for (unsigned i = 0; i < machine->limits.shards; i++) {
-        uint64_t beat =
-            atomic_load_explicit(&machine->shards[i]->heartbeat_ms, memory_order_relaxed);
+        struct heartbeat beat = machine_heartbeat(machine, i);
 
-        if (mesh_rest(&machine->mesh, i) != MESH_AWAKE || beat + STALLED_MS > control->shard.now_ms)
+        if (beat.alive)
             continue;
         well = false;
-        LOG_ERROR("shard %u has not finished a turn for %" PRIu64 " ms", i,
-                  control->shard.now_ms - beat);
+        LOG_ERROR("shard %u has not finished a turn for %" PRIu64 " ms", i, beat.age_ms);
     }
     if (well)
         notify_send("WATCHDOG=1");

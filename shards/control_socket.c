@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "shards/control_priv.h"
+#include "shards/observe.h"
 #include "shards/op.h"
 
 #include <errno.h>
@@ -121,26 +122,20 @@ static void print_counters(FILE *to, const struct stats_snapshot *counters)
 
 static void command_stats(struct control *control, const char *argument, FILE *to)
 {
-    const struct machine *machine = control->shard.machine;
-    struct stats_snapshot sum = {0};
+    struct machine_view *view = machine_observe(control->shard.machine);
 
     (void)argument;
-    for (unsigned i = 0; i <= machine->limits.shards; i++)
-        stats_sum(&sum, &machine->stats[i]);
-    sum.values[STAT_log_dropped] += (int64_t)log_dropped();
     fprintf(to, "{\"counters\":{");
-    print_counters(to, &sum);
+    print_counters(to, &view->sum);
     fprintf(to, "},\"message_drop\":%" PRId64 ",\"delivery_pending\":%" PRId64 ",\"shards\":[",
-            stats_message_drop(&sum), stats_delivery_pending(&sum));
-    for (unsigned i = 0; i < machine->limits.shards; i++) {
-        struct stats_snapshot one = {0};
-
-        stats_sum(&one, &machine->stats[i]);
+            stats_message_drop(&view->sum), stats_delivery_pending(&view->sum));
+    for (unsigned i = 0; i < view->shards; i++) {
         fprintf(to, "%s{\"shard\":%u,", i == 0 ? "" : ",", i);
-        print_counters(to, &one);
+        print_counters(to, &view->views[i].stats);
         fputc('}', to);
     }
     fprintf(to, "]}");
+    machine_view_free(view);
 }
 
 static void command_ping(struct control *control, const char *argument, FILE *to)

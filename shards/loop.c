@@ -199,12 +199,16 @@ static bool spin(struct shard *shard)
     }
 }
 
-static void count_busy(struct shard *shard, uint64_t until_ns)
+/* The turn, as far as it was work and not waiting, is over. */
+static void turn_over(struct shard *shard, uint64_t now_ns)
 {
-    uint64_t us = (until_ns - shard->busy_since_ns) / 1000u;
+    uint64_t took_ns = now_ns - shard->turn_began_ns;
+    uint64_t us = (shard->busy_rest_ns + took_ns) / 1000u;
 
+    STAT_TOOK(shard->stats, loop_turn, took_ns, 1);
     STAT_ADD(shard->stats, loop_busy_us, us);
-    shard->busy_since_ns += us * 1000u; /* what is left of a microsecond counts the next time */
+    shard->busy_rest_ns += took_ns - us * 1000u;
+    shard->turn_began_ns = 0;
 }
 
 static void sleep_until_needed(struct shard *shard)
@@ -219,8 +223,11 @@ static void sleep_until_needed(struct shard *shard)
         enter(shard, false, 0);
         return;
     }
-    if (shard->limits->busy_poll_us != 0 && spin(shard))
-        return;
+    if (shard->limits->busy_poll_us != 0) {
+        turn_over(shard, clock_ns(CLOCK_MONOTONIC)); /* looking for work is waiting */
+        if (spin(shard))
+            return;
+    }
     if (!mesh_announce_sleep(&shard->mesh)) {
         enter(shard, false, 0);
         return;
@@ -228,11 +235,12 @@ static void sleep_until_needed(struct shard *shard)
     now = clock_ns(CLOCK_MONOTONIC);
     if (deadline != TIMER_NEVER)
         timeout_ns = deadline * 1000000u > now ? deadline * 1000000u - now : 0;
-    count_busy(shard, now);
+    if (shard->turn_began_ns != 0)
+        turn_over(shard, now);
     STAT_INC(shard->stats, loop_sleeps);
+    shard_beat(shard, true);
     enter(shard, true, timeout_ns);
     mesh_awake(&shard->mesh);
-    shard->busy_since_ns = 0;
 }
 
 static void turn(struct shard *shard)
@@ -242,13 +250,12 @@ static void turn(struct shard *shard)
     bool more;
 
     loop_read_clock(shard);
-    if (shard->busy_since_ns == 0)
-        shard->busy_since_ns = shard->now_ns;
-    else
-        count_busy(shard, shard->now_ns);
-    atomic_store_explicit(&shard->heartbeat_ms, shard->now_ms, memory_order_relaxed);
+    if (shard->turn_began_ns != 0)
+        turn_over(shard, shard->now_ns);
+    shard->turn_began_ns = shard->now_ns;
+    shard_beat(shard, false);
     STAT_INC(shard->stats, loop_turns);
-    broker_set_clock(shard->broker, shard->now_ms, shard->wall_ms);
+    broker_set_clock(shard->broker, shard->now_ns, shard->wall_ms);
 
     work = mesh_drain(&shard->mesh, limits->mesh_batch, on_entry, shard);
     work += reap(shard);
@@ -281,7 +288,6 @@ static void turn(struct shard *shard)
 void loop_run(struct shard *shard)
 {
     loop_read_clock(shard);
-    shard->busy_since_ns = shard->now_ns;
     while (shard->phase != SHARD_ENDED)
         turn(shard);
 }

@@ -134,6 +134,7 @@ static __attribute__((noinline)) void spill(struct mesh_port *port, struct mesh_
     peer->spill[(peer->spill_first + peer->spill_count) & (peer->spill_capacity - 1)] = entry;
     peer->spill_count++;
     STAT_INC(port->stats, mesh_spilled);
+    STAT_INC(port->stats, mesh_spill_count);
     if (peer->spill_count >= port->congested_mark)
         peer->congested = true;
     if (peer->spill_count >= port->full_mark)
@@ -198,8 +199,10 @@ static void unspill(struct mesh_port *port, struct mesh_peer *peer)
         peer->spill_first = (peer->spill_first + 1) & (peer->spill_capacity - 1);
         peer->spill_count--;
     }
-    if (peer->spill_count != before)
+    if (peer->spill_count != before) {
         peer->posted = true;
+        STAT_ADD(port->stats, mesh_spill_count, (int64_t)peer->spill_count - before);
+    }
     if (peer->spill_count < port->full_mark / 2)
         peer->full = false;
     if (peer->congested && peer->spill_count < port->congested_mark / 2) {

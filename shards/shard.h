@@ -63,7 +63,8 @@ struct shard {
     uint64_t wall_ms;
     int64_t wall_offset_ms;
     uint64_t wall_read_ms;
-    uint64_t busy_since_ns;
+    uint64_t turn_began_ns; /* 0: not in a turn */
+    uint64_t busy_rest_ns;  /* less than a microsecond, not yet in loop_busy_us */
     uint64_t last_work_ns;
     uint64_t mesh_relieved_seen;
 
@@ -84,9 +85,16 @@ struct shard {
     pthread_t thread;
     bool thread_started;
     /* shared: this shard writes, others read */
-    _Alignas(CACHE_LINE) _Atomic uint64_t heartbeat_ms;
+    _Alignas(CACHE_LINE) _Atomic uint64_t heartbeat; /* see shard_beat() */
     _Atomic uint32_t connection_count;
 };
+
+/* Says that the shard begins a turn at now_ms, or that it is about to wait in the kernel: one that
+ * waits may do so for ever and is well, one that works must come back for its next turn. */
+static inline void shard_beat(struct shard *shard, bool waits)
+{
+    atomic_store_explicit(&shard->heartbeat, shard->now_ms << 1 | waits, memory_order_relaxed);
+}
 
 /* The shard whose thread this is; NULL outside. */
 extern _Thread_local struct shard *shard_current;

@@ -103,6 +103,15 @@ static inline bool spsc_stage(struct spsc *ring, const void *element)
     return true;
 }
 
+/* Any thread: elements that are published and not yet given back; a moment's picture. */
+static inline uint32_t spsc_depth(const struct spsc *ring)
+{
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint32_t depth = atomic_load_explicit(&ring->tail, memory_order_relaxed) - head;
+
+    return depth <= ring->mask + 1 ? depth : 0; /* the two are not read at once */
+}
+
 /* Producer: elements that are staged and not yet published. */
 static inline uint32_t spsc_unpublished(const struct spsc *ring)
 {

@@ -33,6 +33,7 @@ struct broker *broker_create(const struct broker_params *params)
     broker->shared = params->shared;
     broker->session_limit = params->session_limit;
     broker->queue_memory = params->queue_memory;
+    broker->now_ns = params->now_ms * 1000000u;
     broker->now_ms = params->now_ms;
     broker->wall_ms = params->wall_ms;
     broker->machine = params->machine;
@@ -84,9 +85,10 @@ void *broker_machine(const struct broker *broker)
     return broker->machine;
 }
 
-void broker_set_clock(struct broker *broker, uint64_t now_ms, uint64_t wall_ms)
+void broker_set_clock(struct broker *broker, uint64_t now_ns, uint64_t wall_ms)
 {
-    broker->now_ms = now_ms;
+    broker->now_ns = now_ns;
+    broker->now_ms = now_ns / 1000000u;
     broker->wall_ms = wall_ms;
 }
 

@@ -43,8 +43,8 @@ void broker_clear(struct broker *broker);
 void broker_destroy(struct broker *broker);
 void *broker_machine(const struct broker *broker);
 
-/* Time is an input: monotonic and wall clock milliseconds, read once per turn. */
-void broker_set_clock(struct broker *broker, uint64_t now_ms, uint64_t wall_ms);
+/* Time is an input: monotonic nanoseconds and wall clock milliseconds, read once per turn. */
+void broker_set_clock(struct broker *broker, uint64_t now_ns, uint64_t wall_ms);
 /* When the next timer is due (TIMER_NEVER: none); runs at most `limit` that are due. */
 uint64_t broker_next_deadline(const struct broker *broker);
 uint32_t broker_run_timers(struct broker *broker, uint32_t limit);

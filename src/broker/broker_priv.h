@@ -49,7 +49,7 @@ struct share_groups {
 
 struct broker {
     /* read by every PUBLISH */
-    uint64_t now_ms, wall_ms;
+    uint64_t now_ns, now_ms, wall_ms;
     struct shard_stats *stats;
     const struct conf *conf;
     struct topic_tree *tree;

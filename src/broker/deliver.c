@@ -59,10 +59,7 @@ void routing_end(struct broker *broker, struct routing *routing)
 
 static void count_drop(struct broker *broker, enum stat_id why)
 {
-    _Atomic int64_t *value = &broker->stats->values[why];
-
-    atomic_store_explicit(value, atomic_load_explicit(value, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    stat_add(&broker->stats->values[why], 1);
 }
 
 /* A delivery that is not made after all, unless another member of its share group was sent it before (I1). */

@@ -70,6 +70,7 @@ void interest_announce(struct broker *broker, struct topic_filter *filter)
 {
     struct span text = topic_filter_text(filter);
 
+    STAT_INC(broker->stats, topic_filter_count);
     count_sys(broker, text, true);
     if (broker->shard_count == 1)
         return;
@@ -80,6 +81,7 @@ void interest_announce(struct broker *broker, struct topic_filter *filter)
 
 void interest_withdraw(struct broker *broker, struct span filter, uint64_t hash, bool wildcard)
 {
+    STAT_DEC(broker->stats, topic_filter_count);
     count_sys(broker, filter, false);
     if (!wildcard && topic_tree_has_exact_hash(broker->tree, hash))
         return;

@@ -142,7 +142,7 @@ static void open_world(struct sim *sim, bool memory)
 static void set_clocks(struct sim *sim)
 {
     for (unsigned i = 0; i <= SIM_SHARDS(sim); i++)
-        broker_set_clock(sim->brokers[i], sim->now_ms, sim->now_ms);
+        broker_set_clock(sim->brokers[i], sim->now_ms * 1000000u, sim->now_ms);
 }
 
 static void pass_time(struct sim *sim)

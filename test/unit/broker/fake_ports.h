@@ -87,7 +87,7 @@ static inline void fake_begin(struct fake *fake)
 static inline void fake_pass_time(struct fake *fake, uint64_t ms)
 {
     fake->now_ms += ms;
-    broker_set_clock(fake->broker, fake->now_ms, fake->now_ms);
+    broker_set_clock(fake->broker, fake->now_ms * 1000000u, fake->now_ms);
     while (broker_run_timers(fake->broker, 100) == 100)
         ;
 }

@@ -80,10 +80,10 @@ void *broker_machine(const struct broker *broker)
     return broker->params.machine;
 }
 
-void broker_set_clock(struct broker *broker, uint64_t now_ms, uint64_t wall_ms)
+void broker_set_clock(struct broker *broker, uint64_t now_ns, uint64_t wall_ms)
 {
     (void)wall_ms;
-    broker->now_ms = now_ms;
+    broker->now_ms = now_ns / 1000000u;
 }
 
 uint64_t broker_next_deadline(const struct broker *broker)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "shards/observe.h"
+
+#include "base/log.h"
+#include "shards/machine_priv.h"
+
+struct heartbeat machine_heartbeat(const struct machine *machine, unsigned index)
+{
+    uint64_t now_ms = machine->shards[control_index(machine)]->now_ms;
+    uint64_t beat = atomic_load_explicit(&machine->shards[index]->heartbeat, memory_order_relaxed);
+    uint64_t began_ms = beat >> 1;
+    struct heartbeat heartbeat = {
+        /* the shard may have looked at the clock after the control shard did */
+        .age_ms = began_ms < now_ms ? now_ms - began_ms : 0,
+        .waits = (beat & 1) != 0,
+    };
+
+    heartbeat.alive = heartbeat.waits || heartbeat.age_ms < SHARD_STALLED_MS;
+    return heartbeat;
+}
+
+unsigned machine_shards_alive(const struct machine *machine)
+{
+    unsigned alive = 0;
+
+    for (unsigned i = 0; i < machine->limits.shards; i++)
+        alive += machine_heartbeat(machine, i).alive;
+    return alive;
+}
+
+unsigned machine_shard_count(const struct machine *machine)
+{
+    return machine->limits.shards;
+}
+
+static void observe_thread(const struct machine *machine, unsigned index, struct shard_view *view)
+{
+    const struct mesh *mesh = &machine->mesh;
+
+    stats_sum(&view->stats, &machine->stats[index]);
+    if (index == control_index(machine)) /* its thread writes the log */
+        view->stats.values[STAT_log_dropped] += (int64_t)log_dropped();
+    view->heartbeat = machine_heartbeat(machine, index);
+    view->ring_entries = mem_zalloc(mesh->count * sizeof(*view->ring_entries));
+    for (unsigned to = 0; to < mesh->count; to++)
+        if (to != index)
+            view->ring_entries[to] = spsc_depth(&mesh->rings[index * mesh->count + to]);
+}
+
+struct machine_view *machine_observe(const struct machine *machine)
+{
+    struct machine_view *view = mem_zalloc(sizeof(*view));
+    const struct shard *control = machine->shards[control_index(machine)];
+
+    ASSERT_ON_SHARD(control);
+    view->shards = machine->limits.shards;
+    view->threads = machine->mesh.count;
+    view->now_ns = control->now_ns;
+    view->uptime_ms = control->now_ms - machine->started_ms;
+    view->views = mem_zalloc(view->threads * sizeof(*view->views));
+    for (unsigned i = 0; i < view->threads; i++) {
+        observe_thread(machine, i, &view->views[i]);
+        stats_add(&view->sum, &view->views[i].stats);
+    }
+    return view;
+}
+
+void machine_view_free(struct machine_view *view)
+{
+    for (unsigned i = 0; i < view->threads; i++)
+        mem_free(view->views[i].ring_entries);
+    mem_free(view->views);
+    mem_free(view);
+}

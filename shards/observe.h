@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * observe - what the threads of the machine let others see of themselves, as plain copies.
+ *
+ * Read with relaxed loads by whoever asks: no shard is woken, asked or delayed. Numbers that belong
+ * together may be a moment apart; at rest they are exact.
+ */
+#ifndef SHARDMQ_SHARDS_OBSERVE_H
+#define SHARDMQ_SHARDS_OBSERVE_H
+
+#include "base/stats.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct machine;
+
+/* A shard that works and has not come back for its next turn for so long is stuck. */
+#define SHARD_STALLED_MS 10000u
+
+struct heartbeat {
+    uint64_t age_ms; /* since its last turn began; how long it has waited when `waits` */
+    bool waits;      /* in the kernel, for something to do */
+    bool alive;      /* waits, or began a turn less than SHARD_STALLED_MS ago */
+};
+
+/* The heartbeat of thread `index`: a data shard, or the control shard behind them. Call on the
+ * control shard, whose clock it is measured with. */
+struct heartbeat machine_heartbeat(const struct machine *machine, unsigned index);
+
+/* How many data shards are alive; all of them when it equals machine_shard_count(). Call on the control
+ * shard. */
+unsigned machine_shards_alive(const struct machine *machine);
+
+/* The number of data shards. */
+unsigned machine_shard_count(const struct machine *machine);
+
+struct shard_view {
+    struct stats_snapshot stats;
+    struct heartbeat heartbeat;
+    uint32_t *ring_entries; /* [threads]: in the ring from this thread to that one */
+};
+
+struct machine_view {
+    unsigned shards;  /* data shards */
+    unsigned threads; /* data shards and the control shard, which is the last */
+    uint64_t now_ns;  /* monotonic */
+    uint64_t uptime_ms;
+    struct stats_snapshot sum; /* of all threads */
+    struct shard_view *views;  /* [threads] */
+};
+
+/* A picture of the whole machine. Call on the control shard; free with machine_view_free(). */
+struct machine_view *machine_observe(const struct machine *machine);
+void machine_view_free(struct machine_view *view);
+
+#endif
