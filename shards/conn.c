@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-#include "shards/conn.h"
+#include "shards/conn_io.h"
 
 #include "base/log.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
-#include <unistd.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
 
 #define NO_SLOT UINT32_MAX
 
-void conns_init(struct shard *shard)
+void conns_init(struct shard *shard, const struct conn_protocol *protocol)
 {
     memset(&shard->conns, 0, sizeof(shard->conns));
+    shard->conns.protocol = protocol;
+    shard->conns.stride = sizeof(struct conn) + protocol->state_size;
+    ASSERT(shard->conns.stride % _Alignof(struct conn) == 0);
     shard->conns.free_slot = NO_SLOT;
     conn_close_init(shard);
     conn_send_init(shard);
@@ -56,17 +61,27 @@ struct conn *conns_find(struct shard *shard, uint64_t user_data)
     return NULL;
 }
 
+struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation)
+{
+    struct conn *conn;
+
+    if (slot >= conns->page_count << CONN_PAGE_BITS)
+        return NULL;
+    conn = conn_at(conns, slot);
+    return (conn->flags & CONN_USED) != 0 && conn->generation == generation ? conn : NULL;
+}
+
 /* A page of new slots, linked into the free list lowest first. False when memory is gone. */
 static bool add_page(struct conns *conns)
 {
-    struct conn *page = mem_try_zalloc(sizeof(struct conn) * CONN_PAGE);
+    uint8_t *page = mem_try_zalloc(conns->stride * CONN_PAGE);
     uint32_t base = conns->page_count << CONN_PAGE_BITS;
 
     if (page == NULL)
         return false;
     if (conns->page_count == conns->page_capacity) {
         uint32_t capacity = conns->page_capacity == 0 ? 16 : conns->page_capacity * 2;
-        struct conn **pages = mem_try_realloc(conns->pages, capacity * sizeof(*pages));
+        uint8_t **pages = mem_try_realloc(conns->pages, capacity * sizeof(*pages));
 
         if (pages == NULL) {
             mem_free(page);
@@ -75,19 +90,24 @@ static bool add_page(struct conns *conns)
         conns->pages = pages;
         conns->page_capacity = capacity;
     }
+    conns->pages[conns->page_count++] = page;
     for (uint32_t i = CONN_PAGE; i-- > 0;) {
-        page[i].slot = base + i;
-        page[i].next_free = conns->free_slot;
+        struct conn *conn = conn_at(conns, base + i);
+
+        conn->slot = base + i;
+        conn->next_free = conns->free_slot;
         conns->free_slot = base + i;
     }
-    conns->pages[conns->page_count++] = page;
     return true;
 }
 
-bool conn_allowed(const struct shard *shard)
+/* True when another connection is allowed here. Those of the control shard do not count in the whole:
+ * an operator gets in when the broker is full. */
+static bool allowed(const struct shard *shard)
 {
     return shard->phase == SHARD_SERVING && shard->conns.used < shard->limits->connections &&
-           machine_connections(shard->machine) < shard->machine->limits.connections;
+           (shard->index == control_index(shard->machine) ||
+            machine_connections(shard->machine) < shard->machine->limits.connections);
 }
 
 static void read_peer(struct conn *conn)
@@ -124,7 +144,7 @@ static struct conn *take_slot(struct shard *shard)
     conns->free_slot = conn->next_free;
     conns->used++;
     atomic_store_explicit(&shard->connection_count, conns->used, memory_order_relaxed);
-    memset(&conn->mqtt, 0, sizeof(conn->mqtt));
+    memset(conn_state(conn), 0, conns->protocol->state_size);
     conn->flags = CONN_USED;
     conn->send_bytes = conn->discarded = conn->sending_offset = 0;
     conn->sending = NULL;
@@ -132,9 +152,20 @@ static struct conn *take_slot(struct shard *shard)
     return conn;
 }
 
-void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
+void conn_peer_name(const struct conn *conn, char *to, size_t size)
 {
-    struct conn *conn = conn_allowed(shard) ? take_slot(shard) : NULL;
+    char text[INET6_ADDRSTRLEN];
+
+    if ((conn->family != AF_INET && conn->family != AF_INET6) ||
+        inet_ntop(conn->family, conn->address, text, sizeof(text)) == NULL)
+        snprintf(to, size, "unknown");
+    else
+        snprintf(to, size, conn->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, conn->port);
+}
+
+void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes)
+{
+    struct conn *conn = allowed(shard) ? take_slot(shard) : NULL;
 
     if (conn == NULL) {
         STAT_INC(shard->stats, connection_refused);
@@ -146,16 +177,15 @@ void conn_open(struct shard *shard, int fd, const struct handoff *handoff)
         return;
     }
     conn->fd = fd;
-    if (handoff != NULL) {
-        conn->family = handoff->peer.family;
-        conn->port = handoff->peer.port;
-        memcpy(conn->address, handoff->peer.address, sizeof(conn->address));
+    if (adopted != NULL) {
+        conn->family = adopted->family;
+        conn->port = adopted->port;
+        memcpy(conn->address, adopted->address, sizeof(conn->address));
     } else {
         read_peer(conn);
-        STAT_INC(shard->stats, connection_accepted);
     }
-    connection_open(shard->broker, &conn->mqtt, handoff != NULL);
-    if (handoff != NULL)
-        conn_feed(shard, conn, handoff->bytes, handoff->len);
+    shard->conns.protocol->opened(shard, conn, adopted != NULL);
+    if (bytes.len != 0)
+        conn_feed(shard, conn, bytes.data, bytes.len);
     conn_arm(shard, conn);
 }

@@ -4,18 +4,18 @@
  *
  * Three ways lead to the one place where a slot is freed, conn_bury():
  *
- *   conn_kill               errors, CLOSING_NOW: what is in flight is cancelled, nothing is sent
+ *   conn_kill               errors, no time left: what is in flight is cancelled, nothing is sent
  *   conn_end_of_input       the peer closed: what is pending gets one send that does not wait, then
- *                           conn_kill
- *   conn_close_after_flush  the broker said its last words (a CONNACK that refuses, a DISCONNECT):
- *                           they are sent, within FLUSH_MS; then the sending side is shut and input
+ *                           conn_kill; unless the protocol goes on answering, and closes it later
+ *   conn_close_after_flush  the protocol said its last words (a CONNACK that refuses, a DISCONNECT, an
+ *                           HTTP answer with Connection: close): they are sent, within FLUSH_MS; then the sending side is shut and input
  *                           thrown away until the peer closes or LINGER_MS pass
  *
  * Closing at once would lose the last words: a socket closed with unread input resets the
  * connection, and a reset discards what is still on its way.
  *
  * No slot is freed inside a handler: conn_bury() runs in the flush, when no connection of it is on
- * the broker's list. The socket is closed there when nothing is being sent on it, and the slot is
+ * the protocol's list. The socket is closed there when nothing is being sent on it, and the slot is
  * freed when nothing at all is in flight.
  */
 #include "base/log.h"
@@ -70,7 +70,7 @@ static void deadlines_add(struct shard *shard, struct conn_deadlines *deadlines,
 }
 
 /* Kills those whose time is over and that are still what they were. */
-static void sweep(struct shard *shard, struct conn_deadlines *deadlines, uint16_t flag)
+static void sweep(struct shard *shard, struct conn_deadlines *deadlines, uint32_t flag)
 {
     while (deadlines->count != 0) {
         struct conn_deadline *due = &deadlines->queue[deadlines->first];
@@ -132,6 +132,12 @@ void conn_end_of_input(struct shard *shard, struct conn *conn)
         return;
     }
     conn->flags |= CONN_END_OF_INPUT;
+    if (shard->conns.protocol->half_closed != NULL &&
+        (conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED)) == 0 &&
+        shard->conns.protocol->half_closed(shard, conn)) {
+        conn->flags |= CONN_ANSWERING;
+        return;
+    }
     if ((conn->flags & (CONN_SEND_WAITS | CONN_FLUSHING)) == CONN_SEND_WAITS)
         conn_kill(shard, conn); /* a backlog for a peer that has gone */
     else
@@ -147,17 +153,24 @@ void conn_close_after_flush(struct shard *shard, struct conn *conn)
     deadlines_add(shard, &shard->conns.flushing, conn);
 }
 
+static bool is_marked(const struct shard *shard, const struct conn *conn)
+{
+    const struct conn_protocol *protocol = shard->conns.protocol;
+
+    return protocol->marked != NULL && protocol->marked(conn);
+}
+
 void conn_linger(struct shard *shard, struct conn *conn)
 {
-    if (conn->mqtt.dirty) { /* still on the broker's list: the next round */
+    bool lingers = shard->conns.protocol->lingers(conn);
+
+    if (is_marked(shard, conn)) { /* still on the protocol's list: the next round */
         conn_again(shard, conn);
         return;
     }
     conn->flags |= CONN_ENDED;
-    connection_closed(shard->broker, &conn->mqtt, NULL);
-    /* a client that ended the connection itself sends no more: there is nothing to wait for */
-    if ((conn->flags & CONN_END_OF_INPUT) != 0 ||
-        conn->mqtt.end_reason < MQTT_REASON_UNSPECIFIED_ERROR || shutdown(conn->fd, SHUT_WR) != 0) {
+    shard->conns.protocol->closed(shard, conn, NULL);
+    if ((conn->flags & CONN_END_OF_INPUT) != 0 || !lingers || shutdown(conn->fd, SHUT_WR) != 0) {
         conn_kill(shard, conn);
         return;
     }
@@ -178,7 +191,18 @@ static void release_slot(struct shard *shard, struct conn *conn)
     atomic_store_explicit(&shard->connection_count, conns->used, memory_order_relaxed);
 }
 
-/* Tells the broker and closes the socket. A receive that is being cancelled may still be in flight:
+int conn_give_away(struct shard *shard, struct conn *conn)
+{
+    int fd = conn->fd;
+
+    ASSERT(conn->operations == 0 && conn->sending == NULL);
+    conn->fd = -1;
+    conn->flags |= CONN_ENDED;
+    conn_kill(shard, conn); /* frees the slot at the end of the turn */
+    return fd;
+}
+
+/* Tells the protocol and closes the socket. A receive that is being cancelled may still be in flight:
  * it holds the file itself and its cancellation was requested before. */
 static void close_socket(struct shard *shard, struct conn *conn)
 {
@@ -188,7 +212,7 @@ static void close_socket(struct shard *shard, struct conn *conn)
 
         conn->flags |= CONN_ENDED;
         conn->sending = NULL;
-        connection_closed(shard->broker, &conn->mqtt, unsent);
+        shard->conns.protocol->closed(shard, conn, unsent);
     }
     if (conn->fd >= 0)
         uring_close_descriptor(shard->ring, conn->fd);
@@ -203,7 +227,7 @@ bool conn_bury(struct shard *shard)
 
     for (uint32_t i = 0; i < count; i++) {
         struct conn *conn = conn_at(&shard->conns, list->slots[i]);
-        bool waits = (conn->flags & CONN_SENDING) != 0 || conn->mqtt.dirty;
+        bool waits = (conn->flags & CONN_SENDING) != 0 || is_marked(shard, conn);
 
         if (!waits && (conn->fd >= 0 || (conn->flags & CONN_ENDED) == 0)) {
             close_socket(shard, conn);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * conn_recv - bytes in: from the shard's receive buffers to the broker.
+ * conn_recv - bytes in: from the shard's receive buffers to the protocol.
  *
- * Until CONNECT is answered every receive is armed singly, so that nothing is in flight when a
- * connection is handed to its home shard; from then on one multishot receive stays armed. A buffer
- * is given back as soon as the broker has looked at it: what it keeps it copies.
+ * Until the protocol says that a connection stays (steady()) every receive is armed singly, so that
+ * nothing is in flight when it is given to another shard; from then on one multishot receive stays
+ * armed. A buffer is given back as soon as the protocol has looked at it: what it keeps it copies.
  */
 #include "base/log.h"
 #include "shards/bufring.h"
@@ -68,10 +68,8 @@ static void feed(struct shard *shard, struct conn *conn, const uint8_t *data, ui
                  bool in_front)
 {
     uint32_t consumed = 0;
-    unsigned home = 0;
 
-    if (UNLIKELY((conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED)) != 0 ||
-                 conn->mqtt.closing != CLOSING_NO)) {
+    if (UNLIKELY((conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED)) != 0)) {
         discard(shard, conn, len);
         return;
     }
@@ -79,21 +77,10 @@ static void feed(struct shard *shard, struct conn *conn, const uint8_t *data, ui
         hold(shard, conn, data, len, false);
         return;
     }
-    switch (connection_receive(shard->broker, &conn->mqtt, data, len, &consumed, &home)) {
-    case CONNECTION_CONTINUE:
-        break;
-    case CONNECTION_PAUSE:
+    if (shard->conns.protocol->on_bytes(shard, conn, data, len, &consumed) == CONN_PAUSE) {
         ASSERT(consumed <= len);
         pause_reading(shard, conn);
         hold(shard, conn, data + consumed, len - consumed, in_front);
-        break;
-    case CONNECTION_HANDOFF:
-        ASSERT(consumed <= len);
-        conn_hand_over(shard, conn, home, data + consumed, len - consumed);
-        break;
-    case CONNECTION_STOP:
-        conn_again(shard, conn); /* the flush looks at `closing` */
-        break;
     }
 }
 
@@ -105,22 +92,23 @@ void conn_feed(struct shard *shard, struct conn *conn, const uint8_t *data, uint
 void conn_arm(struct shard *shard, struct conn *conn)
 {
     bool closing = (conn->flags & (CONN_FLUSHING | CONN_ENDED)) != 0;
-    bool online = !closing && conn->mqtt.state == CONNECTION_ONLINE;
+    bool steady;
 
     if ((conn->flags &
          (CONN_RECEIVING | CONN_PAUSED | CONN_STARVED | CONN_DYING | CONN_END_OF_INPUT)) != 0 ||
         (closing && (conn->flags & CONN_LINGERING) == 0) || conn->fd < 0)
         return;
-    conn->flags = (uint16_t)((conn->flags | CONN_RECEIVING) & ~CONN_CANCELLING);
+    steady = !closing && shard->conns.protocol->steady(conn);
+    conn->flags = (conn->flags | CONN_RECEIVING) & (uint32_t)~CONN_CANCELLING;
     conn->operations++;
-    /* a client that was just answered has seldom sent its next packet already: no futile look */
-    uring_receive(shard->ring, conn->fd, online && shard->machine->features.receive_multishot,
-                  online, op_pack(OP_RECEIVE, conn->slot, conn->generation));
+    /* a peer that was just answered has seldom sent its next bytes already: no futile look */
+    uring_receive(shard->ring, conn->fd, steady && shard->machine->features.receive_multishot,
+                  steady, op_pack(OP_RECEIVE, conn->slot, conn->generation));
 }
 
 static void receive_over(struct shard *shard, struct conn *conn)
 {
-    conn->flags &= (uint16_t) ~(CONN_RECEIVING | CONN_CANCELLING);
+    conn->flags &= (uint32_t) ~(CONN_RECEIVING | CONN_CANCELLING);
     conn_operation_over(shard, conn);
 }
 
@@ -181,13 +169,13 @@ void conn_feed_starved(struct shard *shard)
 
         if ((conn->flags & CONN_STARVED) == 0)
             continue;
-        conn->flags &= (uint16_t)~CONN_STARVED;
+        conn->flags &= (uint32_t)~CONN_STARVED;
         conn_arm(shard, conn);
     }
     list->count = 0;
 }
 
-/* Feeds what was held while the broker takes it. */
+/* Feeds what was held while the protocol takes it. */
 static void feed_held(struct shard *shard, struct conn *conn)
 {
     while (conn->held != NULL && (conn->flags & CONN_PAUSED) == 0) {
@@ -212,12 +200,12 @@ bool conn_resume_paused(struct shard *shard)
         if ((conn->flags & CONN_PAUSED) == 0)
             continue;
         if ((conn->flags & (CONN_DYING | CONN_ENDED)) == 0 &&
-            !connection_may_read(shard->broker, &conn->mqtt)) {
+            !shard->conns.protocol->may_read(shard, conn)) {
             list->slots[kept++] = slot;
             continue;
         }
         any = true;
-        conn->flags &= (uint16_t)~CONN_PAUSED;
+        conn->flags &= (uint32_t)~CONN_PAUSED;
         feed_held(shard, conn); /* may pause it again: then it was added behind `count` */
         conn_arm(shard, conn);
     }

@@ -5,7 +5,7 @@
  * Who calls it: the loop, once at the end of each turn (conn_flush_all), and after it has handled
  * the completions of an enter (conn_settle_sends).
  *
- *   outbox --take--> sending --send--> socket --settle--> connection_sent()
+ *   outbox --take--> sending --send--> socket --settle--> protocol->sent()
  *                       ^                |
  *                       +---- partial ---+--> CONN_BACKLOG: the next send waits in the kernel
  *
@@ -149,31 +149,28 @@ static void send_next(struct shard *shard, struct conn *conn)
         note(shard, conn->slot);
 }
 
-static void flush_one(struct shard *shard, struct conn *conn)
+void conn_flush(struct shard *shard, struct conn *conn)
 {
     if (UNLIKELY((conn->flags & (CONN_DYING | CONN_ENDED)) != 0))
         return;
-    if (UNLIKELY(conn->mqtt.closing == CLOSING_NOW)) {
-        conn_kill(shard, conn);
-        return;
-    }
-    if (UNLIKELY(conn->mqtt.closing == CLOSING_AFTER_FLUSH))
-        conn_close_after_flush(shard, conn);
     if ((conn->flags & CONN_SENDING) != 0)
         return; /* its completion or settling comes back here */
     if (conn->sending == NULL) {
-        conn->sending = conn->mqtt.out.head;
-        conn->mqtt.out.head = conn->mqtt.out.tail = NULL;
+        struct outbox *outbox = conn_outbox(conn);
+
+        conn->sending = outbox->head;
+        outbox->head = outbox->tail = NULL;
         conn->sending_offset = 0;
     }
     if (UNLIKELY((conn->flags & (CONN_FLUSHING | CONN_END_OF_INPUT)) != 0)) {
         bool last_sent = (conn->flags & CONN_LAST_SEND) != 0;
 
         if ((conn->flags & CONN_FLUSHING) == 0 && (conn->sending == NULL || last_sent)) {
-            conn_kill(shard, conn);
-            return;
-        }
-        if (conn->sending == NULL) {
+            if ((conn->flags & CONN_ANSWERING) == 0) {
+                conn_kill(shard, conn);
+                return;
+            }
+        } else if (conn->sending == NULL) {
             conn_linger(shard, conn);
             return;
         }
@@ -193,8 +190,8 @@ static void flush_list(struct shard *shard)
 
         if ((conn->flags & CONN_AGAIN) == 0)
             continue;
-        conn->flags &= (uint16_t)~CONN_AGAIN;
-        flush_one(shard, conn);
+        conn->flags &= (uint32_t)~CONN_AGAIN;
+        conn_flush(shard, conn);
     }
     list->count -= count;
     memmove(list->slots, list->slots + count, list->count * sizeof(uint32_t));
@@ -202,20 +199,11 @@ static void flush_list(struct shard *shard)
 
 bool conn_flush_all(struct shard *shard)
 {
+    bool (*flush_marked)(struct shard *) = shard->conns.protocol->flush_marked;
     bool more = true;
 
     for (unsigned round = 0; round < ROUNDS_PER_TURN && more; round++) {
-        struct connection *dirty = broker_take_dirty(shard->broker);
-
-        more = dirty != NULL;
-        while (dirty != NULL) {
-            struct connection *next = dirty->dirty_next;
-
-            dirty->dirty = false;
-            dirty->dirty_next = NULL;
-            flush_one(shard, conn_of(dirty));
-            dirty = next;
-        }
+        more = flush_marked != NULL && flush_marked(shard);
         if (shard->conns.again.count != 0)
             flush_list(shard);
         if (shard->conns.dying.count != 0 && conn_bury(shard))
@@ -239,7 +227,7 @@ static void advance(struct shard *shard, struct conn *conn, uint32_t bytes)
         conn->sending = chunk->next;
         conn->sending_offset = 0;
         chunk->next = NULL;
-        connection_sent(shard->broker, &conn->mqtt, chunk);
+        shard->conns.protocol->sent(shard, conn, chunk);
     }
     ASSERT(bytes == 0);
 }
@@ -247,12 +235,12 @@ static void advance(struct shard *shard, struct conn *conn, uint32_t bytes)
 /* The send in flight is over. */
 static void send_over(struct shard *shard, struct conn *conn, uint32_t bytes)
 {
-    conn->flags &= (uint16_t) ~(CONN_SENDING | CONN_SEND_WAITS | CONN_BACKLOG);
+    conn->flags &= (uint32_t) ~(CONN_SENDING | CONN_SEND_WAITS | CONN_BACKLOG);
     if (bytes < conn->send_bytes)
         conn->flags |= CONN_BACKLOG;
     advance(shard, conn, bytes);
     conn->send_bytes = 0;
-    if (conn->sending != NULL || conn->mqtt.out.head != NULL ||
+    if (conn->sending != NULL || conn_outbox(conn)->head != NULL ||
         (conn->flags & (CONN_FLUSHING | CONN_END_OF_INPUT)) != 0)
         conn_again(shard, conn);
     conn_operation_over(shard, conn);

@@ -21,6 +21,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "shards/conn_mqtt.h"
 #include "shards/loop.h"
 #include "shards/notify.h"
 #include "shards/observe.h"
@@ -53,7 +54,8 @@ int control_open(struct machine *machine, char *why, size_t size)
     sigset_t signals;
 
     machine->shards[index] = &control->shard;
-    shard_init(&control->shard, machine, index, &machine->limits.control, &machine->stats[index]);
+    shard_init(&control->shard, machine, index, &machine->limits.control, &machine->stats[index],
+               &conn_mqtt);
     control->conf = machine->conf;
     control->socket_fd = -1;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)

@@ -23,7 +23,7 @@
  * decoder is enough), and a second listener per shard that clients are redirected to (3.1.1 has no
  * redirection).
  */
-#include "base/log.h"
+#include "shards/conn_mqtt.h"
 #include "shards/machine_priv.h"
 
 #include <unistd.h>
@@ -37,7 +37,8 @@ void handoff_discard(struct handoff *handoff)
 void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const uint8_t *data,
                     uint32_t len)
 {
-    uint32_t kept = conn->mqtt.input_len;
+    struct connection *mqtt = conn_mqtt_of(conn);
+    uint32_t kept = mqtt->input_len;
     struct handoff *handoff = mem_try_alloc(sizeof(*handoff) + kept + len);
 
     ASSERT(home < shard->machine->limits.shards && home != shard->index);
@@ -46,25 +47,21 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
         conn_kill(shard, conn);
         return;
     }
-    ASSERT(conn->operations == 0 && conn->sending == NULL); /* I1 */
-    handoff->fd = conn->fd;
     handoff->peer.family = conn->family;
     handoff->peer.port = conn->port;
     memcpy(handoff->peer.address, conn->address, sizeof(conn->address));
     handoff->len = kept + len;
     if (kept != 0)
-        memcpy(handoff->bytes, conn->mqtt.input, kept);
+        memcpy(handoff->bytes, mqtt->input, kept);
     if (len != 0)
         memcpy(handoff->bytes + kept, data, len); /* I3 */
-    conn->fd = -1;                                /* I2 */
-    conn->flags |= CONN_ENDED;
-    connection_forget(shard->broker, &conn->mqtt);
-    conn_kill(shard, conn); /* frees the slot at the end of the turn */
+    connection_forget(shard->broker, mqtt);
+    handoff->fd = conn_give_away(shard, conn); /* I1, I2 */
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
 }
 
 void conn_adopt(struct shard *shard, struct handoff *handoff)
 {
-    conn_open(shard, handoff->fd, handoff);
+    conn_open(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len));
     mem_free(handoff);
 }

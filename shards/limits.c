@@ -3,7 +3,7 @@
 
 #include "conf/conf.h"
 #include "shards/bufring.h"
-#include "shards/conn.h"
+#include "shards/conn_mqtt.h"
 #include "shards/op.h"
 #include "shards/shard.h"
 #include "shards/topology.h"
@@ -178,6 +178,7 @@ static double print_shard(const struct limits *limits, unsigned index, FILE *to)
 
 void limits_print(const struct limits *limits, FILE *to)
 {
+    size_t connection = sizeof(struct conn) + sizeof(struct connection);
     double threads = 0;
 
     fprintf(to, "shards %u, connections %u of %u descriptors\n", limits->shards,
@@ -189,7 +190,7 @@ void limits_print(const struct limits *limits, FILE *to)
     fprintf(to,
             "memory: %zu bytes for each connection and about 4.6 KiB in the kernel: at most %.0f "
             "MiB for %u\n",
-            sizeof(struct conn), (sizeof(struct conn) + 4.6 * KIB) * limits->connections / MIB,
+            connection, ((double)connection + 4.6 * KIB) * limits->connections / MIB,
             limits->connections);
     fprintf(to, "memory: at most %.0f MiB of queued messages (limits.queue_memory)\n",
             (double)limits->queue_memory * limits->shards / MIB);

@@ -248,7 +248,7 @@ void listener_accepted(struct shard *shard, const struct completion *completion)
 
     if ((completion->flags & COMPLETION_MORE) == 0)
         shard->listeners[index].armed = false;
-    conn_open(shard, completion->res, NULL);
+    conn_open(shard, completion->res, NULL, (struct span){0});
     arm(shard, index);
 }
 

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "shards/conn_mqtt.h"
 #include "shards/control.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
@@ -79,7 +80,8 @@ static void create_shards(struct machine *machine)
     machine->shared = broker_shared_create(limits->shards);
     for (unsigned i = 0; i < limits->shards; i++) {
         machine->shards[i] = mem_zalloc_aligned(sizeof(struct shard));
-        shard_init(machine->shards[i], machine, i, &limits->shard[i], &machine->stats[i]);
+        shard_init(machine->shards[i], machine, i, &limits->shard[i], &machine->stats[i],
+                   &conn_mqtt);
     }
 }
 

@@ -4,11 +4,10 @@
  */
 #include "broker/ports.h"
 
+#include "shards/conn_mqtt.h"
 #include "shards/machine_priv.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <sys/random.h>
 
 void port_post(struct broker *broker, unsigned to, struct mesh_entry entry)
@@ -34,19 +33,12 @@ bool port_full(struct broker *broker, unsigned to)
 
 void port_peer_name(const struct connection *connection, char *to, size_t size)
 {
-    const struct conn *conn = CONTAINER_OF(connection, struct conn, mqtt);
-    char text[INET6_ADDRSTRLEN];
-
-    if ((conn->family != AF_INET && conn->family != AF_INET6) ||
-        inet_ntop(conn->family, conn->address, text, sizeof(text)) == NULL)
-        snprintf(to, size, "unknown");
-    else
-        snprintf(to, size, conn->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, conn->port);
+    conn_peer_name(conn_of_mqtt(connection), to, size);
 }
 
 void port_peer_address(const struct connection *connection, struct peer_address *to)
 {
-    const struct conn *conn = CONTAINER_OF(connection, struct conn, mqtt);
+    const struct conn *conn = conn_of_mqtt(connection);
 
     *to = (struct peer_address){.family = conn->family, .port = conn->port};
     memcpy(to->bytes, conn->address, sizeof(to->bytes));

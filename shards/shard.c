@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "shards/bufring.h"
+#include "shards/conn_mqtt.h"
 #include "shards/control.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
@@ -32,14 +33,15 @@
 _Thread_local struct shard *shard_current;
 
 void shard_init(struct shard *shard, struct machine *machine, unsigned index,
-                const struct shard_limits *limits, struct shard_stats *stats)
+                const struct shard_limits *limits, struct shard_stats *stats,
+                const struct conn_protocol *protocol)
 {
     shard->index = index;
     shard->machine = machine;
     shard->limits = limits;
     shard->stats = stats;
     shard->event_fd = shard->reserve_fd = -1;
-    conns_init(shard);
+    conns_init(shard, protocol);
 }
 
 static int open_event(struct shard *shard, char *why, size_t size)
@@ -176,17 +178,6 @@ static void report_when_closed(struct shard *shard)
                NULL);
 }
 
-/* Connections that have not said who they are get no goodbye. */
-static void kill_nameless(struct shard *shard)
-{
-    for (uint32_t slot = 0; slot < shard->conns.page_count << CONN_PAGE_BITS; slot++) {
-        struct conn *conn = conn_at(&shard->conns, slot);
-
-        if ((conn->flags & CONN_USED) != 0 && conn->mqtt.state == CONNECTION_AWAIT_CONNECT)
-            conn_kill(shard, conn);
-    }
-}
-
 static void on_shutdown(struct shard *shard, uint16_t step)
 {
     shard->shutdown_step = step;
@@ -195,7 +186,7 @@ static void on_shutdown(struct shard *shard, uint16_t step)
         shard->phase = SHARD_CLOSING;
         listener_stop(shard);
         broker_shutdown(shard->broker);
-        kill_nameless(shard);
+        conn_mqtt_end_nameless(shard);
     }
     if (step == 2) {
         shard->phase = SHARD_CLOSING; /* to be reported once more */

@@ -8,7 +8,7 @@
 
 #include "base/timer.h"
 #include "broker/broker.h"
-#include "shards/conn.h"
+#include "shards/conn_io.h"
 #include "shards/limits.h"
 #include "shards/mesh.h"
 #include "shards/uring.h"
@@ -101,9 +101,10 @@ extern _Thread_local struct shard *shard_current;
 
 #define ASSERT_ON_SHARD(shard) ASSERT((shard) == shard_current)
 
-/* Prepares a shard, on any thread. The ring itself is opened by shard_enter(). */
+/* Prepares a shard, on any thread; its connections speak `protocol`. The ring itself is opened by shard_enter(). */
 void shard_init(struct shard *shard, struct machine *machine, unsigned index,
-                const struct shard_limits *limits, struct shard_stats *stats);
+                const struct shard_limits *limits, struct shard_stats *stats,
+                const struct conn_protocol *protocol);
 /* On the shard's own thread: opens ring, buffers, mesh port and broker. 0, or -1 and the reason in
  * `why`. */
 int shard_enter(struct shard *shard, char *why, size_t size);

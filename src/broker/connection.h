@@ -30,8 +30,8 @@ enum connection_closing {
 };
 
 struct connection {
+    struct outbox out;       /* first: the machine finds it without knowing the rest */
     struct session *session; /* ONLINE only */
-    struct outbox out;
     struct connection *dirty_next; /* the broker's dirty list */
     struct timer timer;            /* connect timeout, then keep alive */
     uint64_t heard_ms;             /* when the last bytes came */

@@ -262,8 +262,11 @@ enum connection_verdict connection_receive(struct broker *broker, struct connect
                                            unsigned *home_out)
 {
     *consumed = 0;
-    ASSERT(connection->closing == CLOSING_NO);
     ASSERT(len != 0);
+    if (connection->closing != CLOSING_NO) {
+        *consumed = len;
+        return CONNECTION_STOP;
+    }
     while (connection->state == CONNECTION_AWAIT_CONNECT && *consumed < len) {
         if (connection->input == NULL)
             connection->input = mem_zalloc(3);

@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * conn - a connected socket of one shard, and the table of them.
+ * conn_io - byte connections: the connected sockets of one shard, and what a protocol on them is.
  *
- * Owner: shard. Between turns a connection is named by {slot, generation}; a slot is used again
+ * Owner: shard. All connections of a shard speak one protocol: MQTT on the data shards
+ * (conn_mqtt.c), and what the control shard serves, if anything, is given to it (machine.h). The
+ * protocol's state lies behind struct conn in the slot and begins with its outbox:
+ *
+ *   slot   struct conn | struct outbox ... rest of the protocol's state
+ *   in     socket --> receive buffer --conn_recv.c--> protocol->on_bytes
+ *   out    protocol fills the outbox --conn_send.c--> socket --> protocol->sent
+ *
+ * So this part knows no protocol, and a protocol knows no request of the kernel. Between turns a connection is named by {slot, generation}; a slot is used again
  * only when no request of its former connection is in flight.
  *
  *   accept, hand-over --> OPEN --EOF, error, CLOSING_NOW---------------------> DYING --> free
@@ -12,15 +20,16 @@
  * Invariants
  *   I1  `operations` counts the requests in the kernel that name this slot; free slots have none
  *   I2  chunks that a send in flight points at are in `sending` until that send is complete
- *   I3  connection_closed() or connection_forget() is called exactly once for every
- *       connection_open()
+ *   I3  closed() is called exactly once for every opened(), unless the protocol gave the connection
+ *       away (conn_give_away())
  *   I4  at most one receive and at most one send are in flight (two sends could overtake each
  *       other)
  */
-#ifndef SHARDMQ_SHARDS_CONN_H
-#define SHARDMQ_SHARDS_CONN_H
+#ifndef SHARDMQ_SHARDS_CONN_IO_H
+#define SHARDMQ_SHARDS_CONN_IO_H
 
-#include "broker/connection.h"
+#include "base/timer.h"
+#include "session/outbox.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -37,16 +46,17 @@ enum conn_flag {
     CONN_BACKLOG = 1u << 5,       /* the last send was partial: the next one waits */
     CONN_AGAIN = 1u << 6,         /* is in the list of those to be flushed next */
     CONN_STARVED = 1u << 7,       /* its receive ended because there was no buffer */
-    CONN_PAUSED = 1u << 8,        /* the broker wants no bytes now */
+    CONN_PAUSED = 1u << 8,        /* the protocol wants no bytes now */
     CONN_FLUSHING = 1u << 9,      /* closes when everything is sent */
     CONN_LINGERING = 1u << 10,    /* everything is sent, waits for the peer to close */
     CONN_DYING = 1u << 11,        /* closes when nothing is in flight any more */
-    CONN_ENDED = 1u << 12,        /* connection_closed() or connection_forget() was called */
+    CONN_ENDED = 1u << 12,        /* the protocol has done with it: closed() or given away */
     CONN_END_OF_INPUT = 1u << 13, /* the peer sends no more */
     CONN_LAST_SEND = 1u << 14,    /* what was pending at the end of input was sent, once */
+    CONN_ANSWERING = 1u << 15,    /* the end of input came, the protocol goes on answering */
 };
 
-/* Bytes that came while the broker wanted none. */
+/* Bytes that came while the protocol wanted none. */
 struct conn_held {
     struct conn_held *next;
     uint32_t len;
@@ -56,7 +66,7 @@ struct conn_held {
 struct conn {
     int fd; /* -1 when handed over or closed */
     uint32_t slot, generation;
-    uint16_t flags;     /* enum conn_flag */
+    uint32_t flags;     /* enum conn_flag */
     uint8_t operations; /* I1 */
     uint8_t family;     /* of the peer's address */
     uint16_t port;
@@ -67,7 +77,44 @@ struct conn {
     uint32_t sending_offset;      /* of the first of these chunks that is sent */
     uint32_t next_free;
     struct conn_held *held;
-    struct connection mqtt;
+    /* the protocol's state lies here */
+};
+
+/* What a protocol asks for after it was fed. */
+enum conn_verdict {
+    CONN_CONTINUE, /* everything was consumed */
+    CONN_PAUSE,    /* read no more until may_read(); the rest is kept and fed again */
+    CONN_STOP      /* what comes now is of no use: it closes, or it has given the connection away */
+};
+
+/* A protocol on byte connections. Class: boot. All functions run on the shard's thread. */
+struct conn_protocol {
+    uint32_t state_size; /* begins with its struct outbox, which is empty in zeroed memory */
+    /* Connected; the state is zeroed. `adopted`: another shard has accepted it. */
+    void (*opened)(struct shard *shard, struct conn *conn, bool adopted);
+    /* Bytes came; *consumed, 0 at first, says how far it came when it pauses. */
+    enum conn_verdict (*on_bytes)(struct shard *shard, struct conn *conn, const uint8_t *data,
+                                  uint32_t len, uint32_t *consumed);
+    /* Whether one that was paused can go on; asked once a turn. */
+    bool (*may_read)(struct shard *shard, const struct conn *conn);
+    /* Whether one receive may stay armed from now on: it will not be given away any more. */
+    bool (*steady)(const struct conn *conn);
+    /* Calls conn_flush() for every connection that it has marked. True when there was any. NULL: it
+     * marks none, but calls conn_again(). */
+    bool (*flush_marked)(struct shard *shard);
+    /* Whether the connection is on the protocol's list of those that are marked: its memory stays
+     * until it is not. */
+    bool (*marked)(const struct conn *conn);
+    /* A chunk of the outbox is in the socket as a whole; to be released. */
+    void (*sent)(struct shard *shard, struct conn *conn, struct outbox_chunk *chunk);
+    /* The peer sends no more. True: what it has sent is still being answered, the protocol closes
+     * the connection itself. NULL: what is pending is sent once, then it ends. */
+    bool (*half_closed)(struct shard *shard, struct conn *conn);
+    /* Whether, when its last words were sent, the peer may not have done with sending: then its
+     * bytes are thrown away for a while before it is closed, lest a reset destroy those words. */
+    bool (*lingers)(const struct conn *conn);
+    /* It is over: frees the state. `unsent`: chunks taken from the outbox and not sent. */
+    void (*closed)(struct shard *shard, struct conn *conn, struct outbox_chunk *unsent);
 };
 
 #define CONN_PAGE_BITS 6
@@ -94,7 +141,9 @@ struct conn_deadlines {
 
 /* Owner: shard. */
 struct conns {
-    struct conn **pages;
+    const struct conn_protocol *protocol;
+    size_t stride; /* of a slot */
+    uint8_t **pages;
     uint32_t page_count, page_capacity;
     uint32_t used, free_slot;
     struct conn_list again;   /* CONN_AGAIN */
@@ -104,53 +153,59 @@ struct conns {
     struct conn_deadlines flushing, lingering;
 };
 
-/* The socket's peer, with the address of whoever reads it. */
+/* The socket's peer. */
 struct conn_peer {
     uint8_t family;
     uint16_t port;
     uint8_t address[16];
 };
 
-/* A connection on its way to its home shard. Class: wire. */
-struct handoff {
-    int fd;
-    struct conn_peer peer;
-    uint32_t len;
-    uint8_t bytes[];
-};
-
 static inline struct conn *conn_at(const struct conns *conns, uint32_t slot)
 {
-    return &conns->pages[slot >> CONN_PAGE_BITS][slot & (CONN_PAGE - 1)];
+    return (struct conn *)(void *)(conns->pages[slot >> CONN_PAGE_BITS] +
+                                   (slot & (CONN_PAGE - 1)) * conns->stride);
 }
 
-static inline struct conn *conn_of(struct connection *mqtt)
+/* The protocol's state, and back. */
+static inline void *conn_state(const struct conn *conn)
 {
-    return CONTAINER_OF(mqtt, struct conn, mqtt);
+    return (void *)(uintptr_t)(conn + 1);
+}
+
+static inline struct conn *conn_of_state(const void *state)
+{
+    return (struct conn *)(uintptr_t)state - 1;
+}
+
+static inline struct outbox *conn_outbox(const struct conn *conn)
+{
+    return conn_state(conn);
 }
 
 /* ---- conn.c: the table ---- */
-void conns_init(struct shard *shard);
+void conns_init(struct shard *shard, const struct conn_protocol *protocol);
 void conns_fini(struct shard *shard);
 /* The connection a completion names, NULL (counted) when it is gone. */
 struct conn *conns_find(struct shard *shard, uint64_t user_data);
 /* Remembers the slot in a list. */
 void conn_list_add(struct conn_list *list, uint32_t slot);
-/* Opens a connection on an accepted socket; `handoff` is NULL, or what the accepting shard sent
- * along. Owns the descriptor from the call on, also when there is no memory or no room (then it is
- * closed and counted). */
-void conn_open(struct shard *shard, int fd, const struct handoff *handoff);
-/* True when another connection is allowed here. */
-bool conn_allowed(const struct shard *shard);
+/* Opens a connection on an accepted socket. `adopted` is NULL, or the peer as the accepting shard
+ * knew it, and `bytes` are what had come there. Owns the descriptor from the call on, also when there
+ * is no memory or no room (then it is closed and counted). */
+void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes);
+/* The connection in that slot, if it is still the one of that generation; else NULL. */
+struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation);
+/* Writes the peer's address, "127.0.0.1:50123" or "[::1]:50123"; always terminated. */
+void conn_peer_name(const struct conn *conn, char *to, size_t size);
 
 /* ---- conn_recv.c: bytes in ---- */
 void conn_received(struct shard *shard, const struct completion *completion);
 void conn_receive_failed(struct shard *shard, const struct completion *completion);
-/* Feeds bytes to the broker and does what it says. */
+/* Feeds bytes to the protocol and does what it says. */
 void conn_feed(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len);
 /* Arms the receive that fits the connection's state, if it is to have one. */
 void conn_arm(struct shard *shard, struct conn *conn);
-/* Goes on with paused connections that the broker will read again. True when any did. */
+/* Goes on with paused connections that the protocol will read again. True when any did. */
 bool conn_resume_paused(struct shard *shard);
 /* Arms again what ran out of buffers. */
 void conn_feed_starved(struct shard *shard);
@@ -168,7 +223,9 @@ void conn_sent_waiting(struct shard *shard, const struct completion *completion)
 void conn_send_failed(struct shard *shard, const struct completion *completion);
 void conn_send_init(struct shard *shard);
 void conn_send_fini(struct shard *shard);
-/* Puts the connection on the list of those to be flushed. */
+/* Sends what is in the outbox, unless something is being sent: then it goes when that is through. */
+void conn_flush(struct shard *shard, struct conn *conn);
+/* Puts the connection on the list of those to be flushed at the end of the turn. */
 void conn_again(struct shard *shard, struct conn *conn);
 
 /* ---- conn_close.c: the end ---- */
@@ -176,7 +233,7 @@ void conn_again(struct shard *shard, struct conn *conn);
 void conn_kill(struct shard *shard, struct conn *conn);
 /* The peer sends no more: what is pending is sent as far as it goes, then it ends. */
 void conn_end_of_input(struct shard *shard, struct conn *conn);
-/* Begins to close after everything was sent. */
+/* Begins to close after everything was sent; what still comes is not looked at. */
 void conn_close_after_flush(struct shard *shard, struct conn *conn);
 /* Everything was sent: says so and waits a little for the peer. */
 void conn_linger(struct shard *shard, struct conn *conn);
@@ -189,12 +246,8 @@ void conn_close_fini(struct shard *shard);
 /* Ends all connections at once: the shutdown's time is over. */
 void conn_kill_all(struct shard *shard);
 
-/* ---- handoff.c ---- */
-/* Sends the connection to its home shard with the bytes that came so far. */
-void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const uint8_t *data,
-                    uint32_t len);
-/* A connection came from the shard that accepted it. */
-void conn_adopt(struct shard *shard, struct handoff *handoff);
-void handoff_discard(struct handoff *handoff);
+/* The protocol has given the descriptor away: frees the slot, without closed(). Nothing is in flight
+ * on it. Returns the descriptor. */
+int conn_give_away(struct shard *shard, struct conn *conn);
 
 #endif
