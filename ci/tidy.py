@@ -80,7 +80,7 @@ def check_floors(sources):
     for row in load_table("floors.txt"):
         folder, allowed = row.split(":")
         floors[folder] = set(allowed.split()) | {folder}
-    roots = {"base": "src/base", "mqtt": "src/mqtt", "topic": "src/topic", "session": "src/session",
+    roots = {"base": "src/base", "mqtt": "src/mqtt", "topic": "src/topic", "session": "src/session", "client": "src/client",
              "broker": "src/broker", "app": "src/app", "conf": "conf", "shards": "shards", "api": "api",
              "bench": "bench", "perf": "perf", "shardmq": "include/shardmq"}
     for path, text in sources.items():
