@@ -34,8 +34,8 @@ typedef void api_handler(struct api_request *request);
 /* The result codes of NanoMQ that an answer carries beside its HTTP status. */
 enum api_code {
     API_OK = 0,
-    API_RPC_ERROR = 101,     /* no such section or action */
-    API_UNKNOWN = 102,       /* no such path, and whatever has no code of its own */
+    API_RPC_ERROR = 101, /* no such section or action */
+    API_UNKNOWN = 102,   /* no such path, and whatever has no code of its own */
     API_WRONG_PASSWORD = 103,
     API_NO_PASSWORD = 104,
     API_MISSING_PARAMETER = 107,

@@ -80,9 +80,7 @@ def check_floors(sources):
     for row in load_table("floors.txt"):
         folder, allowed = row.split(":")
         floors[folder] = set(allowed.split()) | {folder}
-    roots = {"base": "src/base", "mqtt": "src/mqtt", "topic": "src/topic", "session": "src/session", "client": "src/client",
-             "broker": "src/broker", "app": "src/app", "conf": "conf", "shards": "shards", "api": "api",
-             "bench": "bench", "perf": "perf", "shardmq": "include/shardmq"}
+    roots = {os.path.basename(folder): folder for folder in floors}
     for path, text in sources.items():
         folder = os.path.dirname(path)
         if folder not in floors:

@@ -26,16 +26,16 @@
 #define HTTP_HEAD_MAX    8192u /* of a head, its last empty line included */
 #define HTTP_HEADERS_MAX 64u
 
-/* The methods of RFC 9110 and PATCH; anything else is HTTP_OTHER. */
-enum http_method {
-    HTTP_GET,
-    HTTP_HEAD,
-    HTTP_POST,
-    HTTP_PUT,
-    HTTP_DELETE,
-    HTTP_OPTIONS,
-    HTTP_PATCH,
-    HTTP_OTHER
+/* The methods of RFC 9110 and PATCH; anything else is HTTP_METHOD_OTHER. */
+enum http_request_method {
+    HTTP_METHOD_GET,
+    HTTP_METHOD_HEAD,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_PUT,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_OPTIONS,
+    HTTP_METHOD_PATCH,
+    HTTP_METHOD_OTHER
 };
 
 struct http_header {
@@ -48,7 +48,7 @@ struct http_headers {
 };
 
 struct http_request {
-    enum http_method method;
+    enum http_request_method method;
     struct span path, query; /* not decoded; the path begins with '/', or is "*" */
     struct http_headers headers;
     uint64_t content_length; /* 0 without a body, and when it is chunked */
@@ -96,8 +96,8 @@ bool http_header_has(const struct http_headers *headers, const char *name, const
 /* Compares without case. */
 bool http_token_equal(struct span a, const char *b);
 
-/* "GET"; "?" for HTTP_OTHER. */
-const char *http_method_name(enum http_method method);
+/* "GET"; "?" for HTTP_METHOD_OTHER. */
+const char *http_method_name(enum http_request_method method);
 /* "Not Found"; "Unknown" for a status without a row. */
 const char *http_reason(unsigned status);
 
