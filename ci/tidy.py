@@ -140,7 +140,8 @@ def check_text(path, text):
 
 
 def check_header(path):
-    flags = ["-std=gnu11", "-D_GNU_SOURCE", '-DSHARDMQ_VERSION="0"', "-fsyntax-only", "-Iinclude", "-Isrc", "-I.",
+    flags = ["-std=gnu11", "-D_GNU_SOURCE", '-DSHARDMQ_VERSION="0"', '-DSOURCE_DIR="."', "-isystem/usr/include/android",
+             "-fsyntax-only", "-Iinclude", "-Isrc", "-I.",
              "-I/usr/include/mimalloc-2.0", "-x"]
     languages = ["c", "c++"] if path.startswith("include/") else ["c"]
     for language in languages:

@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tls_context - reading certificates, and the rules that BoringSSL is given.
+ *
+ * A server with several certificates has a BoringSSL context for each: the name that a client asks for
+ * picks one (SNI, RFC 6066), the first is for all others. Trust, tickets and rules are the same in all.
+ *
+ * A ticket says that its client was verified when it was made. So that nobody who was revoked since
+ * comes in with one, a session belongs to the scope, the bytes of the CA and CRL files, and the rules:
+ * after a reload that changed them, everybody shakes hands in full.
+ */
+#include "transport/transport_priv.h"
+
+#include "base/mem.h"
+
+#include <openssl/err.h>
+#include <openssl/hmac.h>
+#include <openssl/mem.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <openssl/x509v3.h>
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FILE_MAX      (4u << 20)
+#define HANDSHAKE_MAX 32768 /* bytes of a peer's certificates in one message */
+#define SYSTEM_CA     "/etc/ssl/certs/ca-certificates.crt"
+
+struct tls_context {
+    _Atomic uint32_t references;
+    bool verify_name;
+    struct tls_tickets *tickets;
+    BIO_METHOD *bio;
+    uint8_t *alpn; /* as on the wire: each with its length in front */
+    unsigned alpn_len;
+    unsigned count;
+    SSL_CTX **contexts; /* one for each certificate; at least one */
+};
+
+/* ---- files ---- */
+
+struct pem {
+    uint8_t *data;
+    size_t len;
+    BIO *bio;
+};
+
+static bool refuse(char *why, size_t size, const char *file, const char *what)
+{
+    uint32_t error = ERR_peek_last_error();
+    const char *reason = error == 0 ? NULL : ERR_reason_error_string(error);
+
+    snprintf(why, size, "%s: %s%s%s%s", file, what, reason != NULL ? " (" : "",
+             reason != NULL ? reason : "", reason != NULL ? ")" : "");
+    ERR_clear_error();
+    return false;
+}
+
+static void pem_close(struct pem *pem)
+{
+    BIO_free(pem->bio);
+    if (pem->data != NULL)
+        OPENSSL_cleanse(pem->data, pem->len);
+    mem_free(pem->data);
+    *pem = (struct pem){0};
+}
+
+static bool read_all(int fd, struct pem *pem)
+{
+    while (pem->len < FILE_MAX) {
+        ssize_t got = read(fd, pem->data + pem->len, FILE_MAX - pem->len);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got == 0;
+        pem->len += (size_t)got;
+    }
+    errno = EFBIG;
+    return false;
+}
+
+static bool pem_open(struct pem *pem, const char *file, char *why, size_t size)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    bool read = false;
+
+    *pem = (struct pem){0};
+    ERR_clear_error();
+    if (fd >= 0) {
+        pem->data = mem_try_alloc(FILE_MAX);
+        errno = pem->data == NULL ? ENOMEM : 0;
+        read = pem->data != NULL && read_all(fd, pem);
+        int error = errno;
+
+        close(fd);
+        errno = error;
+    }
+    if (read)
+        pem->bio = BIO_new_mem_buf(pem->data, (int)pem->len);
+    if (pem->bio != NULL)
+        return true;
+    snprintf(why, size, "%s: %s", file, strerror(read ? ENOMEM : errno));
+    pem_close(pem);
+    return false;
+}
+
+/* True when the last PEM read ended because there was nothing more, not because something is wrong. */
+static bool at_end(void)
+{
+    uint32_t error = ERR_peek_last_error();
+    bool end = ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE;
+
+    if (end)
+        ERR_clear_error();
+    return end;
+}
+
+/* Never asks anybody: without a password an encrypted key cannot be read. */
+static int password(char *to, int size, int writing, void *text)
+{
+    size_t len = text == NULL ? 0 : strlen(text);
+
+    (void)writing;
+    if (len > (size_t)size)
+        return 0;
+    if (len != 0)
+        memcpy(to, text, len);
+    return (int)len;
+}
+
+static bool load_certificate(SSL_CTX *ctx, const char *file, char *why, size_t size)
+{
+    struct pem pem;
+    X509 *certificate;
+    bool loaded;
+
+    if (!pem_open(&pem, file, why, size))
+        return false;
+    certificate = PEM_read_bio_X509_AUX(pem.bio, NULL, password, NULL);
+    loaded = certificate != NULL && SSL_CTX_use_certificate(ctx, certificate) == 1;
+    X509_free(certificate);
+    while (loaded) {
+        certificate = PEM_read_bio_X509(pem.bio, NULL, password, NULL);
+        if (certificate == NULL) {
+            loaded = at_end();
+            break;
+        }
+        loaded = SSL_CTX_add1_chain_cert(ctx, certificate) == 1;
+        X509_free(certificate);
+    }
+    pem_close(&pem);
+    return loaded || refuse(why, size, file, "this is not a certificate in PEM form");
+}
+
+static bool load_key(SSL_CTX *ctx, const struct tls_certificate *from, char *why, size_t size)
+{
+    const char *file = from->key_file != NULL ? from->key_file : from->certificate_file;
+    struct pem pem;
+    EVP_PKEY *key;
+    bool encrypted = false, loaded;
+
+    if (!pem_open(&pem, file, why, size))
+        return false;
+    encrypted = memmem(pem.data, pem.len, "ENCRYPTED", 9) != NULL;
+    key = PEM_read_bio_PrivateKey(pem.bio, NULL, password, (void *)(uintptr_t)from->key_password);
+    loaded = key != NULL;
+    if (!loaded && encrypted) {
+        ERR_clear_error();
+        refuse(why, size, file,
+               from->key_password == NULL ? "the key is encrypted and no password is given"
+                                          : "the key cannot be read with this password");
+    } else if (!loaded) {
+        refuse(why, size, file, "there is no private key in PEM form in it");
+    } else if (SSL_CTX_use_PrivateKey(ctx, key) != 1 || SSL_CTX_check_private_key(ctx) != 1) {
+        ERR_clear_error();
+        snprintf(why, size, "%s: this is not the key of the certificate %s", file,
+                 from->certificate_file);
+        loaded = false;
+    }
+    EVP_PKEY_free(key);
+    pem_close(&pem);
+    return loaded;
+}
+
+/* Adds the authorities to `store`; their names are what a server asks its clients for. */
+static bool load_ca(X509_STORE *store, STACK_OF(X509_NAME) * names, const char *file,
+                    SHA256_CTX *scope, char *why, size_t size)
+{
+    struct pem pem;
+    unsigned count = 0;
+    bool loaded = true;
+
+    if (!pem_open(&pem, file, why, size))
+        return false;
+    SHA256_Update(scope, pem.data, pem.len);
+    for (;;) {
+        X509 *ca = PEM_read_bio_X509_AUX(pem.bio, NULL, password, NULL);
+        X509_NAME *name;
+
+        if (ca == NULL)
+            break;
+        count++;
+        loaded = X509_STORE_add_cert(store, ca) == 1;
+        name = loaded && names != NULL ? X509_NAME_dup(X509_get_subject_name(ca)) : NULL;
+        if (name != NULL && sk_X509_NAME_push(names, name) == 0)
+            X509_NAME_free(name);
+        X509_free(ca);
+        if (!loaded)
+            break;
+    }
+    loaded = loaded && at_end() && count != 0;
+    pem_close(&pem);
+    return loaded || refuse(why, size, file, "this is not a file of CA certificates in PEM form");
+}
+
+static bool load_crl(X509_STORE *store, const char *file, SHA256_CTX *scope, char *why, size_t size)
+{
+    struct pem pem;
+    unsigned count = 0;
+    bool loaded = true;
+
+    if (!pem_open(&pem, file, why, size))
+        return false;
+    SHA256_Update(scope, pem.data, pem.len);
+    for (;;) {
+        X509_CRL *crl = PEM_read_bio_X509_CRL(pem.bio, NULL, password, NULL);
+
+        if (crl == NULL)
+            break;
+        count++;
+        loaded = X509_STORE_add_crl(store, crl) == 1;
+        X509_CRL_free(crl);
+        if (!loaded)
+            break;
+    }
+    loaded = loaded && at_end() && count != 0;
+    pem_close(&pem);
+    if (!loaded)
+        return refuse(why, size, file, "this is not a file of revocation lists (CRL) in PEM form");
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    return true;
+}
+
+/* ---- callbacks ---- */
+
+static struct tls_context *context_of(const SSL *ssl)
+{
+    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
+/* ALPN (RFC 7301): our order counts; nothing in common is an error. */
+static int pick_protocol(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *offered,
+                         unsigned offered_len, void *argument)
+{
+    const struct tls_context *context = argument;
+
+    (void)ssl;
+    return SSL_select_next_proto((uint8_t **)(uintptr_t)out, out_len, context->alpn,
+                                 context->alpn_len, offered, offered_len) == OPENSSL_NPN_NEGOTIATED
+               ? SSL_TLSEXT_ERR_OK
+               : SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* SNI: takes the certificate that is for the name. */
+static int pick_certificate(SSL *ssl, int *alert, void *argument)
+{
+    const struct tls_context *context = argument;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+    (void)alert;
+    for (unsigned i = 0; name != NULL && i < context->count; i++) {
+        X509 *certificate = SSL_CTX_get0_certificate(context->contexts[i]);
+
+        if (X509_check_host(certificate, name, strlen(name), 0, NULL) == 1) {
+            if (i != 0)
+                SSL_set_SSL_CTX(ssl, context->contexts[i]);
+            return SSL_TLSEXT_ERR_OK;
+        }
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+/* RFC 5077, 4: a name, AES-128-CBC, HMAC-SHA-256. */
+static int seal_ticket(SSL *ssl, uint8_t *name, uint8_t *iv, EVP_CIPHER_CTX *cipher, HMAC_CTX *mac,
+                       int sealing)
+{
+    const struct tls_tickets *tickets = context_of(ssl)->tickets;
+    struct tls_ticket_key key;
+    int result = 1;
+
+    if (sealing) {
+        tls_tickets_current(tickets, &key);
+        memcpy(name, key.name, sizeof(key.name));
+        RAND_bytes(iv, 16);
+        if (EVP_EncryptInit_ex(cipher, EVP_aes_128_cbc(), NULL, key.cipher, iv) != 1)
+            result = -1;
+    } else {
+        result = tls_tickets_find(tickets, name, &key);
+        if (result != 0 && EVP_DecryptInit_ex(cipher, EVP_aes_128_cbc(), NULL, key.cipher, iv) != 1)
+            result = -1;
+    }
+    if (result > 0 && HMAC_Init_ex(mac, key.mac, sizeof(key.mac), EVP_sha256(), NULL) != 1)
+        result = -1;
+    OPENSSL_cleanse(&key, sizeof(key));
+    return result;
+}
+
+/* ---- making one ---- */
+
+static bool set_alpn(struct tls_context *context, const struct tls_settings *settings)
+{
+    size_t len = 0;
+
+    for (unsigned i = 0; i < settings->alpn_count; i++)
+        len += 1 + strlen(settings->alpn[i]);
+    if (len == 0)
+        return true;
+    context->alpn = mem_try_alloc(len);
+    if (context->alpn == NULL)
+        return false;
+    for (unsigned i = 0; i < settings->alpn_count; i++) {
+        size_t one = strlen(settings->alpn[i]);
+
+        context->alpn[context->alpn_len++] = (uint8_t)one;
+        memcpy(context->alpn + context->alpn_len, settings->alpn[i], one);
+        context->alpn_len += (unsigned)one;
+    }
+    return true;
+}
+
+static void set_rules(struct tls_context *context, SSL_CTX *ctx,
+                      const struct tls_settings *settings,
+                      const uint8_t scope[SHA256_DIGEST_LENGTH])
+{
+    int verify = SSL_VERIFY_NONE;
+
+    SSL_CTX_set_app_data(ctx, context);
+    SSL_CTX_set_min_proto_version(ctx, settings->version_least != 0 ? settings->version_least
+                                                                    : TLS1_2_VERSION);
+    SSL_CTX_set_max_proto_version(ctx, settings->version_most != 0 ? settings->version_most
+                                                                   : TLS1_3_VERSION);
+    SSL_CTX_set_strict_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20");
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_max_cert_list(ctx, HANDSHAKE_MAX);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    if (settings->verify_peer)
+        verify = SSL_VERIFY_PEER | (settings->require_peer ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
+    SSL_CTX_set_verify(ctx, verify, NULL);
+    if (!settings->server) {
+        if (context->alpn_len != 0)
+            SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_len);
+        return;
+    }
+    SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_session_id_context(ctx, scope, SHA256_DIGEST_LENGTH);
+    if (context->alpn_len != 0)
+        SSL_CTX_set_alpn_select_cb(ctx, pick_protocol, context);
+    if (context->count > 1) {
+        SSL_CTX_set_tlsext_servername_callback(ctx, pick_certificate);
+        SSL_CTX_set_tlsext_servername_arg(ctx, context);
+    }
+    if (context->tickets != NULL)
+        SSL_CTX_set_tlsext_ticket_key_cb(ctx, seal_ticket);
+    else
+        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+}
+
+/* The trust of all contexts, and what a session's scope is made of. */
+static bool load_trust(X509_STORE *store, STACK_OF(X509_NAME) * names,
+                       const struct tls_settings *settings, uint8_t scope[SHA256_DIGEST_LENGTH],
+                       char *why, size_t size)
+{
+    const char *ca = settings->ca_file;
+    const uint8_t rules[2] = {settings->verify_peer, settings->require_peer};
+    SHA256_CTX hash;
+
+    SHA256_Init(&hash);
+    SHA256_Update(&hash, rules, sizeof(rules));
+    if (settings->scope != NULL)
+        SHA256_Update(&hash, settings->scope, strlen(settings->scope) + 1);
+    if (settings->verify_peer && ca == NULL && settings->server) {
+        snprintf(why, size,
+                 "clients' certificates are to be verified, but no file of CA "
+                 "certificates is named");
+        return false;
+    }
+    if (ca == NULL && settings->verify_peer)
+        ca = SYSTEM_CA;
+    if (ca != NULL && !load_ca(store, names, ca, &hash, why, size))
+        return false;
+    if (settings->crl_file != NULL && !load_crl(store, settings->crl_file, &hash, why, size))
+        return false;
+    SHA256_Final(scope, &hash);
+    return true;
+}
+
+static bool fill(struct tls_context *context, const struct tls_settings *settings,
+                 X509_STORE *store, STACK_OF(X509_NAME) * names, char *why, size_t size)
+{
+    uint8_t scope[SHA256_DIGEST_LENGTH];
+
+    if (!load_trust(store, names, settings, scope, why, size))
+        return false;
+    for (unsigned i = 0; i < context->count; i++) {
+        SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+        STACK_OF(X509_NAME) * asked;
+
+        if (ctx == NULL)
+            return refuse(why, size, "TLS", "there was no memory");
+        context->contexts[i] = ctx;
+        set_rules(context, ctx, settings, scope);
+        X509_STORE_up_ref(store);
+        SSL_CTX_set_cert_store(ctx, store);
+        asked = settings->server && settings->verify_peer
+                    ? sk_X509_NAME_deep_copy(names, X509_NAME_dup, X509_NAME_free)
+                    : NULL;
+        if (asked != NULL)
+            SSL_CTX_set_client_CA_list(ctx, asked);
+        if (i < settings->certificate_count &&
+            (!load_certificate(ctx, settings->certificates[i].certificate_file, why, size) ||
+             !load_key(ctx, &settings->certificates[i], why, size)))
+            return false;
+    }
+    return true;
+}
+
+struct tls_context *tls_context_create(const struct tls_settings *settings, char *why, size_t size)
+{
+    struct tls_context *context = mem_zalloc(sizeof(*context));
+    X509_STORE *store = X509_STORE_new();
+    STACK_OF(X509_NAME) *names = sk_X509_NAME_new_null();
+    bool filled;
+
+    snprintf(why, size, "there was no memory for TLS");
+    atomic_init(&context->references, 1);
+    context->verify_name = settings->verify_name;
+    context->tickets = settings->tickets;
+    context->count = settings->certificate_count != 0 ? settings->certificate_count : 1;
+    context->contexts = mem_zalloc(context->count * sizeof(SSL_CTX *));
+    context->bio = tls_bio_create();
+    if (settings->server && settings->certificate_count == 0) {
+        snprintf(why, size, "a TLS server needs a certificate");
+        filled = false;
+    } else {
+        filled = store != NULL && names != NULL && context->bio != NULL &&
+                 set_alpn(context, settings) && fill(context, settings, store, names, why, size);
+    }
+    X509_STORE_free(store);
+    sk_X509_NAME_pop_free(names, X509_NAME_free);
+    if (filled)
+        return context;
+    tls_context_unref(context);
+    return NULL;
+}
+
+struct tls_context *tls_context_ref(struct tls_context *context)
+{
+    atomic_fetch_add_explicit(&context->references, 1, memory_order_relaxed);
+    return context;
+}
+
+void tls_context_unref(struct tls_context *context)
+{
+    if (context == NULL ||
+        atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (unsigned i = 0; i < context->count; i++)
+        SSL_CTX_free(context->contexts[i]);
+    mem_free(context->contexts);
+    if (context->bio != NULL)
+        BIO_meth_free(context->bio);
+    mem_free(context->alpn);
+    mem_free(context);
+}
+
+/* ---- a connection ---- */
+
+/* The name that the server's certificate must be for; an address has no SNI (RFC 6066, 3). */
+static bool name_server(const struct tls_context *context, SSL *ssl, const char *name)
+{
+    X509_VERIFY_PARAM *parameters = SSL_get0_param(ssl);
+    struct in6_addr ignored;
+    bool address =
+        inet_pton(AF_INET, name, &ignored) == 1 || inet_pton(AF_INET6, name, &ignored) == 1;
+
+    if (!address && SSL_set_tlsext_host_name(ssl, name) != 1)
+        return false;
+    if (!context->verify_name)
+        return true;
+    if (address)
+        return X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1;
+    X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return X509_VERIFY_PARAM_set1_host(parameters, name, strlen(name)) == 1;
+}
+
+SSL *tls_context_open(struct tls_context *context, const char *server_name)
+{
+    SSL *ssl = SSL_new(context->contexts[0]);
+
+    if (ssl == NULL)
+        return NULL;
+    SSL_set_shed_handshake_config(ssl, 1);
+    if (server_name != NULL && !name_server(context, ssl, server_name)) {
+        SSL_free(ssl);
+        ERR_clear_error();
+        return NULL;
+    }
+    return ssl;
+}
+
+const BIO_METHOD *tls_context_bio(const struct tls_context *context)
+{
+    return context->bio;
+}
