@@ -48,6 +48,7 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&broker->share_joins);
     list_init(&broker->errands);
     list_init(&broker->errands_waiting);
+    list_init(&broker->collectors);
     return broker;
 }
 
@@ -57,6 +58,7 @@ void broker_clear(struct broker *broker)
     struct session *session;
 
     broker->shutting_down = true;
+    collectors_clear(broker);
     while ((session = session_table_next(&broker->sessions, &cursor)) != NULL) {
         session_drop_will(session); /* a stop of the server sends no wills */
         session_end(broker, session);

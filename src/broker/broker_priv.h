@@ -74,7 +74,9 @@ struct broker {
     struct list share_joins; /* joins answered when the group's interest is confirmed */
     struct list errands, errands_waiting; /* of the control shard, to be done here (errand.c) */
     struct errand_desk *desk; /* control shard: errands under way; made with the first one */
-    uint64_t sys_shards;      /* control shard: who has $SYS subscriptions */
+    struct list collectors;   /* control shard (broker/collector.c) */
+    uint32_t collectors_running;
+    uint64_t sys_shards; /* control shard: who has $SYS subscriptions */
     uint32_t connection_serials;
     struct random random;
     bool shutting_down;
@@ -203,6 +205,10 @@ bool retain_run(struct broker *broker);
 void retain_resume(struct broker *broker, struct session *session);
 /* The session's connection is over: its queries are given up. */
 void retain_abandon(struct broker *broker, struct session *session);
+/* The message of what the store has for a topic. */
+struct message *retain_stored_message(void *stored);
+/* At the owner: removes what is retained under the topic; nobody is told. False when there was nothing. */
+bool retain_forget(struct broker *broker, struct span topic);
 void retain_discard(const struct mesh_entry *entry);
 void retain_clear(struct broker *broker);
 
@@ -230,6 +236,10 @@ bool errand_run(struct broker *broker);
 void errand_discard(const struct mesh_entry *entry);
 /* Before the stores and sessions that errands may hold something of. */
 void errand_clear(struct broker *broker);
+
+/* ---- collector.c ---- */
+/* The end of the process: gives up what is under way. */
+void collectors_clear(struct broker *broker);
 
 /* ---- sys_events.c ---- */
 void sys_event_connected(struct broker *broker, const struct session *session,

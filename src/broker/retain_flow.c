@@ -127,6 +127,21 @@ static void release_stored(struct broker *broker, void *stored)
     free_stored(broker, stored);
 }
 
+struct message *retain_stored_message(void *stored)
+{
+    return message_of(stored);
+}
+
+bool retain_forget(struct broker *broker, struct span topic)
+{
+    void *stored = retained_remove(broker->retained, topic);
+
+    if (stored == NULL)
+        return false;
+    release_stored(broker, stored);
+    return true;
+}
+
 static void retained_expired(void *owner, struct timer *timer)
 {
     struct broker *broker = owner;

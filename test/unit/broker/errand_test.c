@@ -13,6 +13,7 @@ struct task {
     bool holds, waits;
 };
 
+static struct fake_shards fake;
 static struct task *waiting;
 static unsigned ran[64], ran_count, released, abandoned, done_count;
 static struct task *back;
@@ -73,28 +74,27 @@ static struct task *task_new(const struct errand_kind *kind, unsigned id, unsign
     return task;
 }
 
-static struct errand_handle send_task(struct fake_shards *fake, struct task *task)
+static struct errand_handle send_task(struct task *task)
 {
     struct errand_handle handle;
 
-    assert_true(errand_send(fake->control, 1, &task->errand, 1000, task_done, NULL, &handle));
+    assert_true(errand_send(fake.control, 1, &task->errand, 1000, task_done, NULL, &handle));
     return handle;
 }
 
 static void goes_and_comes_back(void **state)
 {
-    struct fake_shards fake;
     struct task *task = task_new(&small, 1, 3);
 
     (void)state;
     fake_shards_begin(&fake);
-    send_task(&fake, task);
+    send_task(task);
     assert_int_equal(done_count, 0);
     fake_settle(&fake);
     assert_int_equal(ran_count, 3);
     assert_int_equal(done_count, 1);
     assert_ptr_equal(back, task);
-    send_task(&fake, task); /* once more, as it is */
+    send_task(task); /* once more, as it is */
     task->steps = 1;
     fake_settle(&fake);
     assert_int_equal(done_count, 2);
@@ -107,14 +107,13 @@ static void goes_and_comes_back(void **state)
 /* Whatever was asked, a turn does one heavy step, or some small ones (I1); none is forgotten (I2). */
 static void takes_turns(void **state)
 {
-    struct fake_shards fake;
 
     (void)state;
     fake_shards_begin(&fake);
-    send_task(&fake, task_new(&heavy, 1, 2));
-    send_task(&fake, task_new(&heavy, 2, 2));
+    send_task(task_new(&heavy, 1, 2));
+    send_task(task_new(&heavy, 2, 2));
     for (unsigned i = 0; i < ERRANDS_SMALL + 3; i++)
-        send_task(&fake, task_new(&small, 3, 1));
+        send_task(task_new(&small, 3, 1));
     fake_turn(&fake, 1);
     assert_int_equal(ran_count, 1);
     assert_int_equal(ran[0], 1);
@@ -135,11 +134,10 @@ static void takes_turns(void **state)
 
 static void comes_too_late(void **state)
 {
-    struct fake_shards fake;
 
     (void)state;
     fake_shards_begin(&fake);
-    send_task(&fake, task_new(&small, 1, 1));
+    send_task(task_new(&small, 1, 1));
     fake_shards_pass_time(&fake, 2000);
     fake_turn(&fake, FAKE_SHARDS);
     assert_int_equal(done_count, 1);
@@ -154,18 +152,17 @@ static void comes_too_late(void **state)
 /* What it holds on its shard is given up there (I5), and a place that is used again is not mistaken for it. */
 static void cancelled_is_given_up(void **state)
 {
-    struct fake_shards fake;
     struct task *task = task_new(&heavy, 1, 2);
     struct errand_handle handle;
 
     (void)state;
     fake_shards_begin(&fake);
     task->holds = true;
-    handle = send_task(&fake, task);
+    handle = send_task(task);
     errand_cancel(fake.control, handle);
     errand_cancel(fake.control, handle); /* harmless */
     task = task_new(&small, 2, 1);
-    assert_int_equal(send_task(&fake, task).slot, handle.slot);
+    assert_int_equal(send_task(task).slot, handle.slot);
     errand_cancel(fake.control, handle); /* of another one by now */
     fake_settle(&fake);
     assert_int_equal(done_count, 1);
@@ -178,13 +175,12 @@ static void cancelled_is_given_up(void **state)
 
 static void waits_on_the_shard(void **state)
 {
-    struct fake_shards fake;
     struct task *task = task_new(&small, 1, 1);
 
     (void)state;
     fake_shards_begin(&fake);
     task->waits = true;
-    send_task(&fake, task);
+    send_task(task);
     fake_settle(&fake);
     assert_int_equal(done_count, 0);
     errand_return(fake.brokers[1], &waiting->errand);
@@ -193,7 +189,7 @@ static void waits_on_the_shard(void **state)
     errand_free(fake.control, &back->errand);
     task = task_new(&small, 2, 1); /* one that waits at the end is freed */
     task->waits = task->holds = true;
-    send_task(&fake, task);
+    send_task(task);
     fake_settle(&fake);
     fake_shards_end(&fake);
     assert_int_equal(released, 2);
@@ -202,19 +198,18 @@ static void waits_on_the_shard(void **state)
 
 static void not_more_than_there_are_places(void **state)
 {
-    struct fake_shards fake;
     struct task *task;
 
     (void)state;
     fake_shards_begin(&fake);
     for (unsigned i = 0; i < ERRANDS_MAX; i++)
-        send_task(&fake, task_new(&small, i, 1));
+        send_task(task_new(&small, i, 1));
     task = task_new(&small, 0, 1);
     assert_false(errand_send(fake.control, 0, &task->errand, 1000, task_done, NULL, NULL));
     assert_int_equal(released, 1);
     fake_settle(&fake);
     assert_int_equal(done_count, ERRANDS_MAX);
-    send_task(&fake, task_new(&small, 0, 1));
+    send_task(task_new(&small, 0, 1));
     fake_settle(&fake);
     assert_int_equal(done_count, ERRANDS_MAX + 1);
     fake_shards_end(&fake);
@@ -223,7 +218,6 @@ static void not_more_than_there_are_places(void **state)
 /* In rings, in lists, on its way back: freed at the end wherever it is. */
 static void ends_anywhere(void **state)
 {
-    struct fake_shards fake;
     struct task *task;
 
     (void)state;
@@ -231,13 +225,13 @@ static void ends_anywhere(void **state)
     for (unsigned i = 0; i < 3; i++) {
         task = task_new(&heavy, i, 2);
         task->holds = true;
-        send_task(&fake, task);
+        send_task(task);
     }
     fake_turn(&fake, 1);
     fake_turn(&fake, 1);
     fake_turn(&fake, 1);
     fake_turn(&fake, 1);
-    send_task(&fake, task_new(&small, 3, 1));
+    send_task(task_new(&small, 3, 1));
     fake_shards_end(&fake);
     assert_int_equal(released, 4);
     assert_int_equal(abandoned, 3);

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 
 #define FAKE_SHARDS 3
-#define FAKE_QUEUE  4096
+#define FAKE_QUEUE  65536
 
 struct fake_queue {
     struct mesh_entry entries[FAKE_QUEUE];
@@ -149,7 +149,7 @@ static inline void fake_shards_pass_time(struct fake_shards *fake, uint64_t ms)
 {
     fake->now_ms += ms;
     for (unsigned i = 0; i <= FAKE_SHARDS; i++)
-        broker_set_clock(fake->brokers[i], fake->now_ms, fake->now_ms);
+        broker_set_clock(fake->brokers[i], fake->now_ms * 1000000u, fake->now_ms);
 }
 
 /* As the machine ends: sessions, then entries that are still under way, then the brokers. */
