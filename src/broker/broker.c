@@ -38,6 +38,8 @@ struct broker *broker_create(const struct broker_params *params)
     broker->wall_ms = params->wall_ms;
     broker->machine = params->machine;
     broker->random.state = params->random_seed;
+    broker->query_step = QUERY_STEP;
+    broker->query_batch = QUERY_BATCH;
     broker->tree = topic_tree_create();
     broker->retained = retained_create();
     session_table_init(&broker->sessions, (uint16_t)params->shard);

@@ -40,6 +40,11 @@ struct interest {
     uint32_t sys_filters;                 /* filters below $SYS with local subscribers */
 };
 
+/* What one step of a query may cost (see query_priv.h), and with how many bytes of records a batch is full; the record
+ * that fills it may be longer. */
+#define QUERY_STEP  2048u
+#define QUERY_BATCH 16384u
+
 #define SHARE_BUCKETS                                                                              \
     1024 /* of the table of share groups: chains stay short up to some thousand groups */
 
@@ -73,6 +78,7 @@ struct broker {
     struct share_groups groups;
     struct list share_joins; /* joins answered when the group's interest is confirmed */
     struct list errands, errands_waiting; /* of the control shard, to be done here (errand.c) */
+    uint32_t query_step, query_batch;     /* QUERY_STEP and QUERY_BATCH; less in the simulation */
     struct errand_desk *desk; /* control shard: errands under way; made with the first one */
     struct list collectors;   /* control shard (broker/collector.c) */
     uint32_t collectors_running;

@@ -27,7 +27,8 @@
  *
  * Invariants
  *   I1  what was there from the begin of the walk to its end, and fits the terms all the time, is listed exactly once
- *   I2  no client is listed twice, even if it comes and goes
+ *   I2  no client is listed twice, even if it comes and goes (a topic that is cleared and stored again may be: the
+ *       store does not remember how old its nodes are)
  *   I3  a step costs QUERY_STEP and at most one more record, however large the lists are
  *   I4  records are copies, or references to what never changes
  *
@@ -61,7 +62,7 @@ static enum errand_step query_run(struct broker *broker, struct errand *errand)
         query_sessions(broker, query);
     if (!query->count_only && query->limit == 0)
         query->complete = true;
-    if (!query->complete && !query->no_memory && query->records_len < QUERY_BATCH / 2 &&
+    if (!query->complete && !query->no_memory && query->records_len < broker->query_batch / 2 &&
         ++query->steps < STEPS_MAX)
         return ERRAND_AGAIN;
     query->steps = 0;
@@ -197,7 +198,8 @@ void query_retained(struct broker *broker, struct query *query)
         query->no_memory = true;
         return;
     }
-    more = retained_scan_next(query->scan, QUERY_STEP / QUERY_COST_COPY, visit_retained, &visit);
+    more = retained_scan_next(query->scan, broker->query_step / QUERY_COST_COPY + 1, visit_retained,
+                              &visit);
     query->errand.held = true;
     if (more && (query->count_only || query->limit > 0))
         return;

@@ -8,11 +8,6 @@
 #include "broker/broker_priv.h"
 #include "broker/query.h"
 
-/* What one step may cost, in units of about ten nanoseconds: 64 clients that are copied, or 2048 free slots. */
-#define QUERY_STEP 2048u
-/* A batch is full with so many bytes of records; the record that fills it may be longer. */
-#define QUERY_BATCH 16384u
-
 /* What things cost in a step. */
 enum query_cost {
     QUERY_COST_SLOT = 1,    /* a look into the table */

@@ -304,13 +304,13 @@ void query_sessions(struct broker *broker, struct query *query)
         query->complete = true;
         return;
     }
-    while (cost < QUERY_STEP && query->slot < broker->sessions.slot_count) {
+    while (cost < broker->query_step && query->slot < broker->sessions.slot_count) {
         cost += look_into_slot(broker, query);
         if (query->no_memory || (one && query->part == 0)) {
             query->complete = true;
             return;
         }
-        if (query->records_len >= QUERY_BATCH || (!query->count_only && query->limit == 0))
+        if (query->records_len >= broker->query_batch || (!query->count_only && query->limit == 0))
             return;
     }
     if (query->slot >= broker->sessions.slot_count)

@@ -265,6 +265,7 @@ static void check_end_reason(const struct socket *socket)
     case MQTT_REASON_DISCONNECT_WITH_WILL:
     case MQTT_REASON_SESSION_TAKEN_OVER:
     case MQTT_REASON_KEEP_ALIVE_TIMEOUT:
+    case MQTT_REASON_ADMINISTRATIVE_ACTION: /* operator.c */
         return;
     case MQTT_REASON_QUOTA_EXCEEDED:
     case MQTT_REASON_TOPIC_FILTER_INVALID: /* a 3.1 client whose subscription is refused */
@@ -472,7 +473,7 @@ bool machine_run_batches(struct sim *sim)
     for (unsigned i = 0; i < SIM_SHARDS(sim) && !more; i++) {
         struct broker *broker = sim->brokers[(start + i) % SIM_SHARDS(sim)];
 
-        more = !list_empty(&broker->retain_jobs);
+        more = !list_empty(&broker->retain_jobs) || !list_empty(&broker->errands);
         broker_run_batches(broker);
     }
     machine_settle(sim);

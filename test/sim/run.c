@@ -132,9 +132,12 @@ static void open_world(struct sim *sim, bool memory)
         sim->stats[i] = mem_zalloc_aligned(sizeof(*sim->stats[i]));
         params.stats = sim->stats[i];
         sim->brokers[i] = broker_create(&params);
+        sim->brokers[i]->query_step = 1u << pick(sim, 8); /* lists take many turns */
+        sim->brokers[i]->query_batch = 1u << pick(sim, 12);
     }
     for (unsigned i = 0; i < sim->set.clients; i++)
         client_init(sim, i);
+    operator_open(sim);
 }
 
 /* ---- the middle ---- */
@@ -149,7 +152,7 @@ static void pass_time(struct sim *sim)
 {
     sim->now_ms += 1 + pick(sim, sim->set.time_jumps && chance(sim, 5) ? 20000 : 40);
     set_clocks(sim);
-    machine_run_timers(sim, pick(sim, SIM_SHARDS(sim)));
+    machine_run_timers(sim, pick(sim, SIM_SHARDS(sim) + 1));
 }
 
 static void publish_sys(struct sim *sim)
@@ -199,6 +202,8 @@ static void one_step(struct sim *sim)
         pass_time(sim);
     else if (chance(sim, 10))
         publish_sys(sim);
+    else if (chance(sim, 20))
+        operator_act(sim);
     else
         machine_run_batches(sim);
 }
@@ -239,6 +244,7 @@ static bool calm_step(struct sim *sim, unsigned clients)
     moved |= machine_read(sim);
     moved |= machine_write(sim);
     moved |= machine_run_batches(sim);
+    moved |= operator_calm(sim);
     for (unsigned i = 0; i < clients; i++) {
         moved |= client_read(&sim->clients[i]);
         moved |= client_calm(&sim->clients[i]);
@@ -319,6 +325,9 @@ static void observe(struct sim *sim)
 
 static void close_world(struct sim *sim)
 {
+    if (chance(sim, 50))
+        operator_act(sim); /* something is under way at the end */
+    operator_close(sim);
     machine_close_all(sim);
     for (unsigned i = 0; i <= SIM_SHARDS(sim); i++)
         broker_clear(sim->brokers[i]);
@@ -350,10 +359,12 @@ void sim_run(uint64_t seed, unsigned steps, bool memory, bool verbose)
     rest_without_some(sim);
     come_to_rest(sim, sim->set.clients);
     laws_check_rest(sim);
+    operator_check_rest(sim);
     oracle_final(sim);
     publish_last_retained(sim);
     observe(sim);
     laws_check_rest(sim);
+    operator_check_rest(sim);
     close_world(sim);
     current = NULL;
     mem_free(sim);

@@ -10,7 +10,8 @@
  * Every step is chosen at random: which pair of the mesh moves, which socket is read or written and
  * by how much, what a client does, when a timer runs. A run follows from its seed alone.
  *
- * machine.c moves bytes and mesh entries, client.c and client_packets.c are the clients, oracle.c
+ * machine.c moves bytes and mesh entries, client.c and client_packets.c are the clients, operator.c asks the
+ * control broker for lists, oracle.c
  * knows what was published and says what a client may and must receive, laws.c compares counters
  * and walks structures, run.c chooses the steps.
  */
@@ -202,6 +203,7 @@ struct sim {
     bool verbose;
     struct socket sockets[SOCKETS_MAX];
     struct client clients[CLIENTS_MAX];
+    struct sim_operator *asker;
     struct record records[PUBLICATIONS_MAX];
     uint32_t record_count;
     uint32_t retained_acknowledged[TOPICS]; /* newest retained record acknowledged, by topic */
@@ -287,6 +289,14 @@ void oracle_final(struct sim *sim);
 /* At rest while some members of share groups are away. */
 void oracle_check_present_groups(struct sim *sim);
 void oracle_check_retained(struct sim *sim, struct client *observer);
+
+/* ---- operator.c ---- */
+void operator_open(struct sim *sim);
+void operator_act(struct sim *sim);
+/* Goes on with a list that waits; false when none does. */
+bool operator_calm(struct sim *sim);
+void operator_check_rest(struct sim *sim);
+void operator_close(struct sim *sim);
 
 /* ---- laws.c ---- */
 void laws_check_structures(struct sim *sim);
