@@ -49,6 +49,10 @@ static void finish(struct client *client, const char *why)
     if (client->state == CLIENT_LEAVING) {
         why = NULL; /* after DISCONNECT any end is a good one */
     }
+    if (client->state == CLIENT_READY || client->state == CLIENT_LEAVING) {
+        tally_add(&client->worker->tally.ended, 1);
+        tally_add(&client->worker->tally.disconnects, why != NULL);
+    }
     if (client->fd >= 0) {
         close(client->fd);
     }

@@ -96,14 +96,12 @@ static void on_ready(struct client *client)
 static void on_message(struct client *client, const struct incoming *message)
 {
     struct worker *worker = client->worker;
+    struct payload_header header;
 
     tally_add(&worker->tally.received, 1);
-    if (message->payload_len >= PAYLOAD_HEADER_SIZE) {
-        struct payload_header header = payload_read(message->payload);
-
-        if (header.mark == PAYLOAD_MARK && header.sent_ns <= worker->now_ns) {
-            histogram_add(worker->latency, worker->now_ns - header.sent_ns);
-        }
+    if (payload_read(message->payload, message->payload_len, PAYLOAD_MARK, &header) &&
+        header.sent_ns <= worker->now_ns) {
+        histogram_add(worker->latency, worker->now_ns - header.sent_ns);
     }
 }
 
@@ -374,7 +372,7 @@ int clients_command(enum bench_command command, int argc, char **argv)
     int parsed;
 
     options_preset(&options, command);
-    parsed = options_parse(&options, argc, argv, error, sizeof(error));
+    parsed = options_parse(&options, command, argc, argv, error, sizeof(error));
     if (parsed > 0) {
         printf("usage: shardmq bench [start] %s [options]\n\n", names[command]);
         options_help(stdout, command);

@@ -19,6 +19,7 @@
 
 #include "bench/broker_cost.h"
 #include "bench/payload.h"
+#include "bench/report.h"
 
 static volatile sig_atomic_t interrupted;
 
@@ -107,6 +108,33 @@ static bool find_sources(struct load *load, uint64_t connections, char *error, s
     return true;
 }
 
+/* Connections to one address and port from one source address differ in their port only. */
+static bool enough_ports(const struct load *load, uint64_t connections, char *error,
+                         size_t error_size)
+{
+    unsigned low = 32768, high = 60999;
+    uint64_t sources = load->source_count > 0 ? load->source_count : 1, each;
+    FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+
+    if (file != NULL) {
+        if (fscanf(file, "%u %u", &low, &high) != 2 || high < low) {
+            low = 32768, high = 60999;
+        }
+        fclose(file);
+    }
+    each = high - low + 1;
+    if (connections > sources * each) {
+        snprintf(error, error_size,
+                 "%llu connections need %llu source addresses with %llu ports each, there %s "
+                 "%llu: name more with --ifaddr",
+                 (unsigned long long)connections,
+                 (unsigned long long)((connections + each - 1) / each), (unsigned long long)each,
+                 sources == 1 ? "is" : "are", (unsigned long long)sources);
+        return false;
+    }
+    return true;
+}
+
 static bool allow_descriptors(uint64_t connections, char *error, size_t error_size)
 {
     struct rlimit limit;
@@ -144,8 +172,9 @@ bool load_init(struct load *load, const struct bench_options *options, uint64_t 
                  (unsigned long long)options->broker_pid);
         return false;
     }
-    return find_broker(load, error, error_size) &&
+    return report_check_files(options, error, error_size) && find_broker(load, error, error_size) &&
            find_sources(load, connections, error, error_size) &&
+           enough_ports(load, connections, error, error_size) &&
            allow_descriptors(connections, error, error_size);
 }
 

@@ -26,6 +26,8 @@ enum load_phase {
 #define LOAD_PORTS_PER_SOURCE   14000u
 #define LOAD_DESCRIPTORS_SPARED 64u
 
+struct monitor;
+
 /* Boot, but for the atomic members. */
 struct load {
     const struct bench_options *options;
@@ -34,6 +36,7 @@ struct load {
     struct sockaddr_storage sources[LOAD_SOURCES_MAX]; /* none: the kernel chooses */
     uint32_t source_count;
     uint32_t mark; /* of this run's payloads, client identifiers and topics */
+    struct monitor *monitor; /* used by the first thread only; NULL: nobody watches */
     _Atomic enum load_phase phase;
     atomic_bool failed;
     char failure[512]; /* written once, by the thread that set `failed` */

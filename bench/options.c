@@ -9,20 +9,32 @@
 #include "base/check.h"
 #include "bench/payload.h"
 
+#define PORT_WITH_TLS 8883
+
 /* The rows twice, because `run` has defaults of its own. */
-#define ROW(kind, member, name, letter, commands, help, text, preset, low, high)                   \
-    {kind,     letter, name,   NULL, NULL, help, offsetof(struct bench_options, member),           \
-     commands, text,   preset, low,  high},
-#define TEXT(member, name, letter, preset, commands, help)                                         \
-    ROW(OPTION_TEXT, member, name, letter, commands, help, preset, 0, 0, 0)
+#define ROW(row_kind, member, long_name, short_name, shown, where, help_text, preset_text,         \
+            preset_value, smallest, largest)                                                       \
+    {.kind = row_kind,                                                                             \
+     .letter = short_name,                                                                         \
+     .name = long_name,                                                                            \
+     .argument = shown,                                                                            \
+     .help = help_text,                                                                            \
+     .offset = offsetof(struct bench_options, member),                                             \
+     .commands = where,                                                                            \
+     .text = preset_text,                                                                          \
+     .preset = preset_value,                                                                       \
+     .low = smallest,                                                                              \
+     .high = largest},
+#define TEXT(member, name, letter, value, preset, commands, help)                                  \
+    ROW(OPTION_TEXT, member, name, letter, value, commands, help, preset, 0, 0, 0)
 #define FLAG(member, name, letter, preset, commands, help)                                         \
-    ROW(OPTION_FLAG, member, name, letter, commands, help, NULL, preset, 0, 1)
-#define NUMBER(member, name, letter, preset, run_preset, low, high, commands, help)                \
-    ROW(OPTION_NUMBER, member, name, letter, commands, help, NULL, CHOOSE(preset, run_preset),     \
+    ROW(OPTION_FLAG, member, name, letter, NULL, commands, help, NULL, preset, 0, 1)
+#define NUMBER(member, name, letter, value, preset, run_preset, low, high, commands, help)         \
+    ROW(OPTION_NUMBER, member, name, letter, value, commands, help, NULL,                          \
+        CHOOSE(preset, run_preset), low, high)
+#define TIME(member, name, letter, preset, run_preset, low, high, commands, help)                  \
+    ROW(OPTION_TIME, member, name, letter, NULL, commands, help, NULL, CHOOSE(preset, run_preset), \
         low, high)
-#define TIME(member, name, letter, preset, run_preset, high, commands, help)                       \
-    ROW(OPTION_TIME, member, name, letter, commands, help, NULL, CHOOSE(preset, run_preset), 0,    \
-        high)
 
 static const struct option_row loop_rows[] = {
 #define CHOOSE(preset, run_preset) preset
@@ -36,12 +48,12 @@ static const struct option_row run_rows[] = {
 #undef CHOOSE
 };
 
-_Static_assert(ARRAY_LENGTH(loop_rows) == ARRAY_LENGTH(run_rows), "one table, twice");
+_Static_assert(ARRAY_LENGTH(loop_rows) == OPTIONS_COUNT, "an index for each row");
 
 const struct option_row *options_rows(enum bench_command command, size_t *count)
 {
-    *count = ARRAY_LENGTH(run_rows);
-    return command == RUN ? run_rows : loop_rows;
+    *count = OPTIONS_COUNT;
+    return command & (RUN | SCENARIO) ? run_rows : loop_rows;
 }
 
 /* NanoMQ takes -l for --limit too. */
@@ -50,14 +62,13 @@ static const struct option_row *choose(const struct option_parser *parser, char 
 {
     (void)attached;
     (void)next;
-    return letter == 'l' ? option_find(parser->rows, parser->count, "limit", strlen("limit"))
-                         : NULL;
+    return letter == 'l' ? &parser->rows[OPTION_INDEX_limit] : NULL;
 }
 
-static struct option_parser parser_of(struct bench_options *options)
+static struct option_parser parser_of(struct bench_options *options, unsigned commands)
 {
     struct option_parser parser = {
-        .command = options->command, .values = options, .choose = choose};
+        .command = commands, .values = options, .given = options->given, .choose = choose};
 
     parser.rows = options_rows(options->command, &parser.count);
     return parser;
@@ -69,45 +80,150 @@ void options_preset(struct bench_options *options, enum bench_command command)
 
     memset(options, 0, sizeof(*options));
     options->command = command;
-    parser = parser_of(options);
+    parser = parser_of(options, command);
     option_preset(&parser);
 }
 
-int options_parse(struct bench_options *options, int argc, char **argv, char *error,
-                  size_t error_size)
+int options_parse(struct bench_options *options, unsigned commands, int argc, char **argv,
+                  char *error, size_t error_size)
 {
-    struct option_parser parser = parser_of(options);
+    struct option_parser parser = parser_of(options, commands);
 
     return option_parse(&parser, argc, argv, error, error_size);
 }
 
+#define GIVEN(member) OPTIONS_GIVEN(options, member)
+
+/* Turns TLS on where a certificate is named, and chooses the port. */
+static const char *check_transport(struct bench_options *options)
+{
+    bool named = options->certfile != NULL || options->cafile != NULL;
+
+    if (GIVEN(ssl) && !options->ssl && (named || options->keyfile != NULL)) {
+        return "--ssl false contradicts the certificate that is named";
+    }
+    if ((options->certfile == NULL) != (options->keyfile == NULL)) {
+        return options->keyfile == NULL
+                   ? "--certfile needs --keyfile, the private key that belongs to it"
+                   : "--keyfile needs --certfile, the certificate that belongs to it";
+    }
+    if (options->keypass != NULL && options->keyfile == NULL) {
+        return "--keypass needs --keyfile, which it opens";
+    }
+    options->ssl = options->ssl || named;
+    if (options->ssl && !GIVEN(port)) {
+        options->port = PORT_WITH_TLS;
+    }
+    if (options->ssl || options->ws) {
+        return "this version of the load tool speaks MQTT over plain TCP only, not over TLS or "
+               "WebSocket";
+    }
+    return NULL;
+}
+
+static const char *check_clients(const struct bench_options *options)
+{
+    if (options->password != NULL && options->username == NULL && options->version < 5) {
+        return "a password without a user name needs --version 5";
+    }
+    if (GIVEN(interval_ms) && options->connect_rate > 0) {
+        return "--connrate contradicts --interval: both say when clients start";
+    }
+    if (options->shared != NULL && strpbrk(options->shared, "/+#") != NULL) {
+        return "--shared: the name of a group has no /, + or #";
+    }
+    if (options->command != RUN && options->start_number + options->count > UINT32_MAX) {
+        return "--startnumber and --count together go beyond 4294967295";
+    }
+    return NULL;
+}
+
+/* True when wildcards stand where a topic filter may have them (MQTT 5.0, 4.7.1). */
+static bool is_filter(const char *topic)
+{
+    for (const char *at = topic; *at != '\0'; at++) {
+        bool begins = at == topic || at[-1] == '/';
+
+        if ((*at == '#' && (!begins || at[1] != '\0')) ||
+            (*at == '+' && (!begins || (at[1] != '\0' && at[1] != '/')))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const char *check_topic(const struct bench_options *options)
+{
+    if (!(options->command & (PUB | SUB))) {
+        return NULL;
+    }
+    if (options->topic == NULL) {
+        return "--topic is required";
+    }
+    if (options->command == PUB && strpbrk(options->topic, "+#") != NULL) {
+        return "--topic: messages cannot be published to a topic with + or #";
+    }
+    if (options->command == PUB && strncmp(options->topic, "$share/", 7) == 0) {
+        return "--topic: messages cannot be published to $share/, only subscriptions begin so";
+    }
+    if (!is_filter(options->topic)) {
+        return "--topic: + stands for a whole level, # for all the last ones";
+    }
+    if (options->shared != NULL && strncmp(options->topic, "$share/", 7) == 0) {
+        return "--shared contradicts --topic, which names a group already";
+    }
+    return NULL;
+}
+
+static const char *check_messages(const struct bench_options *options)
+{
+    if (options->command == RUN && options->size < PAYLOAD_COMPACT_SIZE) {
+        return "--size must be 16 or more, or nothing could be checked";
+    }
+    if (GIVEN(message_interval_ms) && options->rate > 0) {
+        return "--rate contradicts --interval_of_msg: both say when messages are due";
+    }
+    if ((options->command & (PUB | RUN)) && GIVEN(inflight) && GIVEN(qos) && options->qos == 0) {
+        return "--inflight contradicts --qos 0, which nobody acknowledges";
+    }
+    if (options->unbounded && GIVEN(window)) {
+        return "--unbounded contradicts --window";
+    }
+    if (options->rate > 0 && (options->unbounded || GIVEN(window))) {
+        return "--rate sends on time whatever the receivers lack: it contradicts --window and "
+               "--unbounded";
+    }
+    return NULL;
+}
+
+static const char *check_outputs(const struct bench_options *options)
+{
+    const char *const files[] = {options->json, options->csv, options->report};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (files[i] != NULL && files[j] != NULL && strcmp(files[i], files[j]) == 0) {
+                return "--json, --csv and --report need files of their own";
+            }
+        }
+    }
+    if (options->command == RUN && options->duration_s <= 0) {
+        return "--duration must be above 0: every run ends by itself";
+    }
+    return NULL;
+}
+
 bool options_check(struct bench_options *options, char *error, size_t error_size)
 {
-    const char *problem = NULL;
+    const char *problem = check_transport(options);
 
-    if (options->ssl || options->ws || options->certfile || options->keyfile || options->cafile ||
-        options->keypass) {
-        problem = "this version of the load tool speaks MQTT over plain TCP only, not over TLS or "
-                  "WebSocket";
-    } else if ((options->command & (PUB | SUB)) && options->topic == NULL) {
-        problem = "--topic is required";
-    } else if (options->command == RUN && options->size < PAYLOAD_HEADER_SIZE) {
-        problem = "--size must be 24 or more, or nothing could be checked";
-    } else if (options->unbounded && (options->window > 0 || options->rate > 0)) {
-        problem = "--unbounded contradicts --window and --rate";
-    } else if (options->password != NULL && options->username == NULL && options->version < 5) {
-        problem = "a password without a user name needs --version 5";
-    } else if (options->command == RUN && options->duration_s <= 0) {
-        problem = "--duration must be above 0: every run ends by itself";
-    } else if (options->command != RUN && options->count == 0) {
-        problem = "--count must be above 0";
-    }
+    problem = problem != NULL ? problem : check_clients(options);
+    problem = problem != NULL ? problem : check_topic(options);
+    problem = problem != NULL ? problem : check_messages(options);
+    problem = problem != NULL ? problem : check_outputs(options);
     if (problem != NULL) {
         snprintf(error, error_size, "%s", problem);
         return false;
-    }
-    if (options->port == 0) {
-        options->port = 1883;
     }
     return true;
 }

@@ -12,21 +12,42 @@
 
 #include "base/option.h"
 
-enum bench_command { PUB = 1, SUB = 2, CONN = 4, RUN = 8 };
+/* SCENARIO: keys of scenario files, which take the options of RUN as well. */
+enum bench_command { PUB = 1, SUB = 2, CONN = 4, RUN = 8, SCENARIO = 16 };
 
-/* The values of one command line. Texts are those of argv or static. boot. */
+/* The index of each option's row: OPTION_INDEX_<member>. */
+enum {
+#define TEXT(member, ...)   OPTION_INDEX_##member,
+#define FLAG(member, ...)   OPTION_INDEX_##member,
+#define NUMBER(member, ...) OPTION_INDEX_##member,
+#define TIME(member, ...)   OPTION_INDEX_##member,
+#include "bench/options.def"
+#undef TEXT
+#undef FLAG
+#undef NUMBER
+#undef TIME
+    OPTIONS_COUNT
+};
+
+/* The values of one command line. Texts are those of argv, of the scenario's file, or static. boot. */
 struct bench_options {
-#define TEXT(member, name, letter, preset, commands, help)                          const char *member;
-#define FLAG(member, name, letter, preset, commands, help)                          bool member;
-#define NUMBER(member, name, letter, preset, run_preset, low, high, commands, help) uint64_t member;
-#define TIME(member, name, letter, preset, run_preset, high, commands, help)        double member;
+#define TEXT(member, ...)   const char *member;
+#define FLAG(member, ...)   bool member;
+#define NUMBER(member, ...) uint64_t member;
+#define TIME(member, ...)   double member;
 #include "bench/options.def"
 #undef TEXT
 #undef FLAG
 #undef NUMBER
 #undef TIME
     enum bench_command command;
+    bool given[OPTIONS_COUNT];
+    int argc; /* the words of the command line, for reports */
+    char **argv;
 };
+
+/* True when `member` was given, on the command line or in the scenario's file. */
+#define OPTIONS_GIVEN(options, member) ((options)->given[OPTION_INDEX_##member])
 
 /* The rows that `command` takes its options from, those for other commands among them. */
 const struct option_row *options_rows(enum bench_command command, size_t *count);
@@ -36,11 +57,13 @@ void options_preset(struct bench_options *options, enum bench_command command);
 
 /* Parses argv[0 .. argc) (options only) into `options`, which holds the defaults. An option may be
  * written --name value, --name=value, -x value or -xvalue; `-` and `_` in long names are equal.
- * Returns 0, 1 when help was asked for, or -1 with a sentence in error[0 .. error_size). */
-int options_parse(struct bench_options *options, int argc, char **argv, char *error,
-                  size_t error_size);
+ * `commands` are those whose options are taken, options->command as a rule. Returns 0, 1 when help
+ * was asked for, or -1 with a sentence in error[0 .. error_size). */
+int options_parse(struct bench_options *options, unsigned commands, int argc, char **argv,
+                  char *error, size_t error_size);
 
-/* Looks for contradictions between options. Returns false with a sentence in `error`. */
+/* Looks for what is impossible and for contradictions, and fills in what follows from other options
+ * (TLS, the port). Returns false with a sentence in `error`. */
 bool options_check(struct bench_options *options, char *error, size_t error_size);
 
 /* Prints one line per option of `command`. */

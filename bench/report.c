@@ -1,37 +1,46 @@
 /* SPDX-License-Identifier: MIT
  *
- * report - the final table and its JSON twin, filled by the same calls so that they cannot
+ * report - the final table, whose rows are also what the files are made of, so that they cannot
  * disagree.
  */
 #include "bench/report.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "bench/bench.h"
+#include "bench/number.h"
 #include "bench/payload.h"
 
 #define LABEL_WIDTH 34
 
-void report_init(struct report *report, const char *scenario, const struct bench_options *options)
+const struct report_percentile report_percentiles[] = {
+    {"p50", "p50", 0.5},  {"p90", "p90", 0.9},       {"p95", "p95", 0.95},
+    {"p99", "p99", 0.99}, {"p99_9", "p99.9", 0.999}, {"p99_99", "p99.99", 0.9999},
+    {"max", "max", 1},
+};
+const size_t report_percentile_count = ARRAY_LENGTH(report_percentiles);
+
+uint64_t report_percentile_of(const struct histogram *histogram, size_t index)
 {
-    struct utsname system;
+    double share = report_percentiles[index].share;
+
+    return share < 1 ? histogram_quantile(histogram, share) : histogram->max_ns;
+}
+
+void report_init(struct report *report, const char *name, const struct bench_options *options,
+                 const struct series *series)
+{
     char text[300];
 
-    report->json = cJSON_CreateObject();
-    ASSERT(report->json != NULL);
-    report_text(report, "scenario", "scenario", scenario);
-    report_text(report, "tool", "tool", "shardmq bench " SHARDMQ_VERSION);
-    if (uname(&system) == 0) {
-        snprintf(text, sizeof(text), "%s %s %s", system.sysname, system.release, system.machine);
-        report_text(report, "system", "system", text);
-    }
+    memset(report, 0, sizeof(*report));
+    report->options = options;
+    report->series = series;
+    report->name = name;
+    report_text(report, "scenario", "scenario", name);
     snprintf(text, sizeof(text), "%.200s:%u", options->host, (unsigned)options->port);
     report_text(report, "broker", "broker", text);
     report_text(report, "mqtt_version", "MQTT version",
@@ -40,98 +49,119 @@ void report_init(struct report *report, const char *scenario, const struct bench
                                         : "5.0");
 }
 
-/* Whole numbers in groups of three, others with as many digits as are worth reading. */
-static void format_number(char *to, size_t room, double value)
+static struct report_row *add_row(struct report *report, const char *key, const char *label)
 {
-    char digits[40];
-    size_t len, out = 0, start;
+    struct report_row *row = &report->rows[report->count++];
 
-    if (fabs(value) < 100 && value != floor(value)) {
-        snprintf(to, room, "%.*f", fabs(value) < 10 ? 3 : 2, value);
-        return;
-    }
-    len = (size_t)snprintf(digits, sizeof(digits), "%.0f", value);
-    start = digits[0] == '-';
-    for (size_t i = 0; i < len && out + 2 < room; i++) {
-        if (i > start && (len - i) % 3 == 0) {
-            to[out++] = ',';
-        }
-        to[out++] = digits[i];
-    }
-    to[out] = '\0';
+    ASSERT(report->count <= REPORT_ROWS_MAX);
+    row->key = key;
+    row->label = mem_strdup(label);
+    return row;
 }
 
 void report_number(struct report *report, const char *key, const char *label, double value,
                    const char *unit)
 {
+    struct report_row *row = add_row(report, key, label);
     char text[64];
 
-    format_number(text, sizeof(text), value);
+    row->value = value;
+    row->unit = unit;
+    number_format(text, sizeof(text), value);
     printf("  %-*s %16s %s\n", LABEL_WIDTH, label, text, unit);
-    cJSON_AddNumberToObject(report->json, key, value);
 }
 
 void report_text(struct report *report, const char *key, const char *label, const char *value)
 {
+    struct report_row *row = add_row(report, key, label);
+
+    row->text = mem_strdup(value);
+    row->unit = "";
     printf("  %-*s %s\n", LABEL_WIDTH, label, value);
-    cJSON_AddStringToObject(report->json, key, value);
 }
 
 void report_latency(struct report *report, const char *key, const char *label,
                     const struct histogram *histogram)
 {
-    static const struct {
-        const char *key, *label;
-        double share;
-    } rows[] = {{"p50", "p50", 0.5},       {"p90", "p90", 0.9},          {"p99", "p99", 0.99},
-                {"p99_9", "p99.9", 0.999}, {"p99_99", "p99.99", 0.9999}, {"max", "max", 1}};
-    cJSON *object = cJSON_AddObjectToObject(report->json, key);
-
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        uint64_t value_ns =
-            rows[i].share < 1 ? histogram_quantile(histogram, rows[i].share) : histogram->max_ns;
-        double value_us = (double)value_ns / (double)NANOSECONDS_PER_US;
+    ASSERT(report->latency == NULL);
+    report->latency_key = key;
+    report->latency_label = label;
+    report->latency = histogram;
+    if (histogram->count == 0) {
+        return;
+    }
+    for (size_t i = 0; i < report_percentile_count; i++) {
+        double value_ns = (double)report_percentile_of(histogram, i);
         char name[64], text[64];
 
-        snprintf(name, sizeof(name), "%s %s", label, rows[i].label);
-        format_number(text, sizeof(text), value_us);
+        snprintf(name, sizeof(name), "%s %s", label, report_percentiles[i].label);
+        number_format(text, sizeof(text), value_ns / (double)NANOSECONDS_PER_US);
         printf("  %-*s %16s us\n", LABEL_WIDTH, name, text);
-        cJSON_AddNumberToObject(object, rows[i].key, value_us);
     }
-    cJSON_AddNumberToObject(object, "mean", histogram_mean(histogram) / (double)NANOSECONDS_PER_US);
-    cJSON_AddNumberToObject(object, "count", (double)histogram->count);
 }
 
-static bool write_json(const cJSON *json, const char *path)
+static bool write_file(const struct report *report, const char *path,
+                       void (*write)(const struct report *report, FILE *to))
 {
-    char *text = cJSON_Print(json);
-    FILE *file = fopen(path, "we");
-    bool good = text != NULL && file != NULL && fputs(text, file) >= 0 && fputc('\n', file) != EOF;
+    FILE *file;
+    bool good;
 
-    if (file != NULL && fclose(file) != 0) {
-        good = false;
+    if (path == NULL) {
+        return true;
+    }
+    file = fopen(path, "we");
+    good = file != NULL;
+    if (good) {
+        write(report, file);
+        good = !ferror(file);
+        good = fclose(file) == 0 && good;
     }
     if (!good) {
         fprintf(stderr, "bench: cannot write %s: %s\n", path, strerror(errno));
     }
-    cJSON_free(text);
     return good;
 }
 
-int report_finish(struct report *report, const struct bench_options *options, const char *failure)
+int report_finish(struct report *report, const char *failure)
 {
+    const struct bench_options *options = report->options;
     int status = failure == NULL ? BENCH_OK : BENCH_FAILED;
+    bool written;
 
-    cJSON_AddBoolToObject(report->json, "ok", failure == NULL);
+    report->failure = failure;
     report_text(report, "result", "result", failure == NULL ? "good" : failure);
     fflush(stdout);
-    if (options->json != NULL && !write_json(report->json, options->json)) {
-        status = BENCH_FAILED;
-    }
+    written = write_file(report, options->json, report_write_json);
+    written &= write_file(report, options->csv, report_write_csv);
+    written &= write_file(report, options->report, report_write_html);
     if (failure != NULL) {
         fprintf(stderr, "bench: %s\n", failure);
     }
-    cJSON_Delete(report->json);
-    report->json = NULL;
-    return status;
+    for (size_t i = 0; i < report->count; i++) {
+        mem_free(report->rows[i].label);
+        mem_free(report->rows[i].text);
+    }
+    report->count = 0;
+    return written ? status : BENCH_FAILED;
+}
+
+bool report_check_files(const struct bench_options *options, char *error, size_t error_size)
+{
+    const struct {
+        const char *option, *path;
+    } files[] = {{"json", options->json}, {"csv", options->csv}, {"report", options->report}};
+
+    for (size_t i = 0; i < ARRAY_LENGTH(files); i++) {
+        FILE *file = files[i].path == NULL ? NULL : fopen(files[i].path, "ae");
+
+        if (files[i].path != NULL && file == NULL) {
+            snprintf(error, error_size, "--%s: cannot write %s: %s", files[i].option, files[i].path,
+                     strerror(errno));
+            return false;
+        }
+        if (file != NULL) {
+            fclose(file);
+        }
+    }
+    return true;
 }

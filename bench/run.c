@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * run - the table of scenarios.
+ * run - from the name of a scenario to the function that runs it.
  */
 #include "bench/run.h"
 
@@ -9,77 +9,68 @@
 
 #include "base/check.h"
 #include "bench/bench.h"
+#include "bench/monitor.h"
 #include "bench/payload.h"
+#include "bench/scenario.h"
 
-typedef int (*run_function)(const struct scenario *scenario, const struct bench_options *options);
+/* What a scenario can be: a kind, and for traffic a pattern. */
+enum run_shape {
+    SHAPE_PAIRS = 1,
+    SHAPE_ALL = 2,
+    SHAPE_OVERLAP = 4,
+    SHAPE_CONNECT = 8,
+    SHAPE_IDLE = 16,
+    SHAPE_RETAINED = 32,
+};
+#define SHAPE_TRAFFIC (SHAPE_PAIRS | SHAPE_ALL | SHAPE_OVERLAP)
+
+typedef int (*run_function)(const char *name, const struct bench_options *options);
 
 /* One row of the table. boot. */
 struct run_row {
-    struct scenario scenario;
+    const char *kind, *pattern; /* pattern: NULL where there is none */
+    enum run_shape shape;
     run_function run;
 };
 
 static const struct run_row rows[] = {
-    {{.name = "p2p",
-      .help = "each publisher has its own topic and subscriber (--pairs)",
-      .pairs = true,
-      .publishers = 1,
-      .subscribers = 1,
-      .window_budget = 20000},
-     run_traffic},
-    {{.name = "fan-out",
-      .help = "one publisher to all subscribers (--subscribers)",
-      .publishers = 1,
-      .subscribers = 100,
-      .window_budget = 1000},
-     run_traffic},
-    {{.name = "fan-in",
-      .help = "all publishers to one subscriber (--publishers)",
-      .publishers = 100,
-      .subscribers = 1,
-      .window_budget = 4000},
-     run_traffic},
-    {{.name = "shared",
-      .help = "all publishers to one shared subscription (--publishers, --subscribers)",
-      .group = true,
-      .publishers = 10,
-      .subscribers = 10,
-      .window_budget = 4000},
-     run_traffic},
-    {{.name = "wildcard",
-      .help = "1,000 topics, ten overlapping filters for each subscriber",
-      .overlap = true,
-      .publishers = 10,
-      .subscribers = 10,
-      .window_budget = 2000},
-     run_traffic},
-    {{.name = "paced",
-      .help = "p2p over ten pairs at --rate, latency from the intended send time",
-      .pairs = true,
-      .publishers = 10,
-      .subscribers = 10,
-      .rate = 10000},
-     run_traffic},
-    {{.name = "connect",
-      .help = "connections opened, acknowledged and ended, --count at a time",
-      .publishers = 16},
-     run_connect},
-    {{.name = "retained",
-      .help = "--count retained messages are stored, then delivered to new subscribers",
-      .publishers = 50000},
-     run_retained},
-    {{.name = "idle",
-      .help = "--count connections with one subscription each: memory of the broker",
-      .publishers = 1000},
-     run_idle},
+    {"traffic", "pairs", SHAPE_PAIRS, run_traffic},
+    {"traffic", "all", SHAPE_ALL, run_traffic},
+    {"traffic", "overlap", SHAPE_OVERLAP, run_traffic},
+    {"connect", NULL, SHAPE_CONNECT, run_connect},
+    {"idle", NULL, SHAPE_IDLE, run_idle},
+    {"retained", NULL, SHAPE_RETAINED, run_retained},
+};
+
+/* Where options that not every scenario knows have a meaning. */
+static const struct {
+    unsigned index, shapes;
+} meanings[] = {
+    {OPTION_INDEX_count, SHAPE_CONNECT | SHAPE_IDLE | SHAPE_RETAINED},
+    {OPTION_INDEX_connect_rate, SHAPE_TRAFFIC | SHAPE_IDLE},
+    {OPTION_INDEX_pairs, SHAPE_PAIRS},
+    {OPTION_INDEX_publishers, SHAPE_ALL | SHAPE_OVERLAP},
+    {OPTION_INDEX_subscribers, SHAPE_ALL | SHAPE_OVERLAP},
+    {OPTION_INDEX_shared, SHAPE_ALL},
+    {OPTION_INDEX_topics, SHAPE_ALL},
+    {OPTION_INDEX_size, SHAPE_TRAFFIC | SHAPE_RETAINED},
+    {OPTION_INDEX_rate, SHAPE_TRAFFIC},
+    {OPTION_INDEX_window, SHAPE_TRAFFIC},
+    {OPTION_INDEX_window_budget, SHAPE_TRAFFIC},
+    {OPTION_INDEX_unbounded, SHAPE_TRAFFIC},
+    {OPTION_INDEX_inflight, SHAPE_TRAFFIC | SHAPE_RETAINED},
+    {OPTION_INDEX_threads, SHAPE_TRAFFIC},
+    {OPTION_INDEX_subscribe, SHAPE_IDLE},
+    {OPTION_INDEX_pattern, SHAPE_TRAFFIC},
 };
 
 static void print_help(FILE *to)
 {
-    fprintf(to, "usage: shardmq bench run SCENARIO [options]\n\nscenarios:\n");
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        fprintf(to, "  %-10s %s\n", rows[i].scenario.name, rows[i].scenario.help);
-    }
+    fprintf(to, "usage: shardmq bench run SCENARIO [options]\n"
+                "       shardmq bench run --list          the scenarios, one a line\n"
+                "       shardmq bench run --show SCENARIO  the file of one, to make another of\n"
+                "\nscenarios, and the name of a file may stand in their place:\n");
+    scenario_list(to);
     fputc('\n', to);
     options_help(to, RUN);
     fprintf(to,
@@ -87,14 +78,48 @@ static void print_help(FILE *to)
             "1 otherwise,\n2 when the options are wrong.\n");
 }
 
-static const struct run_row *find_row(const char *name)
+static const struct run_row *find_row(const struct bench_options *options, char *error,
+                                      size_t error_size)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        if (strcmp(rows[i].scenario.name, name) == 0) {
+        if (strcmp(rows[i].kind, options->kind) == 0 &&
+            (rows[i].pattern == NULL || strcmp(rows[i].pattern, options->pattern) == 0)) {
             return &rows[i];
         }
     }
+    snprintf(error, error_size,
+             "kind = %s with pattern = %s is not known; kinds are traffic (with pattern pairs, all "
+             "or overlap), connect, idle and retained",
+             options->kind, options->pattern);
     return NULL;
+}
+
+/* Refuses options that this scenario does not know, and what they cannot be together. */
+static bool check(const struct run_row *row, const struct bench_options *options, char *error,
+                  size_t error_size)
+{
+    size_t count;
+    const struct option_row *names = options_rows(RUN, &count);
+    const char *problem = NULL;
+
+    for (size_t i = 0; i < ARRAY_LENGTH(meanings); i++) {
+        if (options->given[meanings[i].index] && !(meanings[i].shapes & row->shape)) {
+            snprintf(error, error_size, "--%s has no meaning for a scenario of kind %s%s%s",
+                     names[meanings[i].index].name, row->kind,
+                     row->pattern != NULL ? ", pattern " : "",
+                     row->pattern != NULL ? row->pattern : "");
+            return false;
+        }
+    }
+    if (!(row->shape & SHAPE_TRAFFIC) && options->count == 0) {
+        problem = "--count is needed: how many connections, or retained messages";
+    } else if (options->topics > options->publishers && row->shape == SHAPE_ALL) {
+        problem = "topics: more than publishers, so that some would stay empty";
+    }
+    if (problem != NULL) {
+        snprintf(error, error_size, "%s", problem);
+    }
+    return problem == NULL;
 }
 
 int run_refuse(const char *error)
@@ -103,32 +128,87 @@ int run_refuse(const char *error)
     return BENCH_USAGE;
 }
 
-int run_command(int argc, char **argv)
+/* Reads the file, then the command line over it. Returns as options_parse(). */
+static int read_options(struct scenario_source *source, struct bench_options *options, int argc,
+                        char **argv, char *error, size_t error_size)
 {
-    struct bench_options options;
-    const struct run_row *row = argc > 0 ? find_row(argv[0]) : NULL;
-    char error[256];
+    bool from_file[OPTIONS_COUNT], from_line[OPTIONS_COUNT];
     int parsed;
 
+    options_preset(options, RUN);
+    options->argc = argc;
+    options->argv = argv;
+    if (!scenario_read(source, argv[0], options, error, error_size)) {
+        return -1;
+    }
+    memcpy(from_file, options->given, sizeof(from_file));
+    memset(options->given, 0, sizeof(from_file));
+    parsed = options_parse(options, RUN, argc - 1, argv + 1, error, error_size);
+    if (parsed != 0) {
+        return parsed;
+    }
+    memcpy(from_line, options->given, sizeof(from_line));
+    for (size_t i = 0; i < OPTIONS_COUNT; i++) {
+        options->given[i] |= from_file[i];
+    }
+    return scenario_scale(options, from_line, error, error_size) ? 0 : -1;
+}
+
+static int run_scenario(int argc, char **argv)
+{
+    struct scenario_source source;
+    struct bench_options options;
+    const struct run_row *row = NULL;
+    char error[512];
+    int status = read_options(&source, &options, argc, argv, error, sizeof(error));
+
+    if (status > 0) {
+        print_help(stdout);
+        scenario_fini(&source);
+        return BENCH_OK;
+    }
+    if (status == 0) {
+        row = find_row(&options, error, sizeof(error));
+    }
+    if (row == NULL || !check(row, &options, error, sizeof(error)) ||
+        !options_check(&options, error, sizeof(error))) {
+        status = run_refuse(error);
+    } else {
+        load_catch_signals();
+        status = row->run(source.name, &options);
+    }
+    scenario_fini(&source);
+    return status;
+}
+
+static int show(const char *name)
+{
+    const struct scenario_file *file = name != NULL ? scenario_find(name) : NULL;
+
+    if (file == NULL) {
+        return run_refuse("--show takes the name of one of the scenarios of --list");
+    }
+    fputs(file->text, stdout);
+    return BENCH_OK;
+}
+
+int run_command(int argc, char **argv)
+{
     if (argc > 0 && strcmp(argv[0], "--help") == 0) {
         print_help(stdout);
         return BENCH_OK;
     }
-    if (row == NULL) {
-        print_help(stderr);
-        return run_refuse(argc > 0 ? "unknown scenario" : "which scenario?");
-    }
-    options_preset(&options, RUN);
-    parsed = options_parse(&options, argc - 1, argv + 1, error, sizeof(error));
-    if (parsed > 0) {
-        print_help(stdout);
+    if (argc > 0 && strcmp(argv[0], "--list") == 0) {
+        scenario_list(stdout);
         return BENCH_OK;
     }
-    if (parsed < 0 || !options_check(&options, error, sizeof(error))) {
-        return run_refuse(error);
+    if (argc > 0 && strcmp(argv[0], "--show") == 0) {
+        return show(argc > 1 ? argv[1] : NULL);
     }
-    load_catch_signals();
-    return row->run(&row->scenario, &options);
+    if (argc == 0 || argv[0][0] == '-') {
+        return run_refuse("which scenario? --list names them, --help explains the options");
+    }
+    return run_scenario(argc, argv);
 }
 
 bool run_until(struct worker *worker, bool (*done)(void *argument), void *argument,
@@ -153,6 +233,21 @@ bool run_until(struct worker *worker, bool (*done)(void *argument), void *argume
             worker->wake_ns = deadline_ns;
         }
         worker_turn(worker);
+        if (worker->load->monitor != NULL) {
+            monitor_turn(worker->load->monitor, worker->now_ns);
+        }
     }
     return true;
+}
+
+bool run_watch(struct monitor *monitor, struct load *load, const char *name,
+               const struct worker *workers, uint32_t worker_count, char *error, size_t error_size)
+{
+    const struct monitor_source source = {.name = name,
+                                          .sends = true,
+                                          .receives = true,
+                                          .workers = workers,
+                                          .worker_count = worker_count};
+
+    return monitor_init(monitor, load, &source, error, error_size);
 }

@@ -5,17 +5,18 @@
 #ifndef SHARDMQ_BENCH_RUN_H
 #define SHARDMQ_BENCH_RUN_H
 
+#include "bench/monitor.h"
 #include "bench/report.h"
 #include "bench/traffic.h"
 
 /* `bench run ...`: argv[0 .. argc) is what follows the word run. Returns an enum bench_status. */
 int run_command(int argc, char **argv);
 
-/* The scenarios, each from connecting to the report. `options` has been checked. */
-int run_traffic(const struct scenario *scenario, const struct bench_options *options);
-int run_connect(const struct scenario *scenario, const struct bench_options *options);
-int run_retained(const struct scenario *scenario, const struct bench_options *options);
-int run_idle(const struct scenario *scenario, const struct bench_options *options);
+/* The kinds of scenarios, each from connecting to the report. `options` has been checked. */
+int run_traffic(const char *name, const struct bench_options *options);
+int run_connect(const char *name, const struct bench_options *options);
+int run_retained(const char *name, const struct bench_options *options);
+int run_idle(const char *name, const struct bench_options *options);
 
 /* Turns `worker` until done(argument) is true. Returns false when the run failed or was
  * interrupted, or when *progress (if not NULL) did not change for timeout_s, or after deadline_ns
@@ -23,6 +24,10 @@ int run_idle(const struct scenario *scenario, const struct bench_options *option
  */
 bool run_until(struct worker *worker, bool (*done)(void *argument), void *argument,
                uint64_t (*progress)(void *argument), uint64_t deadline_ns);
+
+/* monitor_init() for workers that send and receive. */
+bool run_watch(struct monitor *monitor, struct load *load, const char *name,
+               const struct worker *workers, uint32_t worker_count, char *error, size_t error_size);
 
 /* Prints why a run could not even start; returns BENCH_USAGE. */
 int run_refuse(const char *error);

@@ -19,6 +19,7 @@
 
 struct connect_run {
     struct load load;
+    struct monitor monitor;
     struct worker worker;
     uint64_t completed, abandoned;
     uint64_t begin_completed, begin_cpu_ns, begin_ns;
@@ -28,6 +29,7 @@ static void on_ready(struct client *client)
 {
     struct worker *worker = client->worker;
 
+    tally_add(&worker->tally.ready, 1);
     if (load_phase(worker->load) == PHASE_MEASURE) {
         histogram_add(worker->latency, worker->now_ns - client->opened_ns);
     }
@@ -98,14 +100,15 @@ static bool spend(struct connect_run *run, enum load_phase phase, double seconds
     return load_failure(&run->load) == NULL && !load_interrupted();
 }
 
-static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns)
+static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns, const char *name)
 {
     struct report report;
     double seconds = (double)(end_ns - run->begin_ns) / (double)NANOSECONDS;
     double count = (double)(run->completed - run->begin_completed);
     double cpu_us = (double)(end_cpu_ns - run->begin_cpu_ns) / (double)NANOSECONDS_PER_US;
 
-    report_init(&report, "connect", run->load.options);
+    monitor_end(&run->monitor);
+    report_init(&report, name, run->load.options, &run->monitor.series);
     report_number(&report, "parallel", "connections at a time", run->worker.client_count, "");
     report_number(&report, "measured_s", "measured", seconds, "s");
     report_number(&report, "connections", "connections", count, "");
@@ -118,16 +121,15 @@ static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns)
     }
     report_number(&report, "not_closed", "not closed by the broker", (double)run->abandoned, "");
     report_latency(&report, "latency_us", "until CONNACK", run->worker.latency);
-    return report_finish(&report, run->load.options,
-                         load_failure(&run->load) != NULL ? load_failure(&run->load)
-                         : count > 0                      ? NULL
-                                                          : "not one connection was completed");
+    return report_finish(&report, load_failure(&run->load) != NULL ? load_failure(&run->load)
+                                  : count > 0                      ? NULL
+                                              : "not one connection was completed");
 }
 
-int run_connect(const struct scenario *scenario, const struct bench_options *options)
+int run_connect(const char *name, const struct bench_options *options)
 {
     struct connect_run *run = mem_zalloc_aligned(sizeof(*run));
-    uint32_t count = options->count > 0 ? (uint32_t)options->count : scenario->publishers;
+    uint32_t count = (uint32_t)options->count;
     char error[256];
     int status;
 
@@ -136,6 +138,12 @@ int run_connect(const struct scenario *scenario, const struct bench_options *opt
         return run_refuse(error);
     }
     worker_init(&run->worker, &run->load, 0, count, PACKET_SIZE_MAX);
+    if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
+        monitor_fini(&run->monitor);
+        worker_fini(&run->worker);
+        mem_free(run);
+        return run_refuse(error);
+    }
     run->worker.owner = run;
     run->worker.on_turn = reopen;
     run->worker.opening_max = count;
@@ -151,10 +159,11 @@ int run_connect(const struct scenario *scenario, const struct bench_options *opt
         run->begin_ns = now_ns();
         spend(run, PHASE_MEASURE, options->duration_s);
     }
-    status = finish(run, now_ns(), broker_cpu_ns(options->broker_pid));
+    status = finish(run, now_ns(), broker_cpu_ns(options->broker_pid), name);
     load_set_phase(&run->load, PHASE_DRAIN);
     run_until(&run->worker, all_closed, run, NULL, now_ns() + CLOSE_WAIT_NS);
     run->worker.on_turn = NULL;
+    monitor_fini(&run->monitor);
     worker_fini(&run->worker);
     mem_free(run);
     return status;

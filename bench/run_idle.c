@@ -19,6 +19,7 @@
 
 struct idle_run {
     struct load load;
+    struct monitor monitor;
     struct worker worker;
     char (*filters)[FILTER_SIZE];
     const char **filter_pointers;
@@ -68,7 +69,9 @@ static void go_through_phases(struct idle_run *run)
         return;
     }
     run->connect_ns = now_ns() - start_ns;
+    load_set_phase(&run->load, PHASE_WARMUP);
     wait_seconds(run, options->warmup_s);
+    load_set_phase(&run->load, PHASE_MEASURE);
     cpu_ns = broker_cpu_ns(options->broker_pid);
     start_ns = now_ns();
     wait_seconds(run, options->duration_s);
@@ -103,11 +106,12 @@ static void report_memory(struct idle_run *run, struct report *report)
                   "bytes");
 }
 
-static int finish(struct idle_run *run)
+static int finish(struct idle_run *run, const char *name)
 {
     struct report report;
 
-    report_init(&report, "idle", run->load.options);
+    monitor_end(&run->monitor);
+    report_init(&report, name, run->load.options, &run->monitor.series);
     report_number(&report, "connections", "connections", (double)count_ready(run), "");
     report_number(&report, "connect_s", "connecting took",
                   (double)run->connect_ns / (double)NANOSECONDS, "s");
@@ -115,13 +119,13 @@ static int finish(struct idle_run *run)
     if (all_ready(run)) {
         report_memory(run, &report);
     }
-    return report_finish(&report, run->load.options, load_failure(&run->load));
+    return report_finish(&report, load_failure(&run->load));
 }
 
-int run_idle(const struct scenario *scenario, const struct bench_options *options)
+int run_idle(const char *name, const struct bench_options *options)
 {
     struct idle_run *run = mem_zalloc_aligned(sizeof(*run));
-    uint32_t count = options->count > 0 ? (uint32_t)options->count : scenario->publishers;
+    uint32_t count = (uint32_t)options->count;
     char error[256];
     int status;
 
@@ -130,6 +134,12 @@ int run_idle(const struct scenario *scenario, const struct bench_options *option
         return run_refuse(error);
     }
     worker_init(&run->worker, &run->load, 0, count, PACKET_SIZE_MAX);
+    if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
+        monitor_fini(&run->monitor);
+        worker_fini(&run->worker);
+        mem_free(run);
+        return run_refuse(error);
+    }
     run->filters = mem_alloc(count * sizeof(*run->filters));
     run->filter_pointers = mem_alloc(count * sizeof(*run->filter_pointers));
     for (uint32_t i = 0; i < count; i++) {
@@ -141,10 +151,11 @@ int run_idle(const struct scenario *scenario, const struct bench_options *option
         client->owner = run;
         client->events = &idle_events;
         client->filters = &run->filter_pointers[i];
-        client->filter_count = 1;
+        client->filter_count = options->subscribe;
     }
     go_through_phases(run);
-    status = finish(run);
+    status = finish(run, name);
+    monitor_fini(&run->monitor);
     worker_fini(&run->worker);
     mem_free(run->filters);
     mem_free(run->filter_pointers);

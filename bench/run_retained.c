@@ -23,6 +23,7 @@
 
 struct retained_run {
     struct load load;
+    struct monitor monitor;
     struct worker worker;
     struct template store, clear, *sending; /* sending: NULL when there is nothing to send */
     char filter[512];
@@ -43,6 +44,7 @@ static void on_ready(struct client *client)
     if (role == PUBLISHER) {
         client_allow_inflight(client, (uint32_t)run->load.options->inflight);
     }
+    tally_add(&client->worker->tally.ready, 1);
     run->ready[role] = true;
 }
 
@@ -59,18 +61,19 @@ static void on_closed(struct client *client, const char *why)
 static void on_message(struct client *client, const struct incoming *message)
 {
     struct retained_run *run = client->owner;
-    struct payload_header header = {0};
+    struct payload_header header;
 
-    if (message->payload_len >= PAYLOAD_HEADER_SIZE) {
-        header = payload_read(message->payload);
-    }
-    if (header.mark != run->mark || message->payload_len != run->store.payload_len ||
-        header.number >= run->count || !message->retain) {
+    if (!payload_read(message->payload, message->payload_len, run->mark, &header) ||
+        message->payload_len != run->store.payload_len || header.number >= run->count ||
+        !message->retain) {
         run->altered++;
+        tally_add(&client->worker->tally.altered, 1);
     } else if (sequence_accept(&run->sequence, header.number) == SEQUENCE_DUPLICATE) {
         run->duplicates++;
+        tally_add(&client->worker->tally.duplicates, 1);
     } else {
         run->received++;
+        tally_add(&client->worker->tally.received, 1);
     }
 }
 
@@ -107,6 +110,7 @@ static void sweep(struct worker *worker)
             write_digits(template->frame + template->topic_at + template->topic_len - 1, run->sent);
             at = template_write(template, at, identifier, run->sent, worker->now_ns);
             run->sent++;
+            tally_add(&worker->tally.sent, 1);
         }
         if (at == worker->scratch) {
             return;
@@ -221,14 +225,15 @@ static bool prepare(struct retained_run *run, char *error, size_t error_size)
     return true;
 }
 
-static int finish(struct retained_run *run)
+static int finish(struct retained_run *run, const char *name)
 {
     struct report report;
     double seconds = (double)run->spent_ns / (double)NANOSECONDS;
     char text[128];
     const char *failure = load_failure(&run->load);
 
-    report_init(&report, "retained", run->load.options);
+    monitor_end(&run->monitor);
+    report_init(&report, name, run->load.options, &run->monitor.series);
     report_number(&report, "qos", "QoS of the subscription", (double)run->load.options->qos, "");
     report_number(&report, "payload_bytes", "payload", (double)run->load.options->size, "bytes");
     report_number(&report, "messages", "retained messages", run->count, "");
@@ -248,7 +253,7 @@ static int finish(struct retained_run *run)
                  (unsigned long long)run->duplicates, (unsigned long long)run->altered);
         failure = text;
     }
-    return report_finish(&report, run->load.options, failure);
+    return report_finish(&report, failure);
 }
 
 static void go_through_phases(struct retained_run *run)
@@ -262,20 +267,22 @@ static void go_through_phases(struct retained_run *run)
     if (!send_all(run, &run->store, "storing")) {
         return;
     }
+    load_set_phase(&run->load, PHASE_MEASURE);
     end_ns = now_ns() + (uint64_t)(run->load.options->duration_s * (double)NANOSECONDS);
     while (deliver(run) && now_ns() < end_ns && !load_interrupted()) {
     }
     load_forget_interrupt();
+    load_set_phase(&run->load, PHASE_DRAIN);
     send_all(run, &run->clear, "clearing");
 }
 
-int run_retained(const struct scenario *scenario, const struct bench_options *options)
+int run_retained(const char *name, const struct bench_options *options)
 {
     struct retained_run *run = mem_zalloc_aligned(sizeof(*run));
     char error[256];
     int status;
 
-    run->count = options->count > 0 ? (uint32_t)options->count : scenario->publishers;
+    run->count = (uint32_t)options->count;
     if (run->count > MESSAGES_MAX) {
         snprintf(error, sizeof(error), "--count: at most %u retained messages", MESSAGES_MAX);
         mem_free(run);
@@ -286,13 +293,15 @@ int run_retained(const struct scenario *scenario, const struct bench_options *op
         return run_refuse(error);
     }
     run->mark = PAYLOAD_MARK ^ run->load.mark;
-    if (!prepare(run, error, sizeof(error))) {
+    if (!prepare(run, error, sizeof(error)) ||
+        !run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
         mem_free(run);
         return run_refuse(error);
     }
     go_through_phases(run);
-    status = finish(run);
+    status = finish(run, name);
     client_leave(&run->worker.clients[SUBSCRIBER], false);
+    monitor_fini(&run->monitor);
     worker_fini(&run->worker);
     template_fini(&run->store);
     template_fini(&run->clear);

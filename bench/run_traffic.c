@@ -20,6 +20,7 @@ struct snapshot {
 
 struct run {
     struct load load;
+    struct monitor monitor;
     struct traffic traffic;
     struct snapshot begin, end;
     uint64_t connect_ns;
@@ -220,52 +221,52 @@ static const char *report_checks(struct run *run, struct report *report, char *t
     return text;
 }
 
-static void merge_latency(const struct traffic *traffic, struct report *report)
-{
-    struct histogram *all = traffic->workers[0].latency;
-
-    for (uint32_t i = 1; i < traffic->worker_count; i++) {
-        histogram_merge(all, traffic->workers[i].latency);
-    }
-    report_latency(report, "latency_us", "latency", all);
-}
-
-static int finish(struct run *run, const struct scenario *scenario)
+static int finish(struct run *run, const char *name)
 {
     struct report report;
     char text[256];
     const char *failure;
 
-    report_init(&report, scenario->name, run->load.options);
+    monitor_end(&run->monitor);
+    report_init(&report, name, run->load.options, &run->monitor.series);
     report_setting(run, &report);
     report_rates(run, &report);
-    merge_latency(&run->traffic, &report);
+    report_latency(&report, "latency_us", "latency", run->monitor.latency);
     failure = report_checks(run, &report, text, sizeof(text));
-    return report_finish(&report, run->load.options, failure);
+    return report_finish(&report, failure);
 }
 
-int run_traffic(const struct scenario *scenario, const struct bench_options *options)
+static void run_threads(struct run *run)
+{
+    struct traffic *traffic = &run->traffic;
+
+    for (uint32_t i = 1; i < traffic->worker_count; i++) {
+        worker_start(&traffic->workers[i]);
+    }
+    go_through_phases(run);
+    load_set_phase(&run->load, PHASE_STOP);
+    for (uint32_t i = 1; i < traffic->worker_count; i++) {
+        worker_join(&traffic->workers[i]);
+    }
+}
+
+int run_traffic(const char *name, const struct bench_options *options)
 {
     struct run *run = mem_zalloc_aligned(sizeof(*run));
-    char error[256];
+    char error[512];
     int status = BENCH_USAGE;
 
     prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0);
-    if (!load_init(&run->load, options, traffic_connections(scenario, options), error,
-                   sizeof(error)) ||
-        !traffic_build(&run->traffic, &run->load, scenario, error, sizeof(error))) {
+    if (!load_init(&run->load, options, traffic_connections(options), error, sizeof(error)) ||
+        !traffic_build(&run->traffic, &run->load, error, sizeof(error)) ||
+        !run_watch(&run->monitor, &run->load, name, run->traffic.workers, run->traffic.worker_count,
+                   error, sizeof(error))) {
         run_refuse(error);
     } else {
-        for (uint32_t i = 1; i < run->traffic.worker_count; i++) {
-            worker_start(&run->traffic.workers[i]);
-        }
-        go_through_phases(run);
-        load_set_phase(&run->load, PHASE_STOP);
-        for (uint32_t i = 1; i < run->traffic.worker_count; i++) {
-            worker_join(&run->traffic.workers[i]);
-        }
-        status = finish(run, scenario);
+        run_threads(run);
+        status = finish(run, name);
     }
+    monitor_fini(&run->monitor);
     traffic_fini(&run->traffic);
     mem_free(run);
     return status;

@@ -38,8 +38,8 @@ static inline uint8_t *template_write(const struct template *template, uint8_t *
     if (template->identifier_at != 0) {
         put_be16(to + template->identifier_at, identifier);
     }
-    if (template->payload_len >= PAYLOAD_HEADER_SIZE) {
-        payload_stamp(to + template->payload_at + PAYLOAD_NUMBER_AT, number, sent_ns);
+    if (template->payload_len >= PAYLOAD_COMPACT_SIZE) {
+        payload_stamp(to + template->payload_at, template->payload_len, number, sent_ns);
     }
     return to + template->frame_len;
 }

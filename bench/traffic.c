@@ -200,22 +200,25 @@ uint64_t traffic_outstanding(const struct traffic *traffic)
     return outstanding;
 }
 
-/* True when the message is, byte for byte, one of the flow that its header names. */
+/* True when the message is, byte for byte, one of the flow that its header names, whose number it
+ * makes whole. */
 static bool is_genuine(const struct traffic *traffic, const struct incoming *message,
-                       const struct payload_header *header)
+                       struct payload_header *header)
 {
     const struct flow *flow = &traffic->flows[header->flow];
     const struct template *template = &flow->template;
     const uint8_t *frame = template->frame;
+    uint32_t header_size = payload_header_size(message->payload_len);
+    uint64_t sent = load_relaxed(&flow->sent);
 
-    return header->number < load_relaxed(&flow->sent) && /* T2 */
+    header->number = payload_whole_number(header->number, message->payload_len, sent);
+    return header->number < sent && /* T2 */
            message->payload_len == template->payload_len &&
            message->topic_len == template->topic_len &&
            message->qos == traffic->load->options->qos &&
            memcmp(message->topic, frame + template->topic_at, message->topic_len) == 0 &&
-           memcmp(message->payload + PAYLOAD_HEADER_SIZE,
-                  frame + template->payload_at + PAYLOAD_HEADER_SIZE,
-                  message->payload_len - PAYLOAD_HEADER_SIZE) == 0;
+           memcmp(message->payload + header_size, frame + template->payload_at + header_size,
+                  message->payload_len - header_size) == 0;
 }
 
 /* A message that has come before: one of the copies that overlapping subscriptions may make, or
@@ -235,14 +238,11 @@ static void on_message(struct client *client, const struct incoming *message)
     struct receiver *receiver = client->owner;
     struct traffic *traffic = receiver->traffic;
     struct worker *worker = client->worker;
-    struct payload_header header = {0};
+    struct payload_header header;
     enum sequence_verdict verdict;
     struct check *check;
 
-    if (message->payload_len >= PAYLOAD_HEADER_SIZE) {
-        header = payload_read(message->payload);
-    }
-    if (header.mark != traffic->mark ||
+    if (!payload_read(message->payload, message->payload_len, traffic->mark, &header) ||
         header.flow - receiver->flow_first >= receiver->flow_count ||
         !is_genuine(traffic, message, &header) ||
         receiver->checks[header.flow - receiver->flow_first].copies_max == 0) {

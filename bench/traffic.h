@@ -95,24 +95,12 @@ void traffic_pace(struct traffic *traffic, uint64_t start_ns);
 /* Messages that some receiver still lacks. */
 uint64_t traffic_outstanding(const struct traffic *traffic);
 
-/* A scenario of publishers and subscribers. boot. */
-struct scenario {
-    const char *name, *help;
-    bool pairs;   /* publisher i to subscriber i; otherwise each publisher to all receivers */
-    bool group;   /* the subscribers share one subscription */
-    bool overlap; /* 1,000 topics, ten overlapping filters for each subscriber */
-    uint32_t publishers, subscribers; /* unless the options say otherwise */
-    uint32_t window_budget;           /* of all publishers together */
-    uint32_t rate;
-};
-
-/* Makes everything for `scenario`, one worker per thread, clients not yet open. `traffic` is
- * zeroed. Returns false with a sentence in `error`; traffic_fini() is due either way. */
-bool traffic_build(struct traffic *traffic, struct load *load, const struct scenario *scenario,
-                   char *error, size_t error_size);
+/* Makes everything for the options of load, one worker per thread, clients not yet open. `traffic`
+ * is zeroed. Returns false with a sentence in `error`; traffic_fini() is due either way. */
+bool traffic_build(struct traffic *traffic, struct load *load, char *error, size_t error_size);
 void traffic_fini(struct traffic *traffic);
 
 /* How many connections that will be. */
-uint64_t traffic_connections(const struct scenario *scenario, const struct bench_options *options);
+uint64_t traffic_connections(const struct bench_options *options);
 
 #endif

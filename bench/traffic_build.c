@@ -6,43 +6,51 @@
  * members share one sequence check and so one thread.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "bench/traffic.h"
 
-#define OVERLAP_TOPICS  1000u
-#define OVERLAP_FILTERS 10u
-#define OVERLAP_LEVELS  3u
-#define WINDOW_LEAST    4u
-#define WINDOW_MOST     2000u
-#define WINDOW_BYTES    (4u * 1024u * 1024u) /* of one publisher, unless --window says more */
-#define PACKET_OVERHEAD 1024u                /* topic, identifier and properties, generously */
+#define OVERLAP_TOPICS    1000u
+#define OVERLAP_FILTERS   10u
+#define FILTERS_MAX       16u /* of one subscriber */
+#define OVERLAP_LEVELS    3u
+#define TOPICS_ONE_BY_ONE 16u
+#define WINDOW_LEAST      4u
+#define WINDOW_MOST       2000u
+#define WINDOW_BYTES      (4u * 1024u * 1024u) /* of one publisher, unless --window says more */
+#define PACKET_OVERHEAD   1024u                /* topic, identifier and properties, generously */
 
 /* The filters of subscriber d below the run's prefix: d stands for its digit. Of the topics 0/0/0
  * to 9/9/9 they match 271, and those two times on average. */
 static const char overlap_filters[OVERLAP_FILTERS][OVERLAP_LEVELS + 1] = {
     "d#", "d++", "+d+", "+d#", "++d", "dd+", "+dd", "d+d", "dd#", "ddd"};
 
-static uint32_t choose(uint64_t option, uint32_t preset)
+/* Who sends to whom. boot. */
+struct shape {
+    bool pairs;   /* publisher i to subscriber i; otherwise each publisher to all receivers */
+    bool group;   /* the subscribers share one subscription */
+    bool overlap; /* 1,000 topics, ten overlapping filters for each subscriber */
+    uint32_t publishers, subscribers, topics;
+};
+
+static struct shape shape_of(const struct bench_options *options)
 {
-    return option > 0 ? (uint32_t)option : preset;
+    bool pairs = strcmp(options->pattern, "pairs") == 0;
+
+    return (struct shape){.pairs = pairs,
+                          .group = options->shared != NULL,
+                          .overlap = strcmp(options->pattern, "overlap") == 0,
+                          .publishers = (uint32_t)(pairs ? options->pairs : options->publishers),
+                          .subscribers = (uint32_t)(pairs ? options->pairs : options->subscribers),
+                          .topics = (uint32_t)options->topics};
 }
 
-static uint32_t count_publishers(const struct scenario *scenario,
-                                 const struct bench_options *options)
+uint64_t traffic_connections(const struct bench_options *options)
 {
-    return choose(scenario->pairs ? options->pairs : options->publishers, scenario->publishers);
-}
+    struct shape shape = shape_of(options);
 
-static uint32_t count_subscribers(const struct scenario *scenario,
-                                  const struct bench_options *options)
-{
-    return choose(scenario->pairs ? options->pairs : options->subscribers, scenario->subscribers);
-}
-
-uint64_t traffic_connections(const struct scenario *scenario, const struct bench_options *options)
-{
-    return (uint64_t)count_publishers(scenario, options) + count_subscribers(scenario, options);
+    return (uint64_t)shape.publishers + shape.subscribers;
 }
 
 /* How many of the overlapping filters of subscriber `digit` match the topic a/b/c of number
@@ -85,19 +93,19 @@ static const char *overlap_filter(struct traffic *traffic, const char *base, uin
     return keep_text(traffic, text);
 }
 
-static void format_topic(char *to, size_t room, const struct scenario *scenario, const char *base,
+static void format_topic(char *to, size_t room, const struct shape *shape, const char *base,
                          uint32_t flow)
 {
-    if (scenario->overlap) {
+    if (shape->overlap) {
         snprintf(to, room, "%s/%u/%u/%u", base, flow / 100, flow / 10 % 10, flow % 10);
-    } else if (scenario->pairs) {
-        snprintf(to, room, "%s/%u", base, flow);
+    } else if (shape->pairs || shape->topics > 1) {
+        snprintf(to, room, "%s/%u", base, shape->pairs ? flow : flow % shape->topics);
     } else {
         snprintf(to, room, "%s", base);
     }
 }
 
-static bool build_flows(struct traffic *traffic, const struct scenario *scenario, const char *base,
+static bool build_flows(struct traffic *traffic, const struct shape *shape, const char *base,
                         char *error, size_t error_size)
 {
     const struct bench_options *options = traffic->load->options;
@@ -105,7 +113,7 @@ static bool build_flows(struct traffic *traffic, const struct scenario *scenario
     for (uint32_t i = 0; i < traffic->flow_count; i++) {
         char topic[512];
 
-        format_topic(topic, sizeof(topic), scenario, base, i);
+        format_topic(topic, sizeof(topic), shape, base, i);
         if (!template_init(&traffic->flows[i].template,
                            &(struct template_fields){.topic = topic,
                                                      .version = (unsigned)options->version,
@@ -120,31 +128,48 @@ static bool build_flows(struct traffic *traffic, const struct scenario *scenario
     return true;
 }
 
+/* Subscriptions that do not overlap: to one topic, to each of a few, or to all of many. Returns how
+ * many. */
+static uint16_t add_filters(struct traffic *traffic, const struct shape *shape, const char *base,
+                            uint32_t subscriber)
+{
+    const char *group = traffic->load->options->shared;
+    uint32_t count = shape->pairs || shape->topics > TOPICS_ONE_BY_ONE ? 1 : shape->topics;
+    char text[800], topic[512];
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (!shape->pairs && shape->topics > TOPICS_ONE_BY_ONE) {
+            snprintf(topic, sizeof(topic), "%.480s/#", base);
+        } else {
+            format_topic(topic, sizeof(topic), shape, base, shape->pairs ? subscriber : i);
+        }
+        snprintf(text, sizeof(text), "%s%.200s%s%s", group != NULL ? "$share/" : "",
+                 group != NULL ? group : "", group != NULL ? "/" : "", topic);
+        keep_text(traffic, text);
+    }
+    return (uint16_t)count;
+}
+
 /* Subscriptions of one subscriber. */
-static void set_filters(struct traffic *traffic, const struct scenario *scenario, const char *base,
+static void set_filters(struct traffic *traffic, const struct shape *shape, const char *base,
                         uint32_t subscriber, struct client *client)
 {
     char **first = &traffic->texts[traffic->text_count];
-    char text[600];
 
     client->filter_count = 1;
-    if (scenario->overlap) {
+    if (shape->overlap) {
         for (uint32_t i = 0; i < OVERLAP_FILTERS; i++) {
             overlap_filter(traffic, base, subscriber % 10, overlap_filters[i]);
         }
         client->filter_count = OVERLAP_FILTERS;
-    } else if (scenario->group) {
-        snprintf(text, sizeof(text), "$share/bench/%s", base);
-        keep_text(traffic, text);
     } else {
-        format_topic(text, sizeof(text), scenario, base, subscriber);
-        keep_text(traffic, text);
+        client->filter_count = add_filters(traffic, shape, base, subscriber);
     }
     client->filters = (const char *const *)first;
 }
 
 /* Links, checks and the links that each flow feeds. */
-static void build_links(struct traffic *traffic, const struct scenario *scenario)
+static void build_links(struct traffic *traffic, const struct shape *shape)
 {
     uint32_t target = 0, check = 0;
     uint32_t per_publisher = traffic->flow_count / traffic->publisher_count;
@@ -153,9 +178,9 @@ static void build_links(struct traffic *traffic, const struct scenario *scenario
         struct receiver *receiver = &traffic->receivers[i];
 
         receiver->traffic = traffic;
-        receiver->any_order = scenario->group;
-        receiver->flow_first = scenario->pairs ? i : 0;
-        receiver->flow_count = scenario->pairs ? 1 : traffic->flow_count;
+        receiver->any_order = shape->group;
+        receiver->flow_first = shape->pairs ? i : 0;
+        receiver->flow_count = shape->pairs ? 1 : traffic->flow_count;
         receiver->checks = &traffic->checks[check];
         check += receiver->flow_count;
     }
@@ -166,8 +191,8 @@ static void build_links(struct traffic *traffic, const struct scenario *scenario
         flow->first_target = target;
         for (uint32_t j = 0; j < traffic->receiver_count; j++) {
             struct receiver *receiver = &traffic->receivers[j];
-            uint32_t matches = scenario->overlap ? count_matches(j % 10, i) : 1;
-            struct link *link = scenario->pairs
+            uint32_t matches = shape->overlap ? count_matches(j % 10, i) : 1;
+            struct link *link = shape->pairs
                                     ? &traffic->links[i]
                                     : &traffic->links[publisher * traffic->receiver_count + j];
 
@@ -191,19 +216,18 @@ static struct client *take_client(struct worker *worker, uint32_t number)
     return client;
 }
 
-static void build_clients(struct traffic *traffic, const struct scenario *scenario,
-                          const char *base)
+static void build_clients(struct traffic *traffic, const struct shape *shape, const char *base)
 {
     uint32_t links = traffic->link_count / traffic->publisher_count;
     uint32_t flows = traffic->flow_count / traffic->publisher_count;
 
     for (uint32_t i = 0; i < traffic->subscriber_count; i++) {
-        uint32_t at = scenario->group ? 0 : i % traffic->worker_count;
+        uint32_t at = shape->group ? 0 : i % traffic->worker_count;
         struct client *client = take_client(&traffic->workers[at], i);
 
         client->events = &receiver_events;
-        client->owner = &traffic->receivers[scenario->group ? 0 : i];
-        set_filters(traffic, scenario, base, i, client);
+        client->owner = &traffic->receivers[shape->group ? 0 : i];
+        set_filters(traffic, shape, base, i, client);
     }
     for (uint32_t i = 0; i < traffic->publisher_count; i++) {
         struct publisher *publisher = &traffic->publishers[i];
@@ -224,7 +248,7 @@ static void build_clients(struct traffic *traffic, const struct scenario *scenar
     }
 }
 
-static void build_workers(struct traffic *traffic, const struct scenario *scenario)
+static void build_workers(struct traffic *traffic, const struct shape *shape)
 {
     uint32_t workers = traffic->worker_count;
     uint32_t packet_size = (uint32_t)traffic->load->options->size + PACKET_OVERHEAD;
@@ -234,7 +258,7 @@ static void build_workers(struct traffic *traffic, const struct scenario *scenar
         uint32_t publishers = (traffic->publisher_count + workers - 1 - i) / workers;
         uint32_t subscribers = (traffic->subscriber_count + workers - 1 - i) / workers;
 
-        if (scenario->group) {
+        if (shape->group) {
             subscribers = i == 0 ? traffic->subscriber_count : 0;
         }
         worker_init(&traffic->workers[i], traffic->load, i, publishers + subscribers, packet_size);
@@ -244,11 +268,11 @@ static void build_workers(struct traffic *traffic, const struct scenario *scenar
     }
 }
 
-static void choose_window(struct traffic *traffic, const struct scenario *scenario)
+static void choose_window(struct traffic *traffic)
 {
     const struct bench_options *options = traffic->load->options;
-    uint64_t window = scenario->window_budget / traffic->publisher_count;
-    uint64_t rate = options->rate > 0 ? options->rate : scenario->rate;
+    uint64_t window = options->window_budget / traffic->publisher_count;
+    uint64_t rate = options->rate;
 
     window = window > WINDOW_BYTES / options->size ? WINDOW_BYTES / options->size : window;
     window = window < WINDOW_LEAST ? WINDOW_LEAST : window > WINDOW_MOST ? WINDOW_MOST : window;
@@ -260,43 +284,42 @@ static void choose_window(struct traffic *traffic, const struct scenario *scenar
     }
 }
 
-bool traffic_build(struct traffic *traffic, struct load *load, const struct scenario *scenario,
-                   char *error, size_t error_size)
+bool traffic_build(struct traffic *traffic, struct load *load, char *error, size_t error_size)
 {
     const struct bench_options *options = load->options;
+    struct shape shape = shape_of(options);
     char base[512];
 
     traffic->load = load;
     traffic->mark = PAYLOAD_MARK ^ load->mark;
     traffic->worker_count = (uint32_t)options->threads;
-    traffic->publisher_count = count_publishers(scenario, options);
-    traffic->subscriber_count = count_subscribers(scenario, options);
-    traffic->receiver_count = scenario->group ? 1 : traffic->subscriber_count;
+    traffic->publisher_count = shape.publishers;
+    traffic->subscriber_count = shape.subscribers;
+    traffic->receiver_count = shape.group ? 1 : traffic->subscriber_count;
     traffic->flow_count = traffic->publisher_count;
-    if (scenario->overlap && traffic->publisher_count > OVERLAP_TOPICS) {
+    if (shape.overlap && traffic->publisher_count > OVERLAP_TOPICS) {
         snprintf(error, error_size, "--publishers: at most %u, one for each topic", OVERLAP_TOPICS);
         return false;
     }
-    if (scenario->overlap) {
+    if (shape.overlap) {
         traffic->flow_count *= OVERLAP_TOPICS / traffic->publisher_count;
     }
-    traffic->link_count =
-        traffic->publisher_count * (scenario->pairs ? 1 : traffic->receiver_count);
+    traffic->link_count = traffic->publisher_count * (shape.pairs ? 1 : traffic->receiver_count);
     snprintf(base, sizeof(base), "%.400s/%08x", options->prefix, load->mark);
 
-    size_t targets = (size_t)traffic->flow_count * (scenario->pairs ? 1 : traffic->receiver_count);
+    size_t targets = (size_t)traffic->flow_count * (shape.pairs ? 1 : traffic->receiver_count);
     traffic->publishers = mem_zalloc(traffic->publisher_count * sizeof(struct publisher));
     traffic->receivers = mem_zalloc(traffic->receiver_count * sizeof(struct receiver));
     traffic->flows = mem_zalloc(traffic->flow_count * sizeof(struct flow));
     traffic->links = mem_zalloc_aligned(traffic->link_count * sizeof(struct link));
     traffic->checks = mem_zalloc(targets * sizeof(struct check));
     traffic->targets = mem_zalloc(targets * sizeof(struct link *));
-    traffic->texts = mem_zalloc(traffic->subscriber_count * OVERLAP_FILTERS * sizeof(char *));
-    choose_window(traffic, scenario);
-    build_workers(traffic, scenario);
-    build_links(traffic, scenario);
-    build_clients(traffic, scenario, base);
-    return build_flows(traffic, scenario, base, error, error_size);
+    traffic->texts = mem_zalloc((size_t)traffic->subscriber_count * FILTERS_MAX * sizeof(char *));
+    choose_window(traffic);
+    build_workers(traffic, &shape);
+    build_links(traffic, &shape);
+    build_clients(traffic, &shape, base);
+    return build_flows(traffic, &shape, base, error, error_size);
 }
 
 void traffic_fini(struct traffic *traffic)

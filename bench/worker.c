@@ -34,6 +34,12 @@ void worker_init(struct worker *worker, struct load *load, uint32_t index, uint3
         worker->clients[i].fd = -1;
     }
     worker->opening_max = WORKER_OPENING_MAX;
+    if (load->options->connect_rate > 0) {
+        /* a slow broker must not slow down a rate that was asked for */
+        worker->opening_max = UINT32_MAX;
+        worker->open_interval_ns =
+            NANOSECONDS * load->options->threads / load->options->connect_rate;
+    }
     worker->read_size =
         2 * packet_size_max > WORKER_READ_SIZE ? 2 * packet_size_max : WORKER_READ_SIZE;
     worker->scratch_size =

@@ -23,7 +23,10 @@ struct tally {
     _Atomic uint64_t duplicates; /* copies that no subscription explains */
     _Atomic uint64_t late;       /* after a later one of the same flow */
     _Atomic uint64_t altered;    /* wrong payload, topic or QoS, or not meant for that receiver */
-    _Atomic uint64_t ready, closed;
+    _Atomic uint64_t ready, closed; /* acknowledged by the broker; ended, or never opened */
+    _Atomic uint64_t ended;         /* of those that were ready */
+    _Atomic uint64_t disconnects;   /* of them, not ended by us */
+    _Atomic uint64_t missing;       /* gaps in the numbers of what arrived so far */
     _Atomic uint64_t unfinished; /* publishers with something unacknowledged; set while draining */
 };
 

@@ -28,7 +28,7 @@ static int parse(enum bench_command command, const char *words)
     }
     options_preset(&options, command);
     error[0] = '\0';
-    return options_parse(&options, argc, argv, error, sizeof(error));
+    return options_parse(&options, command, argc, argv, error, sizeof(error));
 }
 
 static void test_presets_are_those_of_nanomq(void **state)
@@ -95,9 +95,10 @@ static void test_flags_take_a_value_or_none(void **state)
 
 static void test_mistakes(void **state)
 {
-    static const char *const bad[] = {
-        "--nonsense", "-y",        "-c",  "-c x", "-c 1.5",         "-q 3",     "-V 2",
-        "-p 65536",   "--size -1", "msg", "-",    "--duration inf", "--rate 5", "--count 1e99"};
+    static const char *const bad[] = {"--nonsense",     "-y",       "-c",          "-c x", "-c 1.5",
+                                      "-q 3",           "-V 2",     "-p 65536",    "-p 0", "-c 0",
+                                      "--count 0x10",   "-t",       "--size -1",   "msg",  "-",
+                                      "--duration inf", "--rate 5", "--count 1e99"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
@@ -115,13 +116,21 @@ static bool check(enum bench_command command, const char *words)
 static void test_contradictions(void **state)
 {
     (void)state;
-    assert_true(check(RUN, "--size 24"));
-    assert_false(check(RUN, "--size 23"));
+    assert_true(check(RUN, "--size 16"));
+    assert_false(check(RUN, "--size 15"));
     assert_false(check(RUN, "--unbounded --window 5"));
     assert_false(check(RUN, "--unbounded --rate 5"));
     assert_false(check(RUN, "--duration 0"));
     assert_false(check(PUB, "-c 5"));
-    assert_false(check(SUB, "-c 0 -t x"));
+    assert_false(check(PUB, "-t a/+"));
+    assert_false(check(PUB, "-t $share/g/a"));
+    assert_false(check(SUB, "-t a/#/b"));
+    assert_false(check(SUB, "-t a+"));
+    assert_true(check(SUB, "-t +/a/#"));
+    assert_false(check(RUN, "--inflight 5 --qos 0"));
+    assert_true(check(RUN, "--inflight 5 --qos 1"));
+    assert_false(check(RUN, "--json a --csv a"));
+    assert_false(check(RUN, "--shared a/b"));
     assert_false(check(CONN, "-P secret -V 4"));
     assert_true(check(CONN, "-P secret -V 5"));
     assert_false(check(CONN, "-S"));
@@ -140,6 +149,7 @@ static void test_every_preset_is_within_its_bounds(void **state)
 
         for (size_t i = 0; i < count; i++) {
             assert_true(rows[i].kind == OPTION_TEXT || !(rows[i].commands & commands[c]) ||
+                        rows[i].preset == 0 || /* not given */
                         (rows[i].preset >= rows[i].low && rows[i].preset <= rows[i].high));
             for (size_t j = 0; j < i; j++) {
                 assert_string_not_equal(rows[i].name, rows[j].name);

@@ -44,7 +44,8 @@ static int bench(const struct fake_broker *broker, const char *command)
 /* Runs a scenario shortly and reads its JSON. */
 static int run(const struct fake_broker *broker, const char *command)
 {
-    char text[400], content[8192];
+    static char content[4 << 20];
+    char text[400];
     size_t len;
     FILE *file;
     int status;
@@ -83,6 +84,7 @@ static void test_a_good_broker(void **state)
                                            "p2p --qos 2",
                                            "p2p --pairs 5 --threads 2",
                                            "p2p --size 24",
+                                           "p2p --size 16",
                                            "p2p --size 100000 --window 10",
                                            "fan-out --subscribers 7",
                                            "fan-in --publishers 7 --qos 1",
@@ -175,8 +177,8 @@ static void test_nobody_listens(void **state)
     fake_stop(broker);
     assert_int_equal(run(&gone, "p2p"), BENCH_FAILED);
     assert_non_null(strstr(verdict(), "cannot connect"));
-    assert_int_equal(run(&gone, "connect"), BENCH_FAILED);
-    assert_int_equal(run(&gone, "retained"), BENCH_FAILED);
+    assert_int_equal(run(&gone, "connection-storm"), BENCH_FAILED);
+    assert_int_equal(run(&gone, "retained-storm"), BENCH_FAILED);
     assert_int_equal(run(&gone, "idle --count 3"), BENCH_FAILED);
 }
 
@@ -185,7 +187,7 @@ static void test_connections(void **state)
     struct fake_broker *broker = fake_start(FAULT_NONE, NEVER);
 
     (void)state;
-    assert_int_equal(run(broker, "connect --count 4"), BENCH_OK);
+    assert_int_equal(run(broker, "connection-storm --count 4"), BENCH_OK);
     assert_true(number("connections") > 4);
     assert_true(number("not_closed") == 0);
     assert_int_equal(run(broker, "idle --count 20"), BENCH_OK);
@@ -216,6 +218,13 @@ static void test_usage(void **state)
     assert_int_equal(bench(&gone, "run"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run fly"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run p2p --size 3"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run p2p --publishers 3"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run fan-in --pairs 3"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run p2p --json /nowhere/at/all"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run p2p --prometheus 65536"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run --show fly"), BENCH_USAGE);
+    assert_int_equal(bench(&gone, "run --show p2p"), BENCH_OK);
+    assert_int_equal(bench(&gone, "run --list"), BENCH_OK);
     assert_int_equal(bench(&gone, "run p2p --cpu x"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run p2p --ifaddr nowhere"), BENCH_USAGE);
     assert_int_equal(bench(&gone, "run wildcard --publishers 2000"), BENCH_USAGE);

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * plot - axes with round numbers, lines and bars.
+ */
+#include "bench/plot.h"
+
+#include <math.h>
+#include <stdint.h>
+
+#include "base/check.h"
+
+#define WIDTH      860.0
+#define HEIGHT     300.0
+#define LEFT       74.0
+#define RIGHT      16.0
+#define TOP        34.0
+#define BOTTOM     44.0
+#define TICKS      6
+#define POINTS_MAX 1200u /* more than pixels: neighbours become one */
+
+static const char *const colours[PLOT_LINES_MAX] = {"#1f6feb", "#d1570c", "#1a7f37", "#8250df"};
+
+/* The visible range of one axis. */
+struct axis {
+    double low, high;
+    bool log;
+};
+
+static double share(const struct axis *axis, double value)
+{
+    return axis->log ? (log10(value) - log10(axis->low)) / (log10(axis->high) - log10(axis->low))
+                     : (value - axis->low) / (axis->high - axis->low);
+}
+
+static double place_x(const struct axis *axis, double value)
+{
+    return LEFT + share(axis, value) * (WIDTH - LEFT - RIGHT);
+}
+
+static double place_y(const struct axis *axis, double value)
+{
+    return HEIGHT - BOTTOM - share(axis, value) * (HEIGHT - TOP - BOTTOM);
+}
+
+void plot_escape(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        switch (*text) {
+        case '<':
+            fputs("&lt;", to);
+            break;
+        case '>':
+            fputs("&gt;", to);
+            break;
+        case '&':
+            fputs("&amp;", to);
+            break;
+        case '"':
+            fputs("&quot;", to);
+            break;
+        default:
+            if ((unsigned char)*text >= ' ') {
+                fputc(*text, to);
+            }
+        }
+    }
+}
+
+/* The smallest of 1, 2 and 5 times a power of ten that is not below `value`. */
+static double round_step(double value)
+{
+    double power = pow(10, floor(log10(value)));
+    double digit = value / power;
+
+    return power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+}
+
+static struct axis find_axis(const double *values, size_t count, bool log, struct axis axis)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (log && values[i] <= 0) {
+            continue;
+        }
+        axis.low = values[i] < axis.low ? values[i] : axis.low;
+        axis.high = values[i] > axis.high ? values[i] : axis.high;
+    }
+    axis.log = log;
+    return axis;
+}
+
+/* Widens an axis to whole decades, or to round numbers from 0. */
+static void round_axis(struct axis *axis)
+{
+    if (axis->log) {
+        if (axis->low > axis->high) { /* not one value */
+            axis->low = axis->high = 1;
+        }
+        axis->low = pow(10, floor(log10(axis->low)));
+        axis->high = pow(10, ceil(log10(axis->high) + 1e-9));
+    } else {
+        axis->high = axis->high > 0 ? axis->high : 1;
+        axis->low = 0;
+        axis->high =
+            ceil(axis->high / round_step(axis->high / TICKS)) * round_step(axis->high / TICKS);
+    }
+}
+
+static void write_tick(FILE *to, const struct plot *plot, const struct axis *axis, double value,
+                       bool is_x)
+{
+    char text[32];
+
+    (is_x ? plot->format_x : plot->format_y)(text, sizeof(text), value);
+    if (is_x) {
+        double x = place_x(axis, value);
+
+        fprintf(to, "<path d=\"M%.1f %.1fv5\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">",
+                x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 18);
+    } else {
+        double y = place_y(axis, value);
+
+        fprintf(to,
+                "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>"
+                "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
+                LEFT, y, WIDTH - RIGHT, LEFT - 7, y + 4);
+    }
+    plot_escape(to, text);
+    fputs("</text>\n", to);
+}
+
+static void write_axis(FILE *to, const struct plot *plot, const struct axis *axis, bool is_x)
+{
+    if (axis->log) {
+        for (double value = axis->low; value <= axis->high * 1.0001; value *= 10) {
+            write_tick(to, plot, axis, value, is_x);
+        }
+        return;
+    }
+    double step = round_step((axis->high - axis->low) / TICKS);
+
+    for (double value = axis->low; value <= axis->high + step / 1000; value += step) {
+        write_tick(to, plot, axis, value, is_x);
+    }
+}
+
+static void write_line(FILE *to, const struct plot *plot, size_t line, const struct axis *x,
+                       const struct axis *y)
+{
+    const double *values = plot->lines[line].values;
+    size_t stride = plot->count / POINTS_MAX + 1;
+    bool drawing = false;
+
+    fprintf(to, "<path class=\"line\" stroke=\"%s\" d=\"", colours[line]);
+    for (size_t i = 0; i < plot->count; i += stride) {
+        double value = values[i];
+
+        for (size_t j = i + 1; j < i + stride && j < plot->count; j++) {
+            value = values[j] > value ? values[j] : value; /* a peak is never hidden */
+        }
+        if (y->log && value <= 0) {
+            drawing = false;
+            continue;
+        }
+        fprintf(to, "%c%.1f %.1f", drawing ? 'L' : 'M', place_x(x, plot->x[i]), place_y(y, value));
+        drawing = true;
+    }
+    fputs("\"/>\n", to);
+}
+
+static void write_bars(FILE *to, const struct plot *plot, const struct axis *x,
+                       const struct axis *y)
+{
+    fprintf(to, "<path class=\"bars\" fill=\"%s\" d=\"", colours[0]);
+    for (size_t i = 0; i + 1 < plot->count; i++) {
+        double value = plot->lines[0].values[i];
+
+        if (value > (y->log ? y->low : 0)) {
+            double left = place_x(x, plot->x[i]), right = place_x(x, plot->x[i + 1]);
+
+            fprintf(to, "M%.1f %.1fH%.1fV%.1fH%.1fz", left, place_y(y, value), right,
+                    HEIGHT - BOTTOM, left);
+        }
+    }
+    fputs("\"/>\n", to);
+}
+
+static void write_legend(FILE *to, const struct plot *plot)
+{
+    double at = LEFT;
+
+    fprintf(to, "<text class=\"title\" x=\"%.0f\" y=\"18\">", LEFT);
+    plot_escape(to, plot->title);
+    fputs("</text>\n", to);
+    for (size_t i = 0; i < plot->line_count && !plot->bars; i++) {
+        at = WIDTH - RIGHT - 110 * (double)(plot->line_count - i);
+        fprintf(
+            to,
+            "<path stroke=\"%s\" stroke-width=\"3\" d=\"M%.0f 14h18\"/><text x=\"%.0f\" y=\"18\">",
+            colours[i], at, at + 24);
+        plot_escape(to, plot->lines[i].name);
+        fputs("</text>\n", to);
+    }
+    fprintf(to, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">", WIDTH - RIGHT, HEIGHT - 6);
+    plot_escape(to, plot->x_name);
+    fprintf(to, "</text>\n<text x=\"6\" y=\"%.0f\">", TOP - 6);
+    plot_escape(to, plot->y_name);
+    fputs("</text>\n", to);
+}
+
+void plot_write(FILE *to, const struct plot *plot)
+{
+    struct axis x = {.low = INFINITY, .high = -INFINITY}, y = x;
+
+    ASSERT(plot->line_count > 0 && plot->line_count <= PLOT_LINES_MAX);
+    x = find_axis(plot->x, plot->count, plot->log_x, x);
+    for (size_t i = 0; i < plot->line_count; i++) {
+        y = find_axis(plot->lines[i].values, plot->count, plot->log_y, y);
+    }
+    round_axis(&y);
+    if (plot->log_x || !(x.high > x.low)) {
+        round_axis(&x);
+    }
+    fprintf(to, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\">\n", WIDTH, HEIGHT);
+    write_axis(to, plot, &y, false);
+    write_axis(to, plot, &x, true);
+    fprintf(to, "<path d=\"M%.1f %.1fH%.1f\"/>\n", LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT);
+    if (plot->bars) {
+        write_bars(to, plot, &x, &y);
+    } else {
+        for (size_t i = 0; i < plot->line_count; i++) {
+            write_line(to, plot, i, &x, &y);
+        }
+    }
+    write_legend(to, plot);
+    fputs("</svg>\n", to);
+}
