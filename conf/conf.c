@@ -66,7 +66,7 @@ void conf_warn(struct conf_loader *loader, const char *format, ...)
     loader->warnings[loader->warnings_len] = '\0';
 }
 
-static struct conf *create_with_defaults(void)
+struct conf *conf_create(void)
 {
     struct conf *conf = mem_zalloc(sizeof(*conf));
 
@@ -115,15 +115,8 @@ static void add_overrides(struct conf_loader *loader, const struct conf_source *
 
 static void collect(struct conf_loader *loader, const struct conf_source *source)
 {
-    if (source->file != NULL) {
-        cJSON *tree = cJSON_CreateObject();
-
-        if (tree == NULL)
-            conf_report_add(&loader->errors, "%s: out of memory", source->file);
-        else if (conf_read_file(loader, source->file, source->form, tree))
-            conf_entries_from_tree(loader, tree);
-        cJSON_Delete(tree);
-    }
+    if (source->file != NULL)
+        conf_read_entries(loader, source->file, source->form);
     if (source->environment != NULL)
         conf_entries_from_environment(loader, source->environment);
     add_overrides(loader, source);
@@ -148,7 +141,16 @@ static void warn_of_doubtful(struct conf_loader *loader)
     }
 }
 
-static void free_loader(struct conf_loader *loader)
+struct conf_loader *conf_loader_create(const struct conf_files *given)
+{
+    struct conf_loader *loader = mem_zalloc(sizeof(*loader));
+
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = mem_try_alloc, .free_fn = mem_free});
+    loader->given = given;
+    return loader;
+}
+
+void conf_loader_free(struct conf_loader *loader)
 {
     for (size_t i = 0; i < loader->entry_count; i++) {
         mem_free(loader->entries[i].path);
@@ -156,20 +158,24 @@ static void free_loader(struct conf_loader *loader)
         mem_free((char *)(uintptr_t)loader->entries[i].where);
     }
     mem_free(loader->entries);
-    for (unsigned i = 0; i < loader->file_count; i++)
-        mem_free(loader->files[i]);
+    for (unsigned i = 0; i < loader->file_count; i++) {
+        mem_free(loader->files[i].path);
+        mem_free(loader->files[i].text);
+    }
+    for (unsigned i = 0; i < loader->place_count; i++)
+        mem_free(loader->places[i].path);
+    mem_free(loader->places);
     mem_free(loader->warnings);
     mem_free(loader);
 }
 
 struct conf *conf_load(const struct conf_source *source, char *errors, size_t size)
 {
-    struct conf_loader *loader = mem_zalloc(sizeof(*loader));
+    struct conf_loader *loader = conf_loader_create(source->files);
     struct conf *conf;
 
-    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = mem_try_alloc, .free_fn = mem_free});
     conf_report_begin(&loader->errors, errors, size);
-    loader->conf = conf = create_with_defaults();
+    loader->conf = conf = conf_create();
     collect(loader, source);
     conf_bind(loader);
     if (loader->errors.count == 0) {
@@ -181,14 +187,14 @@ struct conf *conf_load(const struct conf_source *source, char *errors, size_t si
     conf_report_end(&loader->errors);
     if (loader->errors.count > 0) {
         conf_free(conf);
-        free_loader(loader);
+        conf_loader_free(loader);
         return NULL;
     }
     warn_of_doubtful(loader);
     conf->warnings = loader->warnings != NULL ? loader->warnings : mem_strdup("");
     loader->warnings = NULL;
     conf->file = source->file != NULL ? mem_strdup(source->file) : NULL;
-    free_loader(loader);
+    conf_loader_free(loader);
     return conf;
 }
 

@@ -107,6 +107,17 @@ struct conf_override {
     const char *where; /* for messages: "--msq_len" */
 };
 
+/* A file in memory: UTF-8 without U+0000, terminated. */
+struct conf_text {
+    char *path;
+    char *text;
+};
+
+struct conf_files {
+    const struct conf_text *texts;
+    size_t count;
+};
+
 enum conf_form { CONF_FORM_DETECT, CONF_FORM_HOCON, CONF_FORM_KEY_VALUE };
 
 /* Where a configuration comes from; later members prevail over earlier ones, and all over the
@@ -114,6 +125,8 @@ enum conf_form { CONF_FORM_DETECT, CONF_FORM_HOCON, CONF_FORM_KEY_VALUE };
 struct conf_source {
     const char *file; /* NULL: none */
     enum conf_form form;
+    /* What the file and those that it includes hold: no other file can then be read. NULL: as they are on the disk. */
+    const struct conf_files *files;
     char *const *environment; /* "NAME=value" strings ended by NULL, or NULL */
     const struct conf_override *overrides;
     size_t override_count;
@@ -126,6 +139,14 @@ struct conf *conf_load(const struct conf_source *source, char *errors, size_t si
 
 /* NULL is ignored. */
 void conf_free(struct conf *conf);
+
+/* Whether there is an option of that path, or an old name of one, and it takes that value; if not, a sentence that
+ * begins with the path is in `error`. */
+bool conf_option_check(const char *path, const char *value, char *error, size_t size);
+
+/* Writes the value of one option as the file would have it, without quotes; of a secret, stars. False when there is no
+ * option of that path. */
+bool conf_option_get(const struct conf *conf, const char *path, char *to, size_t size);
 
 /* The options of shard `index`, below CONF_SHARDS_MAX. */
 const struct conf_shard *conf_shard(const struct conf *conf, unsigned index);

@@ -13,8 +13,8 @@ const char *conf_where(const struct conf_loader *loader, const struct conf_entry
                        size_t size)
 {
     if (entry->layer == CONF_LAYER_FILE)
-        snprintf(to, size, "%s:%u", loader->files[CONF_AT_FILE(entry->at)],
-                 CONF_AT_LINE(entry->at));
+        snprintf(to, size, "%s:%u", loader->files[loader->places[entry->at].file].path,
+                 loader->places[entry->at].line);
     else
         snprintf(to, size, "%s", entry->where);
     return to;

@@ -175,11 +175,7 @@ static void describe_bounds(const struct conf_row *row, char *to, size_t size)
 static void print_preset(const struct conf_row *row, FILE *to)
 {
     struct conf_row at_begin = *row;
-    union {
-        struct conf_address address;
-        char *text;
-        uint64_t number;
-    } scratch;
+    union conf_scratch scratch;
 
     if (row->kind == CONF_KIND_SECRET) { /* what everybody can read here is none */
         print_quoted(row->preset_text, to);

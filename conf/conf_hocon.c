@@ -24,7 +24,7 @@
 
 struct parser {
     struct conf_loader *loader;
-    const char *at;
+    const char *text, *at;
     unsigned line, file, depth;
     bool secret; /* what this line holds may be one: messages do not quote it */
 };
@@ -42,14 +42,33 @@ static bool fail(struct parser *parser, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof(sentence), format, arguments);
     va_end(arguments);
-    conf_report_add(&parser->loader->errors, "%s:%u: %s", parser->loader->files[parser->file],
+    conf_report_add(&parser->loader->errors, "%s:%u: %s", parser->loader->files[parser->file].path,
                     parser->line, sentence);
     return false;
 }
 
-static int place(const struct parser *parser)
+/* The place of the value at the cursor; -1 after an error. */
+static int begin_place(const struct parser *parser, const char *path)
 {
-    return CONF_AT(parser->file, parser->line);
+    struct conf_loader *loader = parser->loader;
+    char whole[2 * CONF_PATH_BYTES];
+
+    snprintf(whole, sizeof(whole), "%s%s", loader->prefix, path);
+    return conf_place_add(loader, whole, parser->file, parser->line,
+                          (size_t)(parser->at - parser->text));
+}
+
+/* The value ended before the cursor; of a block the brackets are no part. */
+static void end_place(const struct parser *parser, int at, bool block)
+{
+    struct conf_place *place = &parser->loader->places[at];
+
+    place->end = (size_t)(parser->at - parser->text) - block;
+    while (!block && place->end > place->begin &&
+           strchr(" \t", parser->text[place->end - 1]) != NULL)
+        place->end--; /* of an unquoted value the cursor is behind the blanks too */
+    place->begin += block;
+    place->block = block;
 }
 
 static bool at_comment(const struct parser *parser)
@@ -270,7 +289,9 @@ static cJSON *parse_array(struct parser *parser)
             fail(parser, "a list is not closed with ]");
             break;
         }
+        parser->loader->list_depth++;
         item = parse_value(parser);
+        parser->loader->list_depth--;
         if (item == NULL || !cJSON_AddItemToArray(array, item)) {
             cJSON_Delete(item);
             break;
@@ -320,9 +341,11 @@ static bool parse_into(struct parser *parser, cJSON *tree, const char *path)
 {
     char *prefix = parser->loader->prefix;
     size_t prefix_len = strlen(prefix);
-    int at = place(parser);
+    int at = begin_place(parser, path);
     cJSON *item;
 
+    if (at < 0)
+        return false;
     if (*parser->at == '{') {
         cJSON *object = conf_tree_object(parser->loader, tree, path, at);
         bool good;
@@ -330,9 +353,11 @@ static bool parse_into(struct parser *parser, cJSON *tree, const char *path)
         snprintf(prefix + prefix_len, CONF_PATH_BYTES - prefix_len, "%s.", path);
         good = object != NULL && parse_object(parser, object);
         prefix[prefix_len] = '\0';
+        end_place(parser, at, true);
         return good;
     }
     item = parse_value(parser);
+    end_place(parser, at, false);
     return item != NULL && conf_tree_put(parser->loader, tree, path, item, at);
 }
 
@@ -364,7 +389,7 @@ static bool parse_member(struct parser *parser, cJSON *tree)
 /* A path that is not absolute begins where the including file lies. */
 static bool include_path(struct parser *parser, const char *name, char *to, size_t size)
 {
-    const char *from = parser->loader->files[parser->file], *slash = strrchr(from, '/');
+    const char *from = parser->loader->files[parser->file].path, *slash = strrchr(from, '/');
     int folder = name[0] == '/' || slash == NULL ? 0 : (int)(slash - from) + 1;
 
     if (snprintf(to, size, "%.*s%s", folder, from, name) >= (int)size)
@@ -430,16 +455,21 @@ static bool parse_members(struct parser *parser, cJSON *tree, char end)
 
 bool conf_hocon_parse(struct conf_loader *loader, unsigned file, const char *text, cJSON *tree)
 {
-    struct parser parser = {.loader = loader, .at = text, .line = 1, .file = file};
+    struct parser parser = {.loader = loader, .text = text, .at = text, .line = 1, .file = file};
     char found[48];
     bool good;
+    int at;
 
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
         parser.at += 3;
     skip_lines(&parser);
     if (*parser.at != '{')
         return parse_members(&parser, tree, '\0');
+    at = begin_place(&parser, "");
+    if (at < 0)
+        return false;
     good = parse_object(&parser, tree);
+    end_place(&parser, at, true);
     skip_lines(&parser);
     if (good && *parser.at != '\0')
         return fail(&parser, "the end of the file was expected, not %s", here(&parser, found));

@@ -8,6 +8,20 @@
 
 #include <string.h>
 
+/* Where the value of a raw line begins and ends: its blanks at both ends are not part of it. */
+static void value_bounds(const char *line, size_t len, size_t *begin, size_t *end)
+{
+    const char *equals = memchr(line, '=', len);
+    size_t at = (size_t)(equals - line) + 1;
+
+    while (len > at && strchr(" \t\r\v\f", line[len - 1]) != NULL)
+        len--;
+    while (at < len && strchr(" \t\r\v\f", line[at]) != NULL)
+        at++;
+    *begin = at;
+    *end = len;
+}
+
 /* Copies a line without its blanks; false when it does not fit. */
 static bool squeeze(const char *line, size_t len, char *to, size_t size)
 {
@@ -26,15 +40,17 @@ static bool squeeze(const char *line, size_t len, char *to, size_t size)
 
 static bool fail(struct conf_loader *loader, unsigned file, unsigned line, const char *why)
 {
-    conf_report_add(&loader->errors, "%s:%u: %s", loader->files[file], line, why);
+    conf_report_add(&loader->errors, "%s:%u: %s", loader->files[file].path, line, why);
     return false;
 }
 
-static bool parse_line(struct conf_loader *loader, unsigned file, unsigned line, char *text,
-                       cJSON *tree)
+/* `raw` begins at `offset` in the file; `text` is the same without blanks. */
+static bool parse_line(struct conf_loader *loader, unsigned file, unsigned line, const char *raw,
+                       size_t raw_len, size_t offset, char *text, cJSON *tree)
 {
     char *equals = strchr(text, '='), *value;
-    size_t len;
+    size_t len, begin, end;
+    int at;
 
     if (equals == NULL)
         return fail(loader, file, line, "key=value was expected");
@@ -47,11 +63,17 @@ static bool parse_line(struct conf_loader *loader, unsigned file, unsigned line,
     }
     if (*value == '\0')
         return true; /* NanoMQ's files name keys without a value to say that they are not set */
-    return conf_tree_put(loader, tree, text, cJSON_CreateString(value), CONF_AT(file, line));
+    value_bounds(raw, raw_len, &begin, &end);
+    at = conf_place_add(loader, text, file, line, offset + begin);
+    if (at < 0)
+        return false;
+    loader->places[at].end = offset + end;
+    return conf_tree_put(loader, tree, text, cJSON_CreateString(value), at);
 }
 
 bool conf_kv_parse(struct conf_loader *loader, unsigned file, const char *text, cJSON *tree)
 {
+    const char *first = text;
     unsigned line = 1;
 
     if (strncmp(text, "\xEF\xBB\xBF", 3) == 0)
@@ -63,7 +85,7 @@ bool conf_kv_parse(struct conf_loader *loader, unsigned file, const char *text, 
         if (!squeeze(text, len, squeezed, sizeof(squeezed)))
             return fail(loader, file, line, "the line is too long");
         if (squeezed[0] != '\0' && squeezed[0] != '#' &&
-            !parse_line(loader, file, line, squeezed, tree))
+            !parse_line(loader, file, line, text, len, (size_t)(text - first), squeezed, tree))
             return false;
         text += len + (text[len] == '\n');
     }

@@ -6,7 +6,7 @@
  *   environment --conf_env.c-------------------------+--> entries (path, value, where) --conf_bind.c--> struct conf
  *   command line ------------------------------------/
  *
- * In the tree every scalar is a string as it stands in the file; its valueint says where (CONF_AT).
+ * In the tree every scalar is a string as it stands in the file; its valueint is the number of its place.
  */
 #ifndef SHARDMQ_CONF_CONF_PRIV_H
 #define SHARDMQ_CONF_CONF_PRIV_H
@@ -21,18 +21,21 @@
 #define CONF_INCLUDE_MAX    8
 #define CONF_NESTING_MAX    32
 #define CONF_SETTINGS_MAX   10000
-#define CONF_PATH_BYTES     256  /* a path, with its terminator */
-#define CONF_NAME_BYTES     33   /* a listener's name */
-#define CONF_VALUE_BYTES    1200 /* any value as text */
+#define CONF_PLACES_MAX     40000 /* blocks and members, in lists too */
+#define CONF_PATH_BYTES     256   /* a path, with its terminator */
+#define CONF_NAME_BYTES     33    /* a listener's name */
+#define CONF_VALUE_BYTES    1200  /* any value as text */
 #define CONF_SENTENCE_BYTES 2048
 
-/* Place of a scalar: 20 bits of line, the file above. */
-#define CONF_AT(file, line) ((int)(((unsigned)(file) << 20) | ((unsigned)(line)&0xFFFFFu)))
-#define CONF_AT_FILE(at)    ((unsigned)(at) >> 20)
-#define CONF_AT_LINE(at)    ((unsigned)(at)&0xFFFFFu)
-
-_Static_assert(CONF_FILE_BYTES_MAX < (1 << 20), "a line number fits");
-_Static_assert(CONF_FILES_MAX < (1 << 11), "a file number fits");
+/* Where a member stands. They are numbered in the order of the text; what an included file holds comes where it is
+ * included. */
+struct conf_place {
+    char *path; /* from the root; "" of the root itself, NULL inside of a list */
+    unsigned file, line;
+    size_t begin,
+        end; /* of the value in the text of the file; of a block, of what is between its brackets */
+    bool block;
+};
 
 enum conf_kind {
     CONF_KIND_SECTION, /* no option: begins a block */
@@ -73,6 +76,12 @@ extern const unsigned conf_row_count;
 /* The row of that scope and path, or NULL. */
 const struct conf_row *conf_row_find(enum conf_scope scope, const char *path);
 
+/* The row of an option's path as files have it, shards and listeners included; NULL: there is none. */
+const struct conf_row *conf_option_row(const char *path);
+
+/* The number of the first line that is not text (UTF-8 without U+0000), or 0. */
+unsigned conf_first_bad_line(const char *text, size_t len);
+
 /* The names of a choice table, ended by NULL. */
 const char *const *conf_choice_names(const char *table);
 
@@ -98,6 +107,17 @@ void conf_report_add(struct conf_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void conf_report_end(struct conf_report *report);
 
+/* Printf to a buffer; always false, so that it can be returned. */
+bool conf_refuse(char *error, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Holds the field of any row whose offset is made 0. */
+union conf_scratch {
+    struct conf_address address;
+    char *text;
+    uint64_t number;
+};
+
 /* Reads `text` into the field of `row` in `object` (a struct conf, conf_shard or conf_listener). Returns false and
  * writes what a value of this option is to `error`; the field is then as it was. */
 bool conf_value_parse(const struct conf_row *row, const char *text, void *object, char *error,
@@ -115,14 +135,19 @@ bool conf_value_bool(const char *text, bool *value);
 bool conf_value_address(const char *text, struct conf_address *address, char *error, size_t size);
 
 /* Where an entry comes from; the later ones prevail. */
-enum conf_layer { CONF_LAYER_FILE, CONF_LAYER_ENVIRONMENT, CONF_LAYER_COMMAND_LINE };
+enum conf_layer {
+    CONF_LAYER_FILE,
+    CONF_LAYER_ENVIRONMENT,
+    CONF_LAYER_COMMAND_LINE,
+    CONF_LAYER_RUN_TIME
+};
 
 /* One setting, not yet looked at. */
 struct conf_entry {
     char *path;
     char *value;
     enum conf_layer layer;
-    int at;            /* of a file */
+    int at;            /* of a file: the number of its place */
     const char *where; /* of the other layers */
     bool complex;      /* an array that holds more than scalars: no option has such a value */
 };
@@ -132,9 +157,13 @@ struct conf_loader {
     struct conf_report errors;
     char *warnings;
     size_t warnings_len;
-    char *files[CONF_FILES_MAX];
+    const struct conf_files *given; /* what is read instead of the disk, or NULL */
+    struct conf_text files[CONF_FILES_MAX];
     unsigned file_count;
     unsigned include_depth;
+    struct conf_place *places;
+    unsigned place_count, place_space;
+    unsigned list_depth;          /* of the lists around what is being read */
     char prefix[CONF_PATH_BYTES]; /* of the block that is being read, for messages: "mqtt." */
     unsigned setting_count;
     bool is_hocon; /* the form of the file that was named */
@@ -146,6 +175,19 @@ struct conf_loader {
 
 void conf_warn(struct conf_loader *loader, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* With nothing in it, and no configuration. */
+struct conf_loader *conf_loader_create(const struct conf_files *given);
+/* Does not free the configuration. */
+void conf_loader_free(struct conf_loader *loader);
+/* A configuration of defaults. */
+struct conf *conf_create(void);
+/* Reads a file, and what it includes, into entries; errors are added. */
+void conf_read_entries(struct conf_loader *loader, const char *path, enum conf_form form);
+
+/* The number of a new place, whose end is to be completed; -1 after adding the error when there are too many. */
+int conf_place_add(struct conf_loader *loader, const char *path, unsigned file, unsigned line,
+                   size_t begin);
 
 /* Reads a file, and what it includes, into `tree`. Returns false after adding the error. */
 bool conf_read_file(struct conf_loader *loader, const char *path, enum conf_form form, cJSON *tree);

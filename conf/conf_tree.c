@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,8 +62,7 @@ static char *read_all(int descriptor, size_t *len, const char **why)
     return NULL;
 }
 
-/* The number of the first line that is not text, or 0. */
-static unsigned first_bad_line(const char *text, size_t len)
+unsigned conf_first_bad_line(const char *text, size_t len)
 {
     unsigned line = 1;
 
@@ -75,6 +75,17 @@ static unsigned first_bad_line(const char *text, size_t len)
         at += size + 1;
     }
     return 0;
+}
+
+/* From what was given instead of the disk. */
+static char *copy_given(struct conf_loader *loader, const char *path)
+{
+    for (size_t i = 0; i < loader->given->count; i++) {
+        if (strcmp(loader->given->texts[i].path, path) == 0)
+            return mem_strdup(loader->given->texts[i].text);
+    }
+    refuse(loader, path, "a file that is no part of the configuration cannot be read here");
+    return NULL;
 }
 
 static char *read_text(struct conf_loader *loader, const char *path)
@@ -96,7 +107,7 @@ static char *read_text(struct conf_loader *loader, const char *path)
         refuse(loader, path, why);
         return NULL;
     }
-    line = first_bad_line(text, len);
+    line = conf_first_bad_line(text, len);
     if (line != 0) {
         conf_report_add(&loader->errors, "%s:%u: this is not UTF-8 text", path, line);
         mem_free(text);
@@ -113,24 +124,45 @@ bool conf_read_file(struct conf_loader *loader, const char *path, enum conf_form
 
     if (file == CONF_FILES_MAX)
         return refuse(loader, path, "too many files are included");
-    text = read_text(loader, path);
+    text = loader->given != NULL ? copy_given(loader, path) : read_text(loader, path);
     if (text == NULL)
         return false;
-    loader->files[loader->file_count++] = mem_strdup(path);
+    loader->files[loader->file_count++] = (struct conf_text){mem_strdup(path), text};
     if (form == CONF_FORM_DETECT)
         form = conf_kv_detect(text) ? CONF_FORM_KEY_VALUE : CONF_FORM_HOCON;
     if (file == 0)
         loader->is_hocon = form == CONF_FORM_HOCON;
     good = form == CONF_FORM_KEY_VALUE ? conf_kv_parse(loader, file, text, tree)
                                        : conf_hocon_parse(loader, file, text, tree);
-    mem_free(text);
     return good;
+}
+
+int conf_place_add(struct conf_loader *loader, const char *path, unsigned file, unsigned line,
+                   size_t begin)
+{
+    struct conf_place *place;
+
+    if (loader->place_count == CONF_PLACES_MAX) {
+        conf_report_add(&loader->errors, "%s:%u: there are too many settings",
+                        loader->files[file].path, line);
+        return -1;
+    }
+    if (loader->place_count == loader->place_space) {
+        loader->place_space = loader->place_space == 0 ? 64 : 2 * loader->place_space;
+        loader->places = mem_realloc(loader->places, loader->place_space * sizeof(*loader->places));
+    }
+    place = &loader->places[loader->place_count];
+    *place = (struct conf_place){.file = file, .line = line, .begin = begin, .end = begin};
+    place->path = loader->list_depth == 0 ? mem_strdup(path) : NULL;
+    return (int)loader->place_count++;
 }
 
 static bool tree_error(struct conf_loader *loader, int at, const char *path, const char *why)
 {
-    conf_report_add(&loader->errors, "%s:%u: %s%s: %s", loader->files[CONF_AT_FILE(at)],
-                    CONF_AT_LINE(at), loader->prefix, path, why);
+    const struct conf_place *place = &loader->places[at];
+
+    conf_report_add(&loader->errors, "%s:%u: %s%s: %s", loader->files[place->file].path,
+                    place->line, loader->prefix, path, why);
     return false;
 }
 
@@ -150,9 +182,11 @@ static cJSON *make_object(struct conf_loader *loader, cJSON *parent, const char 
 
 static void warn_replaced(struct conf_loader *loader, const cJSON *old, const char *path, int at)
 {
+    const struct conf_place *place = &loader->places[at], *before = &loader->places[old->valueint];
+
     conf_warn(loader, "%s:%u: %s%s was set in line %u of %s already; the last one counts",
-              loader->files[CONF_AT_FILE(at)], CONF_AT_LINE(at), loader->prefix, path,
-              CONF_AT_LINE(old->valueint), loader->files[CONF_AT_FILE(old->valueint)]);
+              loader->files[place->file].path, place->line, loader->prefix, path, before->line,
+              loader->files[before->file].path);
 }
 
 /* The object `name` in `parent`: the one that is there, or a new one in place of a scalar. */
@@ -290,9 +324,30 @@ static void walk(struct conf_loader *loader, const cJSON *tree, char path[CONF_P
     }
 }
 
+static int in_order(const void *a, const void *b)
+{
+    const struct conf_entry *one = a, *other = b;
+
+    return one->at < other->at ? -1 : one->at > other->at;
+}
+
 void conf_entries_from_tree(struct conf_loader *loader, const cJSON *tree)
 {
     char path[CONF_PATH_BYTES] = "";
 
     walk(loader, tree, path, 0);
+    /* a tree has the order in which its branches began; the last setting of the text is to be the last one */
+    if (loader->entry_count > 0)
+        qsort(loader->entries, loader->entry_count, sizeof(*loader->entries), in_order);
+}
+
+void conf_read_entries(struct conf_loader *loader, const char *path, enum conf_form form)
+{
+    cJSON *tree = cJSON_CreateObject();
+
+    if (tree == NULL)
+        refuse(loader, path, "out of memory");
+    else if (conf_read_file(loader, path, form, tree))
+        conf_entries_from_tree(loader, tree);
+    cJSON_Delete(tree);
 }

@@ -37,10 +37,7 @@ static bool is_address(const struct conf_row *row)
     return row->kind == CONF_KIND_ADDRESS || row->kind == CONF_KIND_HOST;
 }
 
-/* Printf to a buffer; always false, so that it can be returned. */
-static bool refuse(char *error, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool refuse(char *error, size_t size, const char *format, ...)
+bool conf_refuse(char *error, size_t size, const char *format, ...)
 {
     va_list arguments;
 
@@ -167,15 +164,17 @@ static bool refuse_scheme(const char *text, char *error, size_t size)
     int scheme = (int)(strstr(text, "://") - text);
 
     if (strncasecmp(text, "tls", 3) == 0 || strncasecmp(text, "nmq-tls", 7) == 0)
-        return refuse(error, size, "TLS listeners (%.*s://) are not part of this version", scheme,
-                      text);
+        return conf_refuse(error, size, "TLS listeners (%.*s://) are not part of this version",
+                           scheme, text);
     if (strncasecmp(text, "nmq-ws", 6) == 0 || strncasecmp(text, "nmq+ws", 6) == 0 ||
         strncasecmp(text, "ws", 2) == 0)
-        return refuse(error, size, "WebSocket listeners (%.*s://) are not part of this version",
-                      scheme, text);
-    return refuse(error, size,
-                  "a listener's URL begins with nmq-tcp://, broker+tcp:// or tcp://, not %.*s://",
-                  scheme, text);
+        return conf_refuse(error, size,
+                           "WebSocket listeners (%.*s://) are not part of this version", scheme,
+                           text);
+    return conf_refuse(
+        error, size,
+        "a listener's URL begins with nmq-tcp://, broker+tcp:// or tcp://, not %.*s://", scheme,
+        text);
 }
 
 static bool parse_host(const char *text, size_t len, struct conf_address *address)
@@ -213,10 +212,11 @@ bool conf_value_address(const char *text, struct conf_address *address, char *er
     colon = strrchr(host, ':');
     if (colon == NULL || !parse_host(host, (size_t)(colon - host), &parsed) ||
         !parse_integer(colon + 1, &port) || port < 0 || port > 65535)
-        return refuse(error, size,
-                      "takes a numeric address and a port, as 127.0.0.1:1883 or [::1]:1883, not "
-                      "\"%.200s\"",
-                      text);
+        return conf_refuse(
+            error, size,
+            "takes a numeric address and a port, as 127.0.0.1:1883 or [::1]:1883, not "
+            "\"%.200s\"",
+            text);
     parsed.port = (uint16_t)port;
     *address = parsed;
     return true;
@@ -232,9 +232,9 @@ static bool conf_value_host(const char *text, struct conf_address *address, char
     int len = snprintf(bracketed, sizeof(bracketed), bare_ipv6 ? "[%s]" : "%s", text);
 
     if (len >= (int)sizeof(bracketed) || !parse_host(bracketed, (size_t)len, &parsed))
-        return refuse(error, size,
-                      "takes a numeric address without a port, as 127.0.0.1 or ::1, not \"%.200s\"",
-                      text);
+        return conf_refuse(
+            error, size,
+            "takes a numeric address without a port, as 127.0.0.1 or ::1, not \"%.200s\"", text);
     *address = parsed;
     return true;
 }
@@ -428,23 +428,24 @@ static bool refuse_form(const struct conf_row *row, const char *text, char *erro
 
     switch (row->kind) {
     case CONF_KIND_BOOL:
-        return refuse(error, size, "takes true or false, not \"%.200s\"", text);
+        return conf_refuse(error, size, "takes true or false, not \"%.200s\"", text);
     case CONF_KIND_SIZE:
-        return refuse(error, size, "takes a size, as 512, 64KB, 10MB or 1GB, not \"%.200s\"", text);
+        return conf_refuse(error, size, "takes a size, as 512, 64KB, 10MB or 1GB, not \"%.200s\"",
+                           text);
     case CONF_KIND_DURATION:
-        return refuse(error, size, "takes a time, as 500ms, 10s, 5m, 2h or 1d, not \"%.200s\"",
-                      text);
+        return conf_refuse(error, size, "takes a time, as 500ms, 10s, 5m, 2h or 1d, not \"%.200s\"",
+                           text);
     case CONF_KIND_FIXED:
-        return refuse(error, size, "takes a number with at most three decimals, not \"%.200s\"",
-                      text);
+        return conf_refuse(error, size,
+                           "takes a number with at most three decimals, not \"%.200s\"", text);
     case CONF_KIND_CHOICE:
         name_choices(conf_choice_names(row->unit), names, sizeof(names));
-        return refuse(error, size, "takes %s, not \"%.200s\"", names, text);
+        return conf_refuse(error, size, "takes %s, not \"%.200s\"", names, text);
     case CONF_KIND_CHOICES:
         name_choices(conf_choice_names(row->unit), names, sizeof(names));
-        return refuse(error, size, "takes a list of %s, not \"%.200s\"", names, text);
+        return conf_refuse(error, size, "takes a list of %s, not \"%.200s\"", names, text);
     default:
-        return refuse(error, size, "takes a whole number, not \"%.200s\"", text);
+        return conf_refuse(error, size, "takes a whole number, not \"%.200s\"", text);
     }
 }
 
@@ -455,12 +456,12 @@ static bool parse_text(const struct conf_row *row, const char *text, void *objec
     size_t len = strlen(text);
 
     if (row->kind == CONF_KIND_SECRET && strcmp(text, CONF_SECRET_SHOWN) == 0)
-        return refuse(error, size,
-                      "*** stands for a value that was not shown; give the value itself");
+        return conf_refuse(error, size,
+                           "*** stands for a value that was not shown; give the value itself");
     if ((int64_t)len < row->least)
-        return refuse(error, size, "must not be empty");
+        return conf_refuse(error, size, "must not be empty");
     if ((int64_t)len > row->most)
-        return refuse(error, size, "must not be longer than %" PRId64 " bytes", row->most);
+        return conf_refuse(error, size, "must not be longer than %" PRId64 " bytes", row->most);
     mem_free(*field);
     *field = mem_strdup(text);
     return true;
@@ -485,7 +486,7 @@ bool conf_value_parse(const struct conf_row *row, const char *text, void *object
     if (value < row->least || value > row->most) {
         format_number(row, row->least, low, sizeof(low));
         format_number(row, row->most, high, sizeof(high));
-        return refuse(error, size, "must be from %s to %s, not %.200s", low, high, text);
+        return conf_refuse(error, size, "must be from %s to %s, not %.200s", low, high, text);
     }
     store_number(row, value, object);
     return true;

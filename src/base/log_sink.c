@@ -7,6 +7,7 @@
  * syslog and journald are spoken to directly, one datagram a line (RFC 3164; systemd's native
  * protocol): their libraries would block, allocate, and link more than this needs.
  */
+#include "base/file_replace.h"
 #include "base/log_priv.h"
 #include "base/utf8.h"
 
@@ -167,21 +168,6 @@ static size_t journald_fields(char *to, size_t size, const struct log_record *re
     return append(to, size, used, "\n");
 }
 
-static bool write_all(int descriptor, const char *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t written = write(descriptor, bytes, len);
-
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return false;
-        bytes += written;
-        len -= (size_t)written;
-    }
-    return true;
-}
-
 /* O_NOFOLLOW: a link that somebody else put there must not direct the log of a broker that root
  * started. */
 static int open_file(const char *path, uint64_t *size_now)
@@ -239,7 +225,7 @@ static void tell_console(const char *what, int error_number)
     size_t len = append(line, sizeof(line), 0, "shardmq: log file %s: %s: %s\n", sinks.path, what,
                         strerror(error_number));
 
-    (void)write_all(STDERR_FILENO, line, len);
+    (void)file_write_all(STDERR_FILENO, line, len);
 }
 
 /* <file>.n-1 becomes <file>.n, from the oldest on, and <file> becomes <file>.1. */
@@ -272,7 +258,7 @@ static void write_file(const char *line, size_t len)
         rotate();
     if (sinks.file < 0)
         log_sinks_reopen();
-    if (sinks.file >= 0 && write_all(sinks.file, line, len)) {
+    if (sinks.file >= 0 && file_write_all(sinks.file, line, len)) {
         sinks.file_size += len;
         sinks.file_failed = false;
         return;
@@ -291,7 +277,7 @@ void log_sinks_write(const struct log_record *record)
         len = sinks.json ? json_line(line, sizeof(line), record)
                          : text_line(line, sizeof(line), record);
         if (sinks.to & LOG_TO_CONSOLE)
-            (void)write_all(STDERR_FILENO, line, len);
+            (void)file_write_all(STDERR_FILENO, line, len);
         if (sinks.to & LOG_TO_FILE)
             write_file(line, len);
     }
