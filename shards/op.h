@@ -20,6 +20,7 @@ enum op {
 #define OP_SLOT_MAX  ((1u << OP_SLOT_BITS) - 1)
 
 _Static_assert(OP_COUNT <= 256, "the operation has 8 bits");
+_Static_assert(OP_NONE == 0, "URING_NOBODY is OP_NONE");
 
 static inline uint64_t op_pack(enum op op, uint32_t slot, uint32_t generation)
 {

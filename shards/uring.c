@@ -3,7 +3,6 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "shards/op.h"
 #include "shards/uring_priv.h"
 
 #include <errno.h>
@@ -255,6 +254,15 @@ void uring_poll(struct uring *ring, int fd, uint64_t user_data)
     io_uring_sqe_set_data64(sqe, user_data);
 }
 
+void uring_connect(struct uring *ring, int fd, const struct sockaddr *address, socklen_t len,
+                   uint64_t user_data)
+{
+    struct io_uring_sqe *sqe = request(ring);
+
+    io_uring_prep_connect(sqe, fd, address, len);
+    io_uring_sqe_set_data64(sqe, user_data);
+}
+
 void uring_receive(struct uring *ring, int fd, bool multishot, bool poll_first, uint64_t user_data)
 {
     struct io_uring_sqe *sqe = request(ring);
@@ -323,7 +331,7 @@ void uring_cancel(struct uring *ring, uint64_t target)
 
     io_uring_prep_cancel64(sqe, target, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, op_pack(OP_NONE, 0, 0));
+    io_uring_sqe_set_data64(sqe, URING_NOBODY);
 }
 
 void uring_close_descriptor(struct uring *ring, int fd)
@@ -332,7 +340,7 @@ void uring_close_descriptor(struct uring *ring, int fd)
 
     io_uring_prep_close(sqe, fd);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, op_pack(OP_NONE, 0, 0));
+    io_uring_sqe_set_data64(sqe, URING_NOBODY);
 }
 
 void uring_wake(struct uring *ring, int ring_fd, uint64_t user_data, uint64_t failed)

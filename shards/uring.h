@@ -64,9 +64,14 @@ int uring_descriptor(const struct uring *ring);
 /* The kernel's memory for such a ring, in bytes. */
 size_t uring_memory(uint32_t submissions, uint32_t completions);
 
+/* The user data of requests whose end nobody looks at, and of their failures. */
+#define URING_NOBODY 0u
+
 /* Requests. */
 void uring_accept(struct uring *ring, int fd, uint64_t user_data); /* until cancelled or failed */
 void uring_poll(struct uring *ring, int fd, uint64_t user_data);   /* until it can be read, once */
+void uring_connect(struct uring *ring, int fd, const struct sockaddr *address, socklen_t len,
+                   uint64_t user_data);
 /* Into a buffer of the ring's buffer group 0. `poll_first`: nothing is expected to be there yet. */
 void uring_receive(struct uring *ring, int fd, bool multishot, bool poll_first, uint64_t user_data);
 void uring_read(struct uring *ring, int fd, void *to, uint32_t size, uint64_t user_data);
@@ -77,7 +82,7 @@ void uring_send(struct uring *ring, int fd, const void *data, uint32_t len, bool
                 uint64_t user_data);
 void uring_send_message(struct uring *ring, int fd, const struct msghdr *message, bool wait,
                         uint64_t user_data);
-/* Cancels the request with that user data; completes as OP_NONE. */
+/* Cancels the request with that user data. */
 void uring_cancel(struct uring *ring, uint64_t target);
 void uring_close_descriptor(struct uring *ring, int fd);
 /* Posts a completion with `user_data` to another ring; failure completes here with `failed`. */
