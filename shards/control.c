@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * control - the control shard. It runs the same loop as the others, on the thread that called
- * machine_run(), without MQTT connections.
+ * machine_run(), without MQTT connections: its own are those of the service that src/app gives it.
  *
  * Shutdown, in two steps that every shard answers (shard.c):
  *
@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "shards/conn_mqtt.h"
+#include "shards/listener.h"
 #include "shards/loop.h"
 #include "shards/notify.h"
 #include "shards/observe.h"
@@ -55,7 +56,7 @@ int control_open(struct machine *machine, char *why, size_t size)
 
     machine->shards[index] = &control->shard;
     shard_init(&control->shard, machine, index, &machine->limits.control, &machine->stats[index],
-               &conn_mqtt);
+               machine_has_service(machine) ? machine->options->service->protocol : &conn_mqtt);
     control->conf = machine->conf;
     control->socket_fd = -1;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
@@ -100,6 +101,21 @@ void control_close(struct machine *machine)
     machine->shards[control_index(machine)] = NULL;
 }
 
+struct shard *control_shard(struct control *control)
+{
+    return &control->shard;
+}
+
+void *control_service(struct shard *shard)
+{
+    return control_of(shard)->service;
+}
+
+const struct conf *control_conf(const struct control *control)
+{
+    return control->conf;
+}
+
 static void arm_signals(struct control *control)
 {
     uring_read(control->shard.ring, control->signal_fd, &control->signal, sizeof(control->signal),
@@ -117,8 +133,14 @@ void control_run(struct machine *machine)
     control->watchdog_ms = notify_watchdog_ms();
     if (control->watchdog_ms != 0)
         timer_arm(&shard->timers, &control->watchdog_timer, shard->now_ms + control->watchdog_ms);
+    if (machine->service_listener != NULL) {
+        control->service = machine->options->service->start(control);
+        listener_start(shard, machine->service_listener);
+    }
     notify_send("READY=1");
     loop_run(shard);
+    if (machine->service_listener != NULL)
+        machine->options->service->stop(control->service);
     sys_destroy(control->sys);
 }
 
@@ -128,6 +150,8 @@ static void end_of_turn(struct shard *shard)
 
     sys_check(control->sys);
     log_flush();
+    if (control->shards_stopped && shard->conns.used == 0)
+        shard->phase = SHARD_ENDED;
 }
 
 /* ---- watchdog ---- */
@@ -169,6 +193,10 @@ void control_stop(struct control *control)
         return;
     LOG_INFO("the broker is shutting down");
     notify_send("STOPPING=1");
+    if (control->service != NULL) {
+        listener_stop(&control->shard);
+        control->shard.machine->options->service->stopping(control->service);
+    }
     send_step(control, 1);
     timer_arm(&control->shard.timers, &control->stop_timer,
               control->shard.now_ms + control->conf->system_shutdown_timeout_ms);
@@ -198,7 +226,8 @@ static void on_shutdown_done(struct control *control, unsigned from, uint16_t st
         timer_disarm(&control->shard.timers, &control->stop_timer);
         send_step(control, 2);
     } else {
-        control->shard.phase = SHARD_ENDED;
+        control->shards_stopped = true;
+        conn_kill_all(&control->shard);
     }
 }
 

@@ -8,6 +8,8 @@
 #include <stddef.h>
 
 struct completion;
+struct conf;
+struct control;
 struct machine;
 struct shard;
 
@@ -18,6 +20,18 @@ void control_close(struct machine *machine);
 
 /* Serves until the shutdown is complete. Call on the main thread, when all shards have entered. */
 void control_run(struct machine *machine);
+
+/* For the service (machine.h); on the control shard. */
+struct shard *control_shard(struct control *control);
+/* What the service's start() returned. */
+void *control_service(struct shard *shard);
+/* The configuration in force. */
+const struct conf *control_conf(const struct control *control);
+/* Begins the shutdown; harmless when it has begun. */
+void control_stop(struct control *control);
+/* Reads the configuration again, from `path` or from where it came (NULL), writes the report
+ * (machine_options.reload) and tells the shards of it. */
+void control_reload(struct control *control, const char *path, char *report, size_t size);
 
 /* Handlers of ops.def. */
 void control_signal_done(struct shard *shard, const struct completion *completion);

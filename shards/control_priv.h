@@ -42,17 +42,14 @@ struct control {
     struct timer watchdog_timer;
     uint64_t watchdog_ms; /* 0: nobody watches */
     struct sys *sys;
+    void *service;       /* of machine_options.service; NULL: it is not served */
+    bool shards_stopped; /* the shutdown is complete but for the service's connections */
 };
 
 static inline struct control *control_of(struct shard *shard)
 {
     return (struct control *)(void *)shard;
 }
-
-/* Begins the shutdown; harmless when it has begun. */
-void control_stop(struct control *control);
-/* Reads the configuration again, writes the report, and tells the shards of it. */
-void control_reload(struct control *control, const char *path, char *report, size_t size);
 
 /* ---- control_socket.c ---- */
 int control_socket_open(struct control *control, char *why, size_t size);

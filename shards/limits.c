@@ -13,11 +13,13 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define SESSIONS_DEFAULT   1000000u
-#define CONTROL_MESH_DEPTH 1024u
-#define MANY_CONNECTIONS   50000u
-#define KIB                1024.0
-#define MIB                (1024.0 * 1024.0)
+#define SESSIONS_DEFAULT            1000000u
+#define CONTROL_MESH_DEPTH          1024u
+#define CONTROL_RECEIVE_BUFFERS     16u
+#define CONTROL_RECEIVE_BUFFER_SIZE 4096u
+#define MANY_CONNECTIONS            50000u
+#define KIB                         1024.0
+#define MIB                         (1024.0 * 1024.0)
 
 _Static_assert(CONF_SHARDS_MAX <= SHARDS_MAX, "a shard is a bit of the interest masks");
 _Static_assert(SHARDS_MAX < 1u << 16, "mesh_port.touched has 16 bits for a shard");
@@ -48,15 +50,18 @@ static uint32_t raise_descriptors(void)
 }
 
 /* Descriptors that are not connections. */
-static uint32_t reserved_descriptors(unsigned shards, unsigned listeners)
+static uint32_t reserved_descriptors(unsigned shards, const struct conf *conf)
 {
+    uint32_t service = conf->http_server_enable ? 2 + conf->http_server_limit_conn : 0;
+
     return 3    /* standard input, output, error */
            + 8  /* log: file and its successor, syslog, journal; pid file, notify socket */
            + 16 /* control: signals, the socket and its clients */
            + 8  /* files read at a reload, /proc, plug-ins of the C library */
            + (shards + 1) * 2 /* each thread: ring, eventfd */
            + shards           /* each data shard: the descriptor given up when there is no other */
-           + shards * listeners; /* each data shard: a socket per listener */
+           + service /* the HTTP server: its socket, its connections, a descriptor in reserve */
+           + shards * conf->listener_count; /* each data shard: a socket per listener */
 }
 
 static void derive_shard(struct shard_limits *to, const struct conf_shard *from,
@@ -82,7 +87,7 @@ static void derive_shard(struct shard_limits *to, const struct conf_shard *from,
     to->batch_wait_us = from->batch_wait_us;
 }
 
-static void derive_control(struct shard_limits *control)
+static void derive_control(struct shard_limits *control, const struct conf *conf)
 {
     *control = (struct shard_limits){
         .cpu = -1, /* it runs where there is room */
@@ -92,6 +97,11 @@ static void derive_control(struct shard_limits *control)
         .mesh_batch = 256,
         .timer_batch = 64,
     };
+    if (!conf->http_server_enable)
+        return;
+    control->connections = conf->http_server_limit_conn;
+    control->receive_buffers = CONTROL_RECEIVE_BUFFERS;
+    control->receive_buffer_size = CONTROL_RECEIVE_BUFFER_SIZE;
 }
 
 static uint32_t derive_mesh_depth(const struct conf *conf, unsigned shard)
@@ -111,7 +121,7 @@ int limits_derive(struct limits *limits, const struct conf *conf, char *why, siz
     if (limits->shards > CONF_SHARDS_MAX)
         limits->shards = CONF_SHARDS_MAX;
     limits->descriptors = raise_descriptors();
-    reserved = reserved_descriptors(limits->shards, conf->listener_count);
+    reserved = reserved_descriptors(limits->shards, conf);
     if (limits->descriptors <= reserved) {
         snprintf(
             why, size,
@@ -136,7 +146,7 @@ int limits_derive(struct limits *limits, const struct conf *conf, char *why, siz
         if (limits->mesh_depth[i] > depth_most)
             depth_most = limits->mesh_depth[i];
     }
-    derive_control(&limits->control);
+    derive_control(&limits->control, conf);
     limits->control_mesh_depth = CONTROL_MESH_DEPTH;
     /* a publisher is paused soon after the ring is full; what it has already sent to us fits below
      * the mark where QoS 0 is dropped */
@@ -181,6 +191,9 @@ void limits_print(const struct limits *limits, FILE *to)
     size_t connection = sizeof(struct conn) + sizeof(struct connection);
     double threads = 0;
 
+    if (limits->control.connections != 0)
+        threads += (double)bufring_memory(limits->control.receive_buffers,
+                                          limits->control.receive_buffer_size);
     fprintf(to, "shards %u, connections %u of %u descriptors\n", limits->shards,
             limits->connections, limits->descriptors);
     for (unsigned i = 0; i < limits->shards; i++)

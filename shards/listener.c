@@ -25,36 +25,42 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#define RETRY_MS  100u
-#define TURN_AWAY 64 /* connections answered at once when there is no descriptor for them */
+#define RETRY_MS        100u
+#define SERVICE_BACKLOG 128u
+#define TURN_AWAY       64 /* connections answered at once when there is no descriptor for them */
 
 struct listener_address {
     struct sockaddr_storage address;
     socklen_t address_size;
-    const struct conf_listener *conf;
-    int *fds; /* [shard]; -1 when the shard has taken it */
+    const struct conf_address *conf;
+    uint16_t port; /* as configured */
+    const char *name, *scheme;
+    uint32_t backlog;
+    int *fds; /* [shard - first]; -1 when the shard has taken it */
 };
 
 struct listener_set {
-    unsigned count, shards;
+    unsigned count, first, shards; /* sockets for the shards first .. first + shards - 1 */
     struct listener_address addresses[];
 };
 
-static void fill_address(struct listener_address *listener, const struct conf_address *from)
+static void fill_address(struct listener_address *listener)
 {
+    const struct conf_address *from = listener->conf;
+
     memset(&listener->address, 0, sizeof(listener->address));
     if (from->ipv6) {
         struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&listener->address;
 
         in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons(from->port);
+        in6->sin6_port = htons(listener->port);
         inet_pton(AF_INET6, from->host, &in6->sin6_addr);
         listener->address_size = sizeof(*in6);
     } else {
         struct sockaddr_in *in = (struct sockaddr_in *)&listener->address;
 
         in->sin_family = AF_INET;
-        in->sin_port = htons(from->port);
+        in->sin_port = htons(listener->port);
         inet_pton(AF_INET, from->host, &in->sin_addr);
         listener->address_size = sizeof(*in);
     }
@@ -114,42 +120,81 @@ static int bind_address(struct listener_address *listener, unsigned shards)
         }
     }
     for (unsigned shard = 0; shard < shards; shard++)
-        if (listen(listener->fds[shard], (int)listener->conf->backlog) != 0)
+        if (listen(listener->fds[shard], (int)listener->backlog) != 0)
             return -errno;
     return 0;
+}
+
+/* Room for `capacity` addresses and the shards first .. first + shards - 1. */
+static struct listener_set *set_create(unsigned capacity, unsigned first, unsigned shards)
+{
+    struct listener_set *set =
+        mem_zalloc(sizeof(*set) + capacity * sizeof(struct listener_address));
+
+    set->first = first;
+    set->shards = shards;
+    return set;
+}
+
+/* Adds an address, with `conf`, `name`, `scheme` and `backlog`, and binds it. */
+static bool add_address(struct listener_set *set, struct listener_address added, char *why,
+                        size_t size)
+{
+    struct listener_address *listener = &set->addresses[set->count++];
+    int error;
+
+    *listener = added;
+    listener->fds = mem_alloc(set->shards * sizeof(int));
+    for (unsigned shard = 0; shard < set->shards; shard++)
+        listener->fds[shard] = -1;
+    fill_address(listener);
+    error = bind_address(listener, set->shards);
+    if (error == 0)
+        return true;
+    snprintf(why, size, "cannot listen on %s port %u (%s): %s%s", listener->conf->host,
+             listener->port, listener->name, strerror(-error),
+             error == -EADDRINUSE ? "; another program, or another broker, has that port" : "");
+    return false;
 }
 
 struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, char *why,
                                     size_t size)
 {
-    struct listener_set *set =
-        mem_zalloc(sizeof(*set) + conf->listener_count * sizeof(struct listener_address));
+    struct listener_set *set = set_create(conf->listener_count, 0, shards);
 
-    set->shards = shards;
     for (unsigned i = 0; i < conf->listener_count; i++) {
-        struct listener_address *listener = &set->addresses[set->count];
-        int error;
+        const struct conf_listener *listener = &conf->listeners[i];
 
-        if (!conf->listeners[i].enable)
-            continue;
-        set->count++;
-        listener->conf = &conf->listeners[i];
-        listener->fds = mem_alloc(shards * sizeof(int));
-        for (unsigned shard = 0; shard < shards; shard++)
-            listener->fds[shard] = -1;
-        fill_address(listener, &listener->conf->address);
-        error = bind_address(listener, shards);
-        if (error != 0) {
-            snprintf(why, size, "cannot listen on %s port %u (listener %s): %s%s",
-                     listener->conf->address.host, listener->conf->address.port,
-                     listener->conf->name, strerror(-error),
-                     error == -EADDRINUSE ? "; another program, or another broker, has that port"
-                                          : "");
+        if (listener->enable &&
+            !add_address(set,
+                         (struct listener_address){.conf = &listener->address,
+                                                   .port = listener->address.port,
+                                                   .name = listener->name,
+                                                   .scheme = "tcp",
+                                                   .backlog = listener->backlog},
+                         why, size)) {
             listeners_unbind(set);
             return NULL;
         }
     }
     return set;
+}
+
+struct listener_set *listeners_bind_service(const struct conf *conf, unsigned control, char *why,
+                                            size_t size)
+{
+    struct listener_set *set = set_create(1, control, 1);
+
+    if (add_address(set,
+                    (struct listener_address){.conf = &conf->http_server_ip_addr,
+                                              .port = (uint16_t)conf->http_server_port,
+                                              .name = "http_server",
+                                              .scheme = "http",
+                                              .backlog = SERVICE_BACKLOG},
+                    why, size))
+        return set;
+    listeners_unbind(set);
+    return NULL;
 }
 
 void listeners_unbind(struct listener_set *set)
@@ -168,13 +213,13 @@ void listeners_print(const struct listener_set *set, FILE *to)
     for (unsigned i = 0; i < set->count; i++) {
         const struct listener_address *listener = &set->addresses[i];
 
-        const char *host = listener->conf->address.host;
         bool is_ipv6 = listener->address.ss_family == AF_INET6;
+        char text[96];
 
-        fprintf(to, is_ipv6 ? "listening on tcp://[%s]:%u\n" : "listening on tcp://%s:%u\n", host,
-                port_of(listener));
-        LOG_INFO(is_ipv6 ? "listening on tcp://[%s]:%u" : "listening on tcp://%s:%u", host,
-                 port_of(listener));
+        snprintf(text, sizeof(text), is_ipv6 ? "%s://[%s]:%u" : "%s://%s:%u", listener->scheme,
+                 listener->conf->host, port_of(listener));
+        fprintf(to, "listening on %s\n", text);
+        LOG_INFO("listening on %s", text);
     }
 }
 
@@ -216,8 +261,8 @@ void listener_start(struct shard *shard, struct listener_set *set)
     shard->reserve_fd = open_reserve();
     timer_init(&shard->accept_retry, retry_fired);
     for (unsigned i = 0; i < set->count; i++) {
-        shard->listeners[i].fd = set->addresses[i].fds[shard->index];
-        set->addresses[i].fds[shard->index] = -1;
+        shard->listeners[i].fd = set->addresses[i].fds[shard->index - set->first];
+        set->addresses[i].fds[shard->index - set->first] = -1;
         arm(shard, i);
     }
 }

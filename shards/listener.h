@@ -28,9 +28,12 @@ struct listener {
  * the reason in `why` when one cannot be bound. */
 struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, char *why,
                                     size_t size);
+/* Binds http_server.ip_addr, for the control shard alone. */
+struct listener_set *listeners_bind_service(const struct conf *conf, unsigned control, char *why,
+                                            size_t size);
 /* Closes the sockets that no shard has taken over. */
 void listeners_unbind(struct listener_set *set);
-/* "listening on tcp://127.0.0.1:1883", a line each. */
+/* "listening on tcp://127.0.0.1:1883", a line each; http:// for the service. */
 void listeners_print(const struct listener_set *set, FILE *to);
 unsigned listeners_count(const struct listener_set *set);
 

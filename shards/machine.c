@@ -164,6 +164,8 @@ static int start_shards(struct machine *machine)
 static void announce(const struct machine *machine)
 {
     listeners_print(machine->listeners, stdout);
+    if (machine->service_listener != NULL)
+        listeners_print(machine->service_listener, stdout);
     printf("ShardMQ is started successfully\n");
     LOG_INFO("ShardMQ %s is started, %u shards", SHARDMQ_VERSION, machine->limits.shards);
     fflush(stdout);
@@ -210,6 +212,17 @@ static int run_bound(struct machine *machine)
     return status;
 }
 
+static bool bind_all(struct machine *machine, char *why, size_t size)
+{
+    const struct conf *conf = machine->conf;
+
+    machine->listeners = listeners_bind(conf, machine->limits.shards, why, size);
+    if (machine->listeners == NULL || !machine_has_service(machine))
+        return machine->listeners != NULL;
+    machine->service_listener = listeners_bind_service(conf, control_index(machine), why, size);
+    return machine->service_listener != NULL;
+}
+
 int machine_run(const struct machine_options *options)
 {
     struct machine *machine = mem_zalloc_aligned(sizeof(*machine));
@@ -225,14 +238,11 @@ int machine_run(const struct machine_options *options)
         status = give_up(why);
     } else {
         log_sizes(machine);
-        machine->listeners =
-            listeners_bind(options->conf, machine->limits.shards, why, sizeof(why));
-        if (machine->listeners == NULL) {
-            status = give_up(why);
-        } else {
-            status = run_bound(machine);
+        status = bind_all(machine, why, sizeof(why)) ? run_bound(machine) : give_up(why);
+        if (machine->service_listener != NULL)
+            listeners_unbind(machine->service_listener);
+        if (machine->listeners != NULL)
             listeners_unbind(machine->listeners);
-        }
     }
     mem_free(machine);
     return status;

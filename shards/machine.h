@@ -14,11 +14,28 @@
 #include <stdio.h>
 
 struct conf;
+struct conn_protocol;
+struct control;
+
+/* What the control shard serves on a port of its own (http_server.*), from above this floor. Class:
+ * boot. All functions run on the control shard. */
+struct machine_service {
+    const struct conn_protocol *protocol;
+    /* The machine is up, and serves from now on; returns what control_service() then gives. */
+    void *(*start)(struct control *control);
+    /* The shutdown began: connections end as soon as they have had their answer. */
+    void (*stopping)(void *service);
+    /* No connection is left. */
+    void (*stop)(void *service);
+};
 
 struct machine_options {
     /* Stays the caller's, and valid until machine_run() returns. */
     const struct conf *conf;
     void *argument; /* for the functions below; each of them may be NULL */
+
+    /* Used when http_server.enable says so; NULL: there is none. */
+    const struct machine_service *service;
 
     /* Reads and checks the configuration again: from `path`, or from where it came when path is
      * NULL. Returns the new one, which the machine gives to release() when nobody uses it any more,
@@ -39,8 +56,8 @@ struct machine_options {
 };
 
 /* Binds the listeners, starts the shards and serves until SIGTERM, SIGINT or the command `shutdown`
- * of the control socket. Prints "listening on tcp://<address>:<port>" for each listener and
- * "ShardMQ is started successfully" to stdout. What stops it from starting is printed to stderr in
+ * of the control socket. Prints "listening on tcp://<address>:<port>" for each listener,
+ * "listening on http://<address>:<port>" for the service, and "ShardMQ is started successfully" to stdout. What stops it from starting is printed to stderr in
  * full sentences.
  *
  * Returns the exit status of the process: 0 after an orderly shutdown. A second signal during the

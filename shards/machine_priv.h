@@ -5,6 +5,7 @@
 #ifndef SHARDMQ_SHARDS_MACHINE_PRIV_H
 #define SHARDMQ_SHARDS_MACHINE_PRIV_H
 
+#include "conf/conf.h"
 #include "shards/limits.h"
 #include "shards/machine.h"
 #include "shards/mesh.h"
@@ -23,12 +24,17 @@ struct machine {
     struct broker_shared *shared;
     struct shard_stats *stats; /* [shards + 1] */
     struct shard **shards;     /* [shards + 1], the control shard is the last */
-    struct listener_set *listeners;
+    struct listener_set *listeners, *service_listener; /* the latter NULL without a service */
     uint64_t random_seed, started_ms;
     /* the start: every thread says how it went, then waits for the others */
     pthread_barrier_t entered;
     _Atomic bool failed; /* shared */
 };
+
+static inline bool machine_has_service(const struct machine *machine)
+{
+    return machine->options->service != NULL && machine->conf->http_server_enable;
+}
 
 static inline unsigned control_index(const struct machine *machine)
 {

@@ -33,6 +33,11 @@ unsigned machine_shard_count(const struct machine *machine)
     return machine->limits.shards;
 }
 
+uint64_t machine_uptime_ms(const struct machine *machine)
+{
+    return machine->shards[control_index(machine)]->now_ms - machine->started_ms;
+}
+
 static void observe_thread(const struct machine *machine, unsigned index, struct shard_view *view)
 {
     const struct mesh *mesh = &machine->mesh;
@@ -56,7 +61,7 @@ struct machine_view *machine_observe(const struct machine *machine)
     view->shards = machine->limits.shards;
     view->threads = machine->mesh.count;
     view->now_ns = control->now_ns;
-    view->uptime_ms = control->now_ms - machine->started_ms;
+    view->uptime_ms = machine_uptime_ms(machine);
     view->views = mem_zalloc(view->threads * sizeof(*view->views));
     for (unsigned i = 0; i < view->threads; i++) {
         observe_thread(machine, i, &view->views[i]);

@@ -35,6 +35,9 @@ unsigned machine_shards_alive(const struct machine *machine);
 /* The number of data shards. */
 unsigned machine_shard_count(const struct machine *machine);
 
+/* How long the machine has been running. Call on the control shard. */
+uint64_t machine_uptime_ms(const struct machine *machine);
+
 struct shard_view {
     struct stats_snapshot stats;
     struct heartbeat heartbeat;

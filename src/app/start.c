@@ -4,6 +4,7 @@
  */
 #include "app/start.h"
 
+#include "api/api.h"
 #include "app/cli.h"
 #include "app/control_client.h"
 #include "app/process.h"
@@ -196,6 +197,7 @@ static int run(struct starting *starting)
     struct machine_options options = {
         .conf = conf,
         .argument = starting,
+        .service = &api_service,
         .reload = reload,
         .release = release,
         .bound = bound,

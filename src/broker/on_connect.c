@@ -400,6 +400,8 @@ static void go_online(struct broker *broker, struct connection *connection,
     session->changed_ms = broker->wall_ms;
     session->connection = connection;
     STAT_INC(broker->stats, session_connected);
+    if (session->subscription_count != 0)
+        STAT_INC(broker->stats, session_subscribed);
 }
 
 /* An identifier that no session has, and whose home is this shard. */

@@ -76,6 +76,22 @@ static bool wants_retained(uint8_t options, bool is_new)
     }
 }
 
+/* The session has one more in its list. */
+static void count_subscription(struct broker *broker, const struct session *session)
+{
+    STAT_INC(broker->stats, subscription_count);
+    if (session->subscription_count == 1 && session->connection != NULL)
+        STAT_INC(broker->stats, session_subscribed);
+}
+
+/* ... one less. */
+static void uncount_subscription(struct broker *broker, const struct session *session)
+{
+    STAT_DEC(broker->stats, subscription_count);
+    if (session->subscription_count == 0 && session->connection != NULL)
+        STAT_DEC(broker->stats, session_subscribed);
+}
+
 static enum mqtt_reason subscribe_plain(struct broker *broker, struct session *session,
                                         struct subscribe_op *op, struct subscribe_item *item)
 {
@@ -94,7 +110,7 @@ static enum mqtt_reason subscribe_plain(struct broker *broker, struct session *s
         return MQTT_REASON_QUOTA_EXCEEDED;
     }
     if (is_new)
-        STAT_INC(broker->stats, subscription_count);
+        count_subscription(broker, session);
     if (first)
         interest_announce(broker, filter);
     if ((int32_t)((uint32_t)*topic_filter_tag(filter) - op->announcement) > 0)
@@ -118,7 +134,7 @@ static enum mqtt_reason subscribe_shared(struct broker *broker, struct session *
             return MQTT_REASON_QUOTA_EXCEEDED;
         }
         membership->id = ++session->share_ids;
-        STAT_INC(broker->stats, subscription_count);
+        count_subscription(broker, session);
         STAT_INC(broker->stats, shared_subscription_count);
     }
     membership->identifier = item->subscription.identifier;
@@ -415,7 +431,7 @@ static void forget_membership(struct broker *broker, struct session *session,
                               struct membership *membership)
 {
     share_give_up(broker, session, membership);
-    STAT_DEC(broker->stats, subscription_count);
+    uncount_subscription(broker, session);
     STAT_DEC(broker->stats, shared_subscription_count);
     mem_free(membership);
 }
@@ -432,7 +448,7 @@ static void forget_filter(struct broker *broker, struct session *session,
 
     memcpy(copy, text.data, text.len); /* the filter goes with its last subscriber */
     topic_tree_unsubscribe(broker->tree, filter, session, &last);
-    STAT_DEC(broker->stats, subscription_count);
+    uncount_subscription(broker, session);
     if (last)
         interest_withdraw(broker, span_of(copy, text.len), hash, wildcard);
     if (copy != small)

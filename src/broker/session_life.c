@@ -97,6 +97,8 @@ void session_detach(struct broker *broker, struct session *session)
     session->connection = NULL;
     session->changed_ms = broker->wall_ms;
     STAT_DEC(broker->stats, session_connected);
+    if (session->subscription_count != 0)
+        STAT_DEC(broker->stats, session_subscribed);
     session_break_hold(broker, session, session->expiry_s == 0);
     if (session->expiry_s == 0) { /* [MQTT-3.1.2-6] [MQTT-4.1.0-2] */
         session_end(broker, session);

@@ -206,8 +206,8 @@ static bool read_target(struct span target, struct http_request *request, struct
     if ((url.field_set & 1u << UF_PATH) != 0)
         request->path = span_of(text + url.field_data[UF_PATH].off, url.field_data[UF_PATH].len);
     else
-        request->path = span_text("/");
-    if (request->path.data[0] != '/')
+        request->path = span_of(memchr(text, '/', target.len), 1); /* that of "http://" */
+    if (request->path.data == NULL || request->path.data[0] != '/')
         return refuse(error, 400, "the path does not begin with /");
     if ((url.field_set & 1u << UF_QUERY) != 0)
         request->query = span_of(text + url.field_data[UF_QUERY].off, url.field_data[UF_QUERY].len);

@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * router - from a request to the handler of its row in routes.def.
+ *
+ *   path --> row? 404 --> method? 405 --> page of another origin? 403 --> credentials? 401, 429
+ *        --> query? 400 --> (body arrives) --> JSON? 400 --> members? 400 --> handler
+ */
+#include "api/api_priv.h"
+
+#include "api/handlers.h"
+#include "api/json.h"
+#include "base/log.h"
+#include "conf/conf.h"
+
+#include <stdlib.h>
+
+/* ---- the tables ---- */
+
+const struct api_route api_routes[] = {
+#define ROUTE(method, path, handler, name, flags, query, body, answer, doc)                        \
+    {HTTP_METHOD_##method, path, handler, name, flags, query, body, answer, doc},
+#include "api/routes.def"
+#undef ROUTE
+};
+const unsigned api_route_count = ARRAY_LENGTH(api_routes);
+
+const struct api_request_code api_request_codes[] = {
+#define CODE(number, handler, name, members, data, doc) {number, handler, name, members, data, doc},
+#include "api/codes.def"
+#undef CODE
+};
+const unsigned api_request_code_count = ARRAY_LENGTH(api_request_codes);
+
+/* ---- paths ---- */
+
+/* Takes the next segment of a path; false at its end. */
+static bool next_segment(struct span *path, struct span *segment)
+{
+    const uint8_t *slash;
+
+    if (path->len == 0)
+        return false;
+    path->data++; /* its slash */
+    path->len--;
+    slash = memchr(path->data, '/', path->len);
+    *segment = span_of(path->data, slash == NULL ? path->len : (size_t)(slash - path->data));
+    path->data += segment->len;
+    path->len -= segment->len;
+    return true;
+}
+
+/* A slash at the end says nothing. */
+static struct span without_last_slash(struct span path)
+{
+    if (path.len > 1 && path.data[path.len - 1] == '/')
+        path.len--;
+    return path;
+}
+
+/* Compares, and sets the values of the ":name" segments (not decoded). */
+static bool path_matches(struct span path, const char *pattern, struct span *parameters)
+{
+    struct span rest = without_last_slash(path), wanted = span_text(pattern), segment, part;
+    unsigned count = 0;
+
+    for (;;) {
+        bool more = next_segment(&rest, &segment);
+
+        if (more != next_segment(&wanted, &part))
+            return false;
+        if (!more)
+            return true;
+        if (part.len != 0 && part.data[0] == ':') {
+            if (segment.len == 0)
+                return false;
+            ASSERT(count < API_PATH_PARAMETERS_MAX);
+            parameters[count++] = segment;
+        } else if (!span_equal(segment, part)) {
+            return false;
+        }
+    }
+}
+
+static void allow(struct api_request *request, const char *method)
+{
+    size_t len = strlen(request->allow);
+
+    if (strstr(request->allow, method) == NULL)
+        snprintf(request->allow + len, sizeof(request->allow) - len, "%s%s", len == 0 ? "" : ", ",
+                 method);
+}
+
+static void allow_row(struct api_request *request, const struct api_route *route)
+{
+    if ((route->flags & API_ANY_METHOD) != 0) {
+        allow(request, "GET");
+        allow(request, "HEAD");
+        allow(request, "PUT");
+        allow(request, "DELETE");
+        allow(request, "PATCH");
+    }
+    allow(request, http_method_name(route->method));
+    if (route->method == HTTP_METHOD_GET)
+        allow(request, "HEAD");
+    allow(request, "OPTIONS");
+}
+
+static bool method_matches(const struct api_route *route, enum http_request_method method)
+{
+    if ((route->flags & API_ANY_METHOD) != 0)
+        return method != HTTP_METHOD_OPTIONS && method != HTTP_METHOD_OTHER;
+    return route->method == (method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : method);
+}
+
+/* Finds the row. False: there is none, and request->allow has the methods of the path, if it is one. */
+static bool find_route(struct api_request *request)
+{
+    struct span ignored[API_PATH_PARAMETERS_MAX];
+
+    for (unsigned i = 0; i < api_route_count; i++) {
+        const struct api_route *route = &api_routes[i];
+
+        if (method_matches(route, request->http.method) &&
+            path_matches(request->http.path, route->path, request->parameters)) {
+            request->route = route;
+            request->allow[0] = '\0';
+            return true;
+        }
+        if (path_matches(request->http.path, route->path, ignored))
+            allow_row(request, route);
+    }
+    return false;
+}
+
+static void answer_unrouted(struct api_request *request)
+{
+    bool asks_server = span_equal(request->http.path, span_text("*"));
+
+    if (request->http.method == HTTP_METHOD_OPTIONS && (request->allow[0] != '\0' || asks_server))
+        reply_bytes(request, 204, "", NULL, 0);
+    else if (request->allow[0] != '\0')
+        api_reply_error(request, 405, API_UNKNOWN, "this path has %s", request->allow);
+    else
+        api_reply_error(request, 404, API_UNKNOWN,
+                        "there is no such path; GET /api/v4 lists those that there are");
+}
+
+/* ---- who asks ---- */
+
+/* True when a list of origins, separated by commas or blanks, has it. */
+static bool origin_listed(const char *list, struct span origin)
+{
+    while (*list != '\0') {
+        size_t len = strcspn(list, ", ");
+
+        if ((len == 1 && list[0] == '*') || span_equal(span_of(list, len), origin))
+            return true;
+        list += len + (list[len] != '\0');
+    }
+    return false;
+}
+
+/* A page that came from the API's own address: its origin is http://<Host>. */
+static bool is_own_origin(const struct api_request *request, struct span origin)
+{
+    struct span host;
+    const uint8_t *slashes = memchr(origin.data, '/', origin.len);
+    uint32_t scheme = slashes == NULL ? 0 : (uint32_t)(slashes - origin.data) + 2;
+
+    return http_header(&request->http.headers, "Host", &host) && scheme != 0 &&
+           origin.len >= scheme &&
+           span_equal(span_of(origin.data + scheme, origin.len - scheme), host);
+}
+
+/* A browser sends the credentials that it remembers along with what pages of anybody ask for. Such a
+ * page cannot read the answer, but it must not change anything either. */
+static bool admit_origin(struct api_request *request)
+{
+    struct span origin;
+    bool listed, reads = request->http.method == HTTP_METHOD_GET ||
+                         request->http.method == HTTP_METHOD_HEAD ||
+                         request->http.method == HTTP_METHOD_OPTIONS;
+
+    if (!http_header(&request->http.headers, "Origin", &origin))
+        return true;
+    listed = origin_listed(api_conf(request->api)->http_server_cors_origins, origin);
+    if (listed)
+        request->origin = origin;
+    if (listed || reads || is_own_origin(request, origin))
+        return true;
+    api_reply_error(request, 403, API_UNKNOWN,
+                    "pages of other origins are not allowed to do this: http_server.cors_origins");
+    return false;
+}
+
+static bool admit_account(struct api_request *request, const struct conn *conn)
+{
+    const struct conf *conf = api_conf(request->api);
+    struct span header = {0};
+
+    if ((request->route->flags & API_NO_AUTH) != 0 ||
+        conf->http_server_auth_type == CONF_HTTP_AUTH_NONE)
+        return true;
+    if (http_header_count(&request->http.headers, "Authorization") == 1)
+        http_header(&request->http.headers, "Authorization", &header);
+    switch (auth_check(&request->api->auth, header, conn->family, conn->address,
+                       request->api->shard->now_ms, conf->http_server_username,
+                       conf->http_server_password, &request->retry_s)) {
+    case AUTH_RIGHT:
+        return true;
+    case AUTH_ABSENT:
+        request->challenge = true;
+        api_reply_error(request, 401, API_NO_PASSWORD, "a user name and a password are needed");
+        return false;
+    case AUTH_WRONG:
+        request->challenge = true;
+        LOG_WARN("http: wrong user name or password");
+        api_reply_error(request, 401, API_WRONG_PASSWORD, "wrong user name or password");
+        return false;
+    case AUTH_SLOWED:
+        api_reply_error(request, 429, API_WRONG_PASSWORD,
+                        "too many wrong passwords came from this address: try again later");
+        return false;
+    }
+    return false;
+}
+
+/* ---- queries ---- */
+
+static bool refuse_query(struct api_request *request, const char *why)
+{
+    api_reply_error(request, 400, API_BAD_PARAMETER, "%s", why);
+    return false;
+}
+
+static const struct api_row_schemas *schemas_of(const struct api_request *request)
+{
+    return &request->api->routes[request->route - api_routes];
+}
+
+static bool has_value(const struct api_request *request, const char *name)
+{
+    struct span value;
+
+    return api_query(request, name, &value);
+}
+
+static bool take_parameter(struct api_request *request, const struct schema *schema,
+                           struct span name, struct span value)
+{
+    char why[256], shown[128];
+    const char *known;
+
+    if (!http_percent_decode(&name, true) || !http_percent_decode(&value, true))
+        return refuse_query(request, "the query is not percent-encoded UTF-8");
+    known = schema == NULL ? NULL : schema_member_name(schema, name);
+    if (known == NULL) {
+        log_escape(shown, sizeof(shown), name);
+        snprintf(why, sizeof(why), "there is no parameter \"%s\" here", shown);
+        return refuse_query(request, why);
+    }
+    if (has_value(request, known) || request->query_count == API_QUERY_MAX) {
+        snprintf(why, sizeof(why), "%s is there twice", known);
+        return refuse_query(request, why);
+    }
+    if (schema_check_text(schema, known, value, why, sizeof(why)) != SCHEMA_OK)
+        return refuse_query(request, why);
+    request->query[request->query_count++] = (struct api_query_value){known, value};
+    return true;
+}
+
+static bool read_query(struct api_request *request)
+{
+    const struct schema *schema = schemas_of(request)->query, *type;
+    struct span rest = request->http.query, name, value;
+    bool optional;
+
+    while (http_query_next(&rest, &name, &value))
+        if (!take_parameter(request, schema, name, value))
+            return false;
+    for (unsigned i = 0; schema != NULL; i++) {
+        const char *wanted = schema_member(schema, i, &type, &optional);
+
+        if (wanted == NULL)
+            break;
+        if (!optional && !has_value(request, wanted)) {
+            api_reply_error(request, 400, API_MISSING_PARAMETER, "the parameter %s is missing",
+                            wanted);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool decode_path(struct api_request *request)
+{
+    for (unsigned i = 0; i < API_PATH_PARAMETERS_MAX; i++)
+        if (request->parameters[i].len != 0 && !http_percent_decode(&request->parameters[i], false))
+            return refuse_query(request, "the path is not percent-encoded UTF-8");
+    return true;
+}
+
+bool router_admit(struct api_request *request, const struct conn *conn)
+{
+    bool found = find_route(request);
+
+    if (!admit_origin(request))
+        return false;
+    if (!found) {
+        answer_unrouted(request);
+        return false;
+    }
+    return admit_account(request, conn) && decode_path(request) && read_query(request);
+}
+
+/* ---- bodies ---- */
+
+static bool check_body(struct api_request *request, const struct schema *schema)
+{
+    char why[512] = "";
+    enum schema_verdict verdict = schema_check(schema, request->body, why, sizeof(why));
+
+    if (verdict == SCHEMA_OK)
+        return true;
+    api_reply_error(request, 400,
+                    verdict == SCHEMA_MISSING ? API_MISSING_PARAMETER : API_BAD_PARAMETER, "%s",
+                    why);
+    return false;
+}
+
+static bool parse_body(struct api_request *request)
+{
+    const char *why = NULL;
+
+    request->body = json_parse(request->body_bytes, &why);
+    if (request->body != NULL)
+        return true;
+    api_reply_error(request, 400, API_NOT_JSON, "the body is not JSON: %s", why);
+    return false;
+}
+
+/* The envelope of a request code; its seq comes back with every answer. */
+static bool read_envelope(struct api_request *request)
+{
+    const cJSON *number;
+    struct span seq;
+
+    if (!cJSON_IsObject(request->body)) {
+        api_reply_error(request, 400, API_NOT_JSON, "the body is not a JSON object");
+        return false;
+    }
+    seq = json_raw_number(request->body_bytes, "seq");
+    if (seq.len < sizeof(request->seq))
+        memcpy(request->seq, seq.data == NULL ? (const uint8_t *)"" : seq.data, seq.len);
+    number = cJSON_GetObjectItemCaseSensitive(request->body, "req");
+    if (cJSON_IsNumber(number) && number->valuedouble > 0 && number->valuedouble < 1e9 &&
+        (double)number->valueint == number->valuedouble)
+        request->rep = number->valuedouble;
+    if (cJSON_HasObjectItem(request->body, "seq") && request->seq[0] == '\0') {
+        api_reply_error(request, 400, API_BAD_PARAMETER, "seq: a whole number was expected");
+        return false;
+    }
+    for (unsigned i = 0; i < api_request_code_count; i++)
+        if (request->rep == api_request_codes[i].number)
+            request->code = &api_request_codes[i];
+    if (request->code != NULL)
+        return check_body(request, request->api->codes[request->code - api_request_codes].body);
+    if (number == NULL)
+        api_reply_error(request, 400, API_MISSING_PARAMETER, "req is missing");
+    else if (!cJSON_IsNumber(number))
+        api_reply_error(request, 400, API_BAD_PARAMETER, "req: an integer was expected");
+    else
+        api_reply_error(request, 404, API_UNKNOWN, "there is no such req");
+    return false;
+}
+
+void router_dispatch(struct api_request *request)
+{
+    const struct api_route *route = request->route;
+    const struct schema *schema = schemas_of(request)->body;
+
+    if ((route->flags & API_ENVELOPE) != 0) {
+        if (parse_body(request) && read_envelope(request))
+            request->code->handler(request);
+        return;
+    }
+    if (schema == NULL || (parse_body(request) && check_body(request, schema)))
+        route->handler(request);
+}
+
+/* ---- for handlers ---- */
+
+struct span api_path_parameter(const struct api_request *request, unsigned n)
+{
+    ASSERT(n < API_PATH_PARAMETERS_MAX);
+    return request->parameters[n];
+}
+
+bool api_query(const struct api_request *request, const char *name, struct span *value)
+{
+    for (unsigned i = 0; i < request->query_count; i++) {
+        if (strcmp(request->query[i].name, name) != 0)
+            continue;
+        *value = request->query[i].value;
+        return true;
+    }
+    return false;
+}
+
+bool api_query_number(const struct api_request *request, const char *name, int64_t *value)
+{
+    char digits[32] = "";
+    struct span text;
+
+    if (!api_query(request, name, &text))
+        return false;
+    ASSERT(text.len < sizeof(digits)); /* the schema has looked at it */
+    memcpy(digits, text.data, text.len);
+    *value = (int64_t)strtod(digits, NULL);
+    return true;
+}
+
+const cJSON *api_body(const struct api_request *request)
+{
+    return request->body;
+}
+
+struct span api_body_bytes(const struct api_request *request)
+{
+    return request->body_bytes;
+}
+
+struct api *api_of(const struct api_request *request)
+{
+    return request->api;
+}
+
+struct shard *api_shard(const struct api *api)
+{
+    return api->shard;
+}
+
+struct control *api_control(const struct api *api)
+{
+    return api->control;
+}
+
+const struct conf *api_conf(const struct api *api)
+{
+    return control_conf(api->control);
+}
