@@ -353,7 +353,19 @@ bool client_keep_alive(struct client *client, uint32_t now_s)
 uint32_t client_identifier(const struct client *client, char *to, uint32_t room)
 {
     const struct load *load = client->worker->load;
-    int len = snprintf(to, room, "%s-%08x-%u", load->options->prefix, load->mark, client->number);
+    const struct bench_options *options = load->options;
+    int len;
+
+    if (options->command != RUN && !options->clean) {
+        /* the session of an earlier run is found again */
+        len = snprintf(to, room, "%s-%s-%u", options->prefix,
+                       options->command == PUB   ? "pub"
+                       : options->command == SUB ? "sub"
+                                                 : "conn",
+                       client->number);
+    } else {
+        len = snprintf(to, room, "%s-%08x-%u", options->prefix, load->mark, client->number);
+    }
 
     return (uint32_t)len < room ? (uint32_t)len : room - 1;
 }

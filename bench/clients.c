@@ -1,385 +1,551 @@
 /* SPDX-License-Identifier: MIT
  *
- * clients - many equal clients that publish, subscribe or only connect, with a line a second.
+ * clients - many equal clients that publish, subscribe or only connect.
  *
- * Publishing clients wait in one queue, ordered by when their next message is due: as they all
- * pause equally long, a client that has sent goes to the end.
+ *   connect   clients start at their pace; those that are ready begin to load
+ *   warmup    all are ready, or have failed; not measured
+ *   measure   for --duration, to --limit, or until interrupted
+ *   drain     nothing new; what is not acknowledged yet
+ *
+ * and the summary.
  */
 #include "bench/clients.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "bench/bench.h"
-#include "bench/template.h"
-#include "bench/worker.h"
+#include "bench/clients_priv.h"
+#include "bench/run.h"
+#include "bench/totals.h"
 
-#define TOPIC_SIZE   1024u
-#define PACKET_EXTRA 2048u
-#define NOBODY       UINT32_MAX
-#define LEAVE_NS     (2 * NANOSECONDS)
+#define TOPIC_SIZE        1024u
+#define PACKET_EXTRA      2048u
+#define PACKET_SIZE_SUB   (1u << 24)
+#define LEAVE_NS          (2 * NANOSECONDS)
+#define REOPEN_FIRST_NS   (100 * NANOSECONDS_PER_MS)
+#define REOPEN_DOUBLINGS  6u /* 100 ms, 200 ms, ... */
+#define REOPEN_LONGEST_NS (5 * NANOSECONDS)
 
-/* One client of ours, beside its struct client. */
-struct loader {
-    char *topic; /* owned; NULL for conn */
-    const char *filters[1];
-    struct template template; /* pub */
-    uint64_t number, due_ns;
-    uint32_t next; /* in the queue */
-};
+static const char *const command_names[] = {[PUB] = "pub", [SUB] = "sub", [CONN] = "conn"};
 
-struct clients_run {
-    struct load load;
-    struct worker worker;
-    struct loader *loaders;
-    uint32_t first, last; /* of the queue of publishers; NOBODY when empty */
-    uint64_t message_interval_ns, limit;
-    uint64_t connected, printed_connected, disconnected, printed_total, printed_ns, line_ns;
-    char last_reason[256];
-};
-
-bool clients_topic(char *to, size_t room, const char *pattern, uint32_t number,
-                   const char *identifier, const char *username)
+static void settle(struct clients_thread *thread, struct loader *loader)
 {
-    size_t used = 0;
-    char digits[16];
-
-    snprintf(digits, sizeof(digits), "%u", number);
-    for (; *pattern != '\0'; pattern++) {
-        char one[2] = {*pattern, '\0'};
-        const char *piece = one;
-
-        if (pattern[0] == '%' && (pattern[1] == 'i' || pattern[1] == 'c' || pattern[1] == 'u')) {
-            pattern++;
-            piece = *pattern == 'i'   ? digits
-                    : *pattern == 'c' ? identifier
-                                      : (username != NULL ? username : "undefined");
-        }
-        if (used + strlen(piece) >= room) {
-            return false;
-        }
-        memcpy(to + used, piece, strlen(piece));
-        used += strlen(piece);
-    }
-    to[used] = '\0';
-    return true;
-}
-
-static void enqueue(struct clients_run *run, uint32_t index, uint64_t due_ns)
-{
-    run->loaders[index].due_ns = due_ns;
-    run->loaders[index].next = NOBODY;
-    if (run->last == NOBODY) {
-        run->first = index;
-    } else {
-        run->loaders[run->last].next = index;
-    }
-    run->last = index;
-}
-
-static void on_ready(struct client *client)
-{
-    struct clients_run *run = client->owner;
-    const struct bench_options *options = run->load.options;
-
-    run->connected++;
-    if (options->command == PUB) {
-        if (options->qos > 0) {
-            client_allow_inflight(client, (uint32_t)options->inflight);
-        }
-        enqueue(run, (uint32_t)(client - run->worker.clients), client->worker->now_ns);
+    if (!loader->settled) {
+        loader->settled = true;
+        tally_add(&thread->settled, 1);
     }
 }
 
-static void on_message(struct client *client, const struct incoming *message)
+void clients_on_ready(struct client *client)
 {
-    struct worker *worker = client->worker;
-    struct payload_header header;
+    struct clients_thread *thread = client->owner;
+    struct loader *loader = &thread->loaders[clients_index(client)];
 
-    tally_add(&worker->tally.received, 1);
-    if (payload_read(message->payload, message->payload_len, PAYLOAD_MARK, &header) &&
-        header.sent_ns <= worker->now_ns) {
-        histogram_add(worker->latency, worker->now_ns - header.sent_ns);
+    tally_add(&client->worker->tally.ready, 1);
+    loader->attempts = 0;
+    settle(thread, loader);
+    if (thread->run->load.options->command == CONN) {
+        histogram_add(client->worker->latency, client->worker->now_ns - client->opened_ns);
     }
 }
 
-static void on_closed(struct client *client, const char *why)
+/* When to try again after the n-th failure: later each time, and not all at the same moment. */
+static uint64_t reopen_after_ns(const struct client *client, uint32_t attempts)
 {
-    struct clients_run *run = client->owner;
+    uint64_t pause_ns = REOPEN_FIRST_NS
+                        << (attempts < REOPEN_DOUBLINGS ? attempts : REOPEN_DOUBLINGS);
+
+    pause_ns = pause_ns < REOPEN_LONGEST_NS ? pause_ns : REOPEN_LONGEST_NS;
+    return pause_ns - pause_ns / 4 * (client->number % 64) / 64;
+}
+
+void clients_on_closed(struct client *client, const char *why)
+{
+    struct clients_thread *thread = client->owner;
+    struct clients_run *run = thread->run;
+    struct loader *loader = &thread->loaders[clients_index(client)];
 
     if (why == NULL) {
         return;
     }
-    run->disconnected++;
-    if (strcmp(run->last_reason, why) != 0) {
-        snprintf(run->last_reason, sizeof(run->last_reason), "%s", why);
-        printf("disconnected! client %u: %s\n", client->number, why);
+    if (!atomic_exchange(&run->reason_written, true)) {
+        snprintf(run->reason, sizeof(run->reason), "client %u: %s", client->number, why);
+        if (!run->monitor.is_live) {
+            printf("disconnected! %s\n", run->reason);
+        }
     }
-    if (run->disconnected == run->worker.client_count) {
-        load_fail(&run->load, "no connection is left: %s", why);
+    if (run->load.options->reconnect && load_phase(&run->load) != PHASE_STOP) {
+        due_add(&thread->reopen,
+                thread->worker->now_ns + reopen_after_ns(client, loader->attempts++),
+                clients_index(client));
+        return;
     }
+    settle(thread, loader);
+    tally_add(&thread->lost, 1);
 }
 
-static const struct client_events clients_events = {
-    .ready = on_ready, .message = on_message, .closed = on_closed};
+static const struct client_events conn_events = {.ready = clients_on_ready,
+                                                 .closed = clients_on_closed};
 
-/* Sends up to `count` messages of one client, in one write. Returns how many. */
-static uint32_t send_messages(struct clients_run *run, uint32_t index, uint64_t count)
+static void reopen(struct clients_thread *thread)
 {
-    struct worker *worker = &run->worker;
-    struct client *client = &worker->clients[index];
-    struct loader *loader = &run->loaders[index];
-    uint8_t *at = worker->scratch;
-    uint32_t sent = 0;
+    struct worker *worker = thread->worker;
 
-    while (sent < count &&
-           worker->scratch + worker->scratch_size - at >= loader->template.frame_len) {
-        uint16_t identifier = 0;
-
-        if (run->load.options->qos > 0) {
-            identifier = inflight_take(
-                &client->inflight, run->load.options->qos == 1 ? INFLIGHT_PUBACK : INFLIGHT_PUBREC);
-            if (identifier == 0) {
-                break;
-            }
-        }
-        at = template_write(&loader->template, at, identifier, loader->number++, worker->now_ns);
-        sent++;
+    while (due_next(&thread->reopen) <= worker->now_ns && worker->opening < worker->opening_max) {
+        client_open(&worker->clients[due_take(&thread->reopen).index]);
     }
-    if (sent > 0) {
-        tally_add(&worker->tally.sent, sent);
-        client_write(client, worker->scratch, (uint32_t)(at - worker->scratch));
+    if (due_next(&thread->reopen) < worker->wake_ns) {
+        worker->wake_ns = due_next(&thread->reopen);
     }
-    return sent;
-}
-
-/* Lets every publisher whose time has come send; one that the broker holds up skips its turn. */
-static void publish(struct worker *worker)
-{
-    struct clients_run *run = worker->owner;
-
-    for (uint32_t turns = worker->client_count; run->first != NOBODY && turns > 0; turns--) {
-        uint32_t index = run->first;
-        struct loader *loader = &run->loaders[index];
-        struct client *client = &worker->clients[index];
-        uint64_t left = run->limit - tally_get(&worker->tally.sent);
-
-        if (loader->due_ns > worker->now_ns || left == 0) {
-            break;
-        }
-        run->first = loader->next;
-        run->last = run->first == NOBODY ? NOBODY : run->last;
-        if (client->state != CLIENT_READY) {
-            continue;
-        }
-        if (!client_blocked(client)) {
-            send_messages(run, index, run->message_interval_ns > 0 ? 1 : left);
-        }
-        enqueue(run, index, loader->due_ns + run->message_interval_ns);
-    }
-    if (run->first != NOBODY && run->loaders[run->first].due_ns < worker->wake_ns) {
-        worker->wake_ns = run->loaders[run->first].due_ns;
-    }
-}
-
-static uint64_t total(const struct clients_run *run)
-{
-    return tally_get(run->load.options->command == PUB ? &run->worker.tally.sent
-                                                       : &run->worker.tally.received);
-}
-
-/* The lines that users of such tools know, each only when there is something new. */
-static void print_lines(struct clients_run *run)
-{
-    struct worker *worker = &run->worker;
-    double seconds = (double)(worker->now_ns - run->printed_ns) / (double)NANOSECONDS;
-
-    if (run->connected != run->printed_connected) {
-        printf("connected: %" PRIu64 "\n", run->connected);
-        run->printed_connected = run->connected;
-    }
-    if (total(run) != run->printed_total && seconds > 0) {
-        printf("%s: total=%" PRIu64 ", rate=%.0f(msg/sec)\n",
-               run->load.options->command == PUB ? "sent" : "recv", total(run),
-               (double)(total(run) - run->printed_total) / seconds);
-        run->printed_total = total(run);
-    }
-    run->printed_ns = worker->now_ns;
-    fflush(stdout);
 }
 
 static void on_turn(struct worker *worker)
 {
-    struct clients_run *run = worker->owner;
+    struct clients_thread *thread = worker->owner;
+    enum load_phase phase = load_phase(worker->load);
 
-    if (run->load.options->command == PUB) {
-        publish(worker);
-    }
-    if (worker->now_ns >= run->line_ns) {
-        print_lines(run);
-        run->line_ns = worker->now_ns + NANOSECONDS;
+    reopen(thread);
+    if (worker->load->options->command == PUB && phase < PHASE_DRAIN) {
+        clients_publish(thread);
+    } else if (worker->load->options->command == PUB) {
+        clients_count_unacknowledged(thread);
     }
 }
 
-/* True when --limit messages were sent, and acknowledged where that is asked for. */
+#define SUM(run, member) sum(run, offsetof(struct clients_thread, member))
+
+static uint64_t sum(const struct clients_run *run, size_t offset)
+{
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < run->thread_count; i++) {
+        const char *thread = (const char *)&run->threads[i];
+
+        total += tally_get((const _Atomic uint64_t *)(const void *)(thread + offset));
+    }
+    return total;
+}
+
+static void gather(const struct clients_run *run, struct totals *out)
+{
+    memset(out, 0, sizeof(*out));
+    totals_gather(out, run->workers, run->thread_count);
+}
+
 static bool limit_reached(const struct clients_run *run)
 {
-    if (run->load.options->command != PUB || tally_get(&run->worker.tally.sent) < run->limit) {
+    uint64_t limit = run->load.options->limit;
+    struct totals totals;
+
+    if (limit == 0) {
         return false;
     }
-    for (uint32_t i = 0; i < run->worker.client_count; i++) {
-        const struct client *client = &run->worker.clients[i];
-
-        if (client->inflight.count > 0 || client_blocked(client)) {
-            return false;
-        }
-    }
-    return true;
+    gather(run, &totals);
+    return (run->load.options->command == PUB ? totals.sent : totals.received) >= limit;
 }
 
-static void loop(struct clients_run *run)
+/* True when nobody is left who could do anything. */
+static bool all_lost(const struct clients_run *run)
+{
+    return SUM(run, lost) == run->load.options->count;
+}
+
+static bool all_settled(void *argument)
+{
+    const struct clients_run *run = argument;
+
+    return SUM(run, settled) == run->load.options->count || limit_reached(run);
+}
+
+static bool is_over(void *argument)
+{
+    const struct clients_run *run = argument;
+
+    return limit_reached(run) || all_lost(run);
+}
+
+static bool all_acknowledged(void *argument)
+{
+    return SUM((const struct clients_run *)argument, unacknowledged) == 0;
+}
+
+static uint64_t count_settled(void *argument)
+{
+    return SUM((const struct clients_run *)argument, settled);
+}
+
+static uint64_t count_unacknowledged(void *argument)
+{
+    return SUM((const struct clients_run *)argument, unacknowledged);
+}
+
+/* The end of --duration from now; 0: none. */
+static uint64_t deadline_in(double seconds)
+{
+    return seconds > 0 ? now_ns() + (uint64_t)(seconds * (double)NANOSECONDS) : 0;
+}
+
+static bool goes_on(struct clients_run *run)
+{
+    return !load_interrupted() && load_failure(&run->load) == NULL && !is_over(run);
+}
+
+static void drain(struct clients_run *run)
+{
+    load_forget_interrupt(); /* it ended the measuring; what is under way is still waited for */
+    for (uint32_t i = 0; i < run->thread_count; i++) {
+        atomic_store(&run->threads[i].unacknowledged, 1); /* until the thread has counted */
+    }
+    load_set_phase(&run->load, PHASE_DRAIN);
+    run_until(&run->workers[0], all_acknowledged, run, count_unacknowledged, 0);
+}
+
+static void go_through_phases(struct clients_run *run)
 {
     const struct bench_options *options = run->load.options;
-    uint64_t end_ns = options->duration_s > 0
-                          ? now_ns() + (uint64_t)(options->duration_s * (double)NANOSECONDS)
-                          : UINT64_MAX;
+    struct worker *worker = &run->workers[0];
 
-    while (run->worker.now_ns < end_ns && !load_interrupted() && load_failure(&run->load) == NULL &&
-           !limit_reached(run)) {
-        worker_turn(&run->worker);
+    run->start_ns = now_ns();
+    if (!run_until(worker, all_settled, run, count_settled, 0) && !load_interrupted() &&
+        !options->reconnect) {
+        load_fail(&run->load, "only %" PRIu64 " of %" PRIu64 " clients became ready in time",
+                  count_settled(run), options->count);
     }
+    run->connected_ns = now_ns();
+    if (goes_on(run) && options->warmup_s > 0) {
+        load_set_phase(&run->load, PHASE_WARMUP);
+        run_until(worker, is_over, run, NULL, deadline_in(options->warmup_s));
+    }
+    gather(run, &run->begin);
+    run->begin_ns = now_ns();
+    if (goes_on(run)) {
+        load_set_phase(&run->load, PHASE_MEASURE);
+        run_until(worker, is_over, run, NULL, deadline_in(options->duration_s));
+    }
+    gather(run, &run->end);
+    run->end_ns = now_ns();
+    if (options->command == PUB) {
+        drain(run);
+    }
+}
+
+static void report_rates(const struct clients_run *run, struct report *report)
+{
+    double seconds = (double)(run->end_ns - run->begin_ns) / (double)NANOSECONDS;
+
+    report_number(report, "connect_s", "connecting took",
+                  (double)(run->connected_ns - run->start_ns) / (double)NANOSECONDS, "s");
+    report_number(report, "measured_s", "measured", seconds, "s");
+    if (seconds <= 0) {
+        return;
+    }
+    if (run->load.options->command == PUB) {
+        report_number(report, "messages_per_s", "sent",
+                      (double)(run->end.sent - run->begin.sent) / seconds, "msg/s");
+    } else if (run->load.options->command == SUB) {
+        report_number(report, "deliveries_per_s", "received",
+                      (double)(run->end.received - run->begin.received) / seconds, "msg/s");
+    }
+}
+
+static void report_counts(const struct clients_run *run, struct report *report,
+                          const struct totals *totals)
+{
+    report_number(report, "connections", "connections made", (double)totals->connects, "");
+    report_number(report, "disconnects", "connections lost", (double)totals->disconnects, "");
+    if (run->load.options->command == PUB) {
+        report_number(report, "sent", "sent in all", (double)totals->sent, "");
+        if (run->load.options->qos > 0) {
+            report_number(report, "unacknowledged", "not acknowledged",
+                          (double)SUM(run, unacknowledged), "");
+        }
+    } else if (run->load.options->command == SUB) {
+        report_number(report, "received", "received in all", (double)totals->received, "");
+        report_number(report, "unchecked", "of them not by bench pub, or retained",
+                      (double)SUM(run, unchecked), "");
+        report_number(report, "lost", "lost", (double)totals->missing, "");
+        report_number(report, "duplicated", "duplicated", (double)totals->duplicated, "");
+        report_number(report, "reordered", "reordered", (double)totals->reordered, "");
+        report_number(report, "altered", "altered", (double)totals->altered, "");
+    }
+}
+
+/* What is wrong, as a sentence; NULL: nothing. */
+static const char *find_failure(struct clients_run *run, const struct totals *totals, char *text,
+                                size_t room)
+{
+    const struct bench_options *options = run->load.options;
+    /* at least once: what was sent again after a lost connection may arrive twice */
+    uint64_t duplicated = options->reconnect && options->qos == 1 ? 0 : totals->duplicated;
+    uint64_t faults = totals->missing + duplicated + totals->reordered + totals->altered;
+
+    if (load_failure(&run->load) != NULL) {
+        return load_failure(&run->load);
+    }
+    if (SUM(run, lost) > 0) {
+        snprintf(text, room, "%" PRIu64 " of %" PRIu64 " clients %s; %s", SUM(run, lost),
+                 options->count, totals->connects == 0 ? "could not connect" : "were lost",
+                 run->reason);
+    } else if (options->command == PUB && options->qos > 0 && SUM(run, unacknowledged) > 0) {
+        snprintf(text, room, "%" PRIu64 " messages were not acknowledged",
+                 SUM(run, unacknowledged));
+    } else if (faults > 0) {
+        snprintf(text, room,
+                 "%" PRIu64 " messages lost, %" PRIu64 " duplicated, %" PRIu64
+                 " reordered, %" PRIu64 " altered",
+                 totals->missing, duplicated, totals->reordered, totals->altered);
+    } else {
+        return NULL;
+    }
+    return text;
 }
 
 static int finish(struct clients_run *run)
 {
-    const struct histogram *latency = run->worker.latency;
+    const struct bench_options *options = run->load.options;
+    struct report report;
+    struct totals totals;
+    char text[512];
 
-    print_lines(run);
-    printf("total: connected=%" PRIu64 ", disconnected=%" PRIu64, run->connected,
-           run->disconnected);
-    if (run->load.options->command != CONN) {
-        printf(", %s=%" PRIu64, run->load.options->command == PUB ? "sent" : "received",
-               total(run));
+    gather(run, &totals);
+    report_init(&report, command_names[options->command], options, &run->monitor.series);
+    report_number(&report, "clients", "clients", (double)options->count, "");
+    if (options->command != CONN) {
+        report_number(&report, "qos", "QoS", (double)options->qos, "");
     }
-    printf("\n");
-    if (latency->count > 0) {
-        printf("latency in us: p50=%" PRIu64 " p90=%" PRIu64 " p99=%" PRIu64 " p99.9=%" PRIu64
-               " max=%" PRIu64 "\n",
-               histogram_quantile(latency, 0.5) / NANOSECONDS_PER_US,
-               histogram_quantile(latency, 0.9) / NANOSECONDS_PER_US,
-               histogram_quantile(latency, 0.99) / NANOSECONDS_PER_US,
-               histogram_quantile(latency, 0.999) / NANOSECONDS_PER_US,
-               latency->max_ns / NANOSECONDS_PER_US);
+    if (options->command == PUB) {
+        report_number(&report, "payload_bytes", "payload",
+                      options->payload != NULL ? run->text.len : (double)options->size, "bytes");
+        if (options->rate > 0) {
+            report_number(&report, "rate", "rate asked for", (double)options->rate, "msg/s");
+        }
     }
-    fflush(stdout);
-    if (load_failure(&run->load) != NULL) {
-        fprintf(stderr, "bench: %s\n", load_failure(&run->load));
-        return BENCH_FAILED;
-    }
-    return run->disconnected > 0 ? BENCH_FAILED : BENCH_OK;
+    report_rates(run, &report);
+    report_latency(&report, "latency_us", options->command == CONN ? "until CONNACK" : "latency",
+                   run->monitor.latency);
+    report_counts(run, &report, &totals);
+    return report_finish(&report, find_failure(run, &totals, text, sizeof(text)));
 }
 
-/* Gives every client its number and topic. */
-static bool prepare(struct clients_run *run, char *error, size_t error_size)
+/* Makes what a publisher sends. */
+static bool prepare_message(struct clients_run *run, struct loader *loader, uint32_t number,
+                            const char *identifier)
 {
     const struct bench_options *options = run->load.options;
+    struct template_fields fields = {.topic = loader->topic,
+                                     .version = (unsigned)options->version,
+                                     .qos = (unsigned)options->qos,
+                                     .retain = options->retain,
+                                     .payload_len = (uint32_t)options->size,
+                                     .mark = PAYLOAD_MARK,
+                                     .flow = run->flow_base + number};
 
-    for (uint32_t i = 0; i < run->worker.client_count; i++) {
-        struct client *client = &run->worker.clients[i];
-        struct loader *loader = &run->loaders[i];
-        char identifier[TOPIC_SIZE], topic[TOPIC_SIZE];
+    if (options->payload != NULL) {
+        message_text_expand(&loader->text, &run->text, number, identifier, options->username);
+        fields.payload = (const uint8_t *)loader->text.bytes;
+        fields.payload_len = loader->text.is_dynamic ? 0 : loader->text.len;
+    }
+    return template_init(&loader->template, &fields);
+}
 
-        client->number = (uint32_t)options->start_number + i;
-        client->owner = run;
-        client->events = &clients_events;
-        if (options->command == CONN) {
-            continue;
-        }
-        identifier[client_identifier(client, identifier, sizeof(identifier))] = '\0';
-        if (!clients_topic(topic, sizeof(topic), options->topic, client->number, identifier,
-                           options->username)) {
-            snprintf(error, error_size, "--topic is too long");
-            return false;
-        }
-        loader->topic = mem_strdup(topic);
-        loader->filters[0] = loader->topic;
-        if (options->command == SUB) {
-            client->filters = loader->filters;
-            client->filter_count = 1;
-        } else if (!template_init(&loader->template,
-                                  &(struct template_fields){.topic = loader->topic,
-                                                            .version = (unsigned)options->version,
-                                                            .qos = (unsigned)options->qos,
-                                                            .retain = options->retain,
-                                                            .payload_len = (uint32_t)options->size,
-                                                            .mark = PAYLOAD_MARK,
-                                                            .flow = client->number})) {
-            snprintf(error, error_size, "the messages would be larger than MQTT allows");
+/* Gives one client its number, topic and messages. */
+static bool prepare_client(struct clients_thread *thread, uint32_t index, char *error,
+                           size_t error_size)
+{
+    struct clients_run *run = thread->run;
+    const struct bench_options *options = run->load.options;
+    struct client *client = &thread->worker->clients[index];
+    struct loader *loader = &thread->loaders[index];
+    char identifier[TOPIC_SIZE], topic[TOPIC_SIZE], filter[2 * TOPIC_SIZE];
+
+    client->number =
+        (uint32_t)options->start_number + index * run->thread_count + thread->worker->index;
+    client->owner = thread;
+    client->events = options->command == PUB   ? &clients_pub_events
+                     : options->command == SUB ? &clients_sub_events
+                                               : &conn_events;
+    if (options->command == CONN) {
+        return true;
+    }
+    identifier[client_identifier(client, identifier, sizeof(identifier))] = '\0';
+    if (!message_topic(topic, sizeof(topic), options->topic, client->number, identifier,
+                       options->username)) {
+        snprintf(error, error_size, "--topic is longer than %u bytes", TOPIC_SIZE - 1);
+        return false;
+    }
+    snprintf(filter, sizeof(filter), "%s%s%s%s", options->shared != NULL ? "$share/" : "",
+             options->shared != NULL ? options->shared : "", options->shared != NULL ? "/" : "",
+             topic);
+    loader->topic = mem_strdup(options->command == SUB ? filter : topic);
+    loader->filters[0] = loader->topic;
+    if (options->command == SUB) {
+        client->filters = loader->filters;
+        client->filter_count = 1;
+        return true;
+    }
+    if (strpbrk(topic, "+#") != NULL) {
+        snprintf(error, error_size,
+                 "--topic: the user name makes it \"%.100s\", which no message "
+                 "can be published to",
+                 topic);
+        return false;
+    }
+    if (!prepare_message(run, loader, client->number, identifier)) {
+        snprintf(error, error_size, "the messages would be larger than MQTT allows");
+        return false;
+    }
+    return true;
+}
+
+static bool prepare_thread(struct clients_run *run, uint32_t index, char *error, size_t error_size)
+{
+    const struct bench_options *options = run->load.options;
+    struct clients_thread *thread = &run->threads[index];
+    struct worker *worker = &run->workers[index];
+    uint32_t count = (uint32_t)(options->count + run->thread_count - 1 - index) / run->thread_count;
+    /* the first text is as large as any but for the client's own values */
+    uint32_t size = options->payload != NULL ? message_text_room(&run->text) + TOPIC_SIZE
+                                             : (uint32_t)options->size;
+
+    worker_init(worker, &run->load, index, count,
+                options->command == PUB ? size + PACKET_EXTRA : PACKET_SIZE_SUB);
+    worker->owner = thread;
+    worker->on_turn = on_turn;
+    if (options->connect_rate == 0) {
+        worker->open_interval_ns = options->interval_ms * NANOSECONDS_PER_MS * run->thread_count;
+        worker->open_next_ns = worker->now_ns + options->interval_ms * NANOSECONDS_PER_MS * index;
+    }
+    *thread = (struct clients_thread){.run = run, .worker = worker};
+    thread->loaders = mem_zalloc((count + 1) * sizeof(struct loader));
+    thread->stalled = mem_alloc((count + 1) * sizeof(uint32_t));
+    thread->payload = mem_alloc(size + PACKET_EXTRA);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!prepare_client(thread, i, error, error_size)) {
             return false;
         }
     }
     return true;
+}
+
+static bool prepare(struct clients_run *run, char *error, size_t error_size)
+{
+    const struct bench_options *options = run->load.options;
+
+    if (options->payload != NULL &&
+        !message_text_load(&run->text, options->payload, error, error_size)) {
+        return false;
+    }
+    if (getrandom(&run->flow_base, sizeof(run->flow_base), 0) != sizeof(run->flow_base)) {
+        run->flow_base = (uint32_t)now_ns();
+    }
+    run->gap_ns = options->rate > 0 ? options->count * NANOSECONDS / options->rate
+                                    : options->message_interval_ms * NANOSECONDS_PER_MS;
+    run->group = options->shared != NULL ||
+                 (options->topic != NULL && strncmp(options->topic, "$share/", 7) == 0);
+    run->thread_count = (uint32_t)options->threads;
+    run->threads = mem_zalloc_aligned(run->thread_count * sizeof(*run->threads));
+    run->workers = mem_zalloc_aligned(run->thread_count * sizeof(*run->workers));
+    clients_sub_setup();
+    for (uint32_t i = 0; i < run->thread_count; i++) {
+        if (!prepare_thread(run, i, error, error_size)) {
+            run->thread_count = i + 1; /* so many are to be freed */
+            return false;
+        }
+    }
+    return true;
+}
+
+static void release(struct clients_run *run)
+{
+    monitor_fini(&run->monitor);
+    for (uint32_t i = 0; i < run->thread_count && run->threads != NULL; i++) {
+        struct clients_thread *thread = &run->threads[i];
+
+        for (uint32_t j = 0; j < thread->worker->client_count; j++) {
+            mem_free(thread->loaders[j].topic);
+            template_fini(&thread->loaders[j].template);
+            message_text_fini(&thread->loaders[j].text);
+        }
+        worker_fini(thread->worker);
+        due_fini(&thread->due);
+        due_fini(&thread->reopen);
+        flows_fini(&thread->flows);
+        mem_free(thread->loaders);
+        mem_free(thread->stalled);
+        mem_free(thread->payload);
+    }
+    mem_free(run->threads);
+    mem_free(run->workers);
+    message_text_fini(&run->text);
+    mem_free(run);
+}
+
+static void run_threads(struct clients_run *run)
+{
+    for (uint32_t i = 1; i < run->thread_count; i++) {
+        worker_start(&run->workers[i]);
+    }
+    go_through_phases(run);
+    load_set_phase(&run->load, PHASE_STOP);
+    for (uint32_t i = 1; i < run->thread_count; i++) {
+        worker_join(&run->workers[i]);
+    }
+    monitor_end(&run->monitor);
+    for (uint32_t i = 0; i < run->thread_count; i++) {
+        worker_leave_all(&run->workers[i], LEAVE_NS);
+    }
 }
 
 static int run_clients(const struct bench_options *options)
 {
     struct clients_run *run = mem_zalloc_aligned(sizeof(*run));
-    uint32_t count = (uint32_t)options->count;
-    char error[256];
+    struct monitor_source source = {.name = command_names[options->command],
+                                    .sends = options->command == PUB,
+                                    .receives = options->command == SUB};
+    char error[512];
     int status = BENCH_USAGE;
 
     prctl(PR_SET_TIMERSLACK, 1ul, 0, 0, 0);
-    run->first = run->last = NOBODY;
-    run->message_interval_ns = options->message_interval_ms * NANOSECONDS_PER_MS;
-    run->limit = options->limit > 0 ? options->limit : UINT64_MAX;
-    if (!load_init(&run->load, options, count, error, sizeof(error))) {
-        fprintf(stderr, "bench: %s\n", error);
-        mem_free(run);
-        return status;
+    run->monitor.exporter.listener = -1;
+    if (load_init(&run->load, options, options->count, error, sizeof(error)) &&
+        prepare(run, error, sizeof(error))) {
+        source.workers = run->workers;
+        source.worker_count = run->thread_count;
+        if (monitor_init(&run->monitor, &run->load, &source, error, sizeof(error))) {
+            run_threads(run);
+            status = finish(run);
+        }
     }
-    worker_init(&run->worker, &run->load, 0, count,
-                options->command == PUB ? (uint32_t)options->size + PACKET_EXTRA : 1u << 24);
-    run->worker.owner = run;
-    run->worker.on_turn = on_turn;
-    run->worker.open_interval_ns = options->interval_ms * NANOSECONDS_PER_MS;
-    run->loaders = mem_zalloc(count * sizeof(struct loader));
-    run->printed_ns = run->worker.now_ns;
-    run->line_ns = run->worker.now_ns + NANOSECONDS;
-    if (prepare(run, error, sizeof(error))) {
-        loop(run);
-        worker_leave_all(&run->worker, LEAVE_NS);
-        status = finish(run);
-    } else {
-        fprintf(stderr, "bench: %s\n", error);
+    if (status == BENCH_USAGE) {
+        fprintf(stderr, "bench %s: %s\n", command_names[options->command], error);
     }
-    worker_fini(&run->worker);
-    for (uint32_t i = 0; i < count; i++) {
-        mem_free(run->loaders[i].topic);
-        template_fini(&run->loaders[i].template);
-    }
-    mem_free(run->loaders);
-    mem_free(run);
+    release(run);
     return status;
 }
 
 int clients_command(enum bench_command command, int argc, char **argv)
 {
-    static const char *const names[] = {[PUB] = "pub", [SUB] = "sub", [CONN] = "conn"};
     struct bench_options options;
     char error[256];
     int parsed;
 
     options_preset(&options, command);
+    options.argc = argc;
+    options.argv = argv;
     parsed = options_parse(&options, command, argc, argv, error, sizeof(error));
     if (parsed > 0) {
-        printf("usage: shardmq bench [start] %s [options]\n\n", names[command]);
+        printf("usage: shardmq bench [start] %s [options]\n\n", command_names[command]);
         options_help(stdout, command);
         return BENCH_OK;
     }
     if (parsed < 0 || !options_check(&options, error, sizeof(error))) {
-        fprintf(stderr, "bench %s: %s (--help lists the options)\n", names[command], error);
+        fprintf(stderr, "bench %s: %s (--help lists the options)\n", command_names[command], error);
         return BENCH_USAGE;
     }
     load_catch_signals();

@@ -10,9 +10,4 @@
 /* argv[0 .. argc) is what follows the word pub, sub or conn. Returns an enum bench_status. */
 int clients_command(enum bench_command command, int argc, char **argv);
 
-/* Writes `pattern` with %i (client number), %c (client identifier) and %u (user name) replaced
- * wherever they stand. Returns false when it does not fit into `room` bytes. */
-bool clients_topic(char *to, size_t room, const char *pattern, uint32_t number,
-                   const char *identifier, const char *username);
-
 #endif

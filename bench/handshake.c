@@ -10,6 +10,7 @@
 
 #define FILTERS_MAX        16u
 #define IDENTIFIER_SIZE    128u
+#define SESSION_EXPIRY_S   3600u /* of sessions that --clean false keeps */
 #define REFUSED            0x80u
 #define NO_RECEIVE_MAXIMUM 65535u
 
@@ -39,6 +40,10 @@ uint32_t handshake_connect(const struct client *client, uint8_t *to, uint32_t ro
         .password = span_text(options->password != NULL ? options->password : ""),
     };
 
+    if (!packet.clean_start && packet.version == MQTT_5) {
+        packet.props.present = UINT64_C(1) << MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL;
+        packet.props.session_expiry = SESSION_EXPIRY_S;
+    }
     return mqtt_encode_connect(to, room, &packet);
 }
 

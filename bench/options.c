@@ -132,6 +132,11 @@ static const char *check_clients(const struct bench_options *options)
     if (options->shared != NULL && strpbrk(options->shared, "/+#") != NULL) {
         return "--shared: the name of a group has no /, + or #";
     }
+    if (options->command == SUB && options->threads > 1 &&
+        (options->shared != NULL ||
+         (options->topic != NULL && strncmp(options->topic, "$share/", 7) == 0))) {
+        return "--threads: a group is checked by one thread";
+    }
     if (options->command != RUN && options->start_number + options->count > UINT32_MAX) {
         return "--startnumber and --count together go beyond 4294967295";
     }
@@ -179,6 +184,9 @@ static const char *check_messages(const struct bench_options *options)
 {
     if (options->command == RUN && options->size < PAYLOAD_COMPACT_SIZE) {
         return "--size must be 16 or more, or nothing could be checked";
+    }
+    if (options->payload != NULL && GIVEN(size)) {
+        return "--size contradicts --payload, which has a size of its own";
     }
     if (GIVEN(message_interval_ms) && options->rate > 0) {
         return "--rate contradicts --interval_of_msg: both say when messages are due";

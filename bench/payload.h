@@ -25,6 +25,7 @@
 #include "base/endian.h"
 
 #define PAYLOAD_MARK          0x536d5162u
+#define PAYLOAD_FILL          'A'
 #define PAYLOAD_HEADER_SIZE   24u
 #define PAYLOAD_COMPACT_SIZE  16u
 #define PAYLOAD_COMPACT_FLOWS (1u << 24)
@@ -63,7 +64,7 @@ static inline uint32_t payload_header_size(uint32_t size)
  */
 static inline void payload_fill(uint8_t *to, uint32_t size, uint32_t mark, uint32_t flow)
 {
-    memset(to, 'A', size);
+    memset(to, PAYLOAD_FILL, size);
     if (size >= PAYLOAD_HEADER_SIZE) {
         put_be32(put_be32(to, mark), flow);
     } else if (size >= PAYLOAD_COMPACT_SIZE) {

@@ -12,7 +12,7 @@
 #define WIDTH      860.0
 #define HEIGHT     300.0
 #define LEFT       74.0
-#define RIGHT      16.0
+#define RIGHT      28.0
 #define TOP        34.0
 #define BOTTOM     44.0
 #define TICKS      6
@@ -67,12 +67,21 @@ void plot_escape(FILE *to, const char *text)
 }
 
 /* The smallest of 1, 2 and 5 times a power of ten that is not below `value`. */
-static double round_step(double value)
+static double round_up(double value)
 {
     double power = pow(10, floor(log10(value)));
     double digit = value / power;
 
-    return power * (digit <= 1 ? 1 : digit <= 2 ? 2 : digit <= 5 ? 5 : 10);
+    return power * (digit <= 1.000001 ? 1 : digit <= 2.000001 ? 2 : digit <= 5.000001 ? 5 : 10);
+}
+
+/* The largest of them that is not above it. */
+static double round_down(double value)
+{
+    double power = pow(10, floor(log10(value)));
+    double digit = value / power;
+
+    return power * (digit < 1.999999 ? 1 : digit < 4.999999 ? 2 : digit < 9.999999 ? 5 : 10);
 }
 
 static struct axis find_axis(const double *values, size_t count, bool log, struct axis axis)
@@ -88,20 +97,22 @@ static struct axis find_axis(const double *values, size_t count, bool log, struc
     return axis;
 }
 
-/* Widens an axis to whole decades, or to round numbers from 0. */
+/* Widens an axis to round numbers, a linear one to 0. */
 static void round_axis(struct axis *axis)
 {
     if (axis->log) {
         if (axis->low > axis->high) { /* not one value */
             axis->low = axis->high = 1;
         }
-        axis->low = pow(10, floor(log10(axis->low)));
-        axis->high = pow(10, ceil(log10(axis->high) + 1e-9));
+        axis->low = round_down(axis->low);
+        axis->high = round_up(axis->high * 1.000001);
     } else {
+        double step;
+
         axis->high = axis->high > 0 ? axis->high : 1;
+        step = round_up(axis->high / TICKS);
         axis->low = 0;
-        axis->high =
-            ceil(axis->high / round_step(axis->high / TICKS)) * round_step(axis->high / TICKS);
+        axis->high = ceil(axis->high / step - 1e-6) * step;
     }
 }
 
@@ -131,12 +142,16 @@ static void write_tick(FILE *to, const struct plot *plot, const struct axis *axi
 static void write_axis(FILE *to, const struct plot *plot, const struct axis *axis, bool is_x)
 {
     if (axis->log) {
-        for (double value = axis->low; value <= axis->high * 1.0001; value *= 10) {
+        /* 1, 2 and 5 of each decade, or 1 alone when there are many */
+        bool few = axis->high / axis->low < 3000;
+
+        for (double value = few ? axis->low : pow(10, ceil(log10(axis->low) - 1e-6));
+             value <= axis->high * 1.000001; value = few ? round_up(value * 1.01) : value * 10) {
             write_tick(to, plot, axis, value, is_x);
         }
         return;
     }
-    double step = round_step((axis->high - axis->low) / TICKS);
+    double step = round_up((axis->high - axis->low) / TICKS * 0.999);
 
     for (double value = axis->low; value <= axis->high + step / 1000; value += step) {
         write_tick(to, plot, axis, value, is_x);
@@ -150,7 +165,7 @@ static void write_line(FILE *to, const struct plot *plot, size_t line, const str
     size_t stride = plot->count / POINTS_MAX + 1;
     bool drawing = false;
 
-    fprintf(to, "<path class=\"line\" stroke=\"%s\" d=\"", colours[line]);
+    fprintf(to, "<path class=\"line\" style=\"stroke:%s\" d=\"", colours[line]);
     for (size_t i = 0; i < plot->count; i += stride) {
         double value = values[i];
 
@@ -170,7 +185,7 @@ static void write_line(FILE *to, const struct plot *plot, size_t line, const str
 static void write_bars(FILE *to, const struct plot *plot, const struct axis *x,
                        const struct axis *y)
 {
-    fprintf(to, "<path class=\"bars\" fill=\"%s\" d=\"", colours[0]);
+    fprintf(to, "<path class=\"bars\" style=\"fill:%s\" d=\"", colours[0]);
     for (size_t i = 0; i + 1 < plot->count; i++) {
         double value = plot->lines[0].values[i];
 
@@ -190,20 +205,20 @@ static void write_legend(FILE *to, const struct plot *plot)
 
     fprintf(to, "<text class=\"title\" x=\"%.0f\" y=\"18\">", LEFT);
     plot_escape(to, plot->title);
-    fputs("</text>\n", to);
+    fputs("<tspan class=\"unit\">, ", to);
+    plot_escape(to, plot->y_name);
+    fputs("</tspan></text>\n", to);
     for (size_t i = 0; i < plot->line_count && !plot->bars; i++) {
         at = WIDTH - RIGHT - 110 * (double)(plot->line_count - i);
-        fprintf(
-            to,
-            "<path stroke=\"%s\" stroke-width=\"3\" d=\"M%.0f 14h18\"/><text x=\"%.0f\" y=\"18\">",
-            colours[i], at, at + 24);
+        fprintf(to,
+                "<path style=\"stroke:%s;stroke-width:3\" d=\"M%.0f 14h18\"/><text x=\"%.0f\" "
+                "y=\"18\">",
+                colours[i], at, at + 24);
         plot_escape(to, plot->lines[i].name);
         fputs("</text>\n", to);
     }
     fprintf(to, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">", WIDTH - RIGHT, HEIGHT - 6);
     plot_escape(to, plot->x_name);
-    fprintf(to, "</text>\n<text x=\"6\" y=\"%.0f\">", TOP - 6);
-    plot_escape(to, plot->y_name);
     fputs("</text>\n", to);
 }
 
@@ -217,8 +232,11 @@ void plot_write(FILE *to, const struct plot *plot)
         y = find_axis(plot->lines[i].values, plot->count, plot->log_y, y);
     }
     round_axis(&y);
-    if (plot->log_x || !(x.high > x.low)) {
+    if (plot->log_x) {
         round_axis(&x);
+    } else {
+        x.low = 0;
+        x.high = x.high > 0 ? x.high : 1;
     }
     fprintf(to, "<svg viewBox=\"0 0 %.0f %.0f\" role=\"img\">\n", WIDTH, HEIGHT);
     write_axis(to, plot, &y, false);

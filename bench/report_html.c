@@ -23,11 +23,12 @@ static const char style[] =
     ".good{background:#1a7f37}.bad{background:#cf222e}code{background:#f4f4f4;padding:.1em .3em}"
     "svg{width:100%;height:auto;font:11px system-ui,sans-serif;margin:.5em 0;fill:#57606a}"
     "svg path{stroke:#8c959f;fill:none}svg path.grid{stroke:#eee}"
-    "svg path.line{stroke-width:1.6;stroke-linejoin:round}svg path.bars{stroke:none;fill:#1f6feb}"
+    "svg path.line{stroke-width:1.6;stroke-linejoin:round}svg path.bars{stroke:none}"
     "svg .title{font-size:13px;font-weight:600;fill:#1f2328}"
+    "svg .unit{font-weight:400;fill:#57606a}"
     "@media(prefers-color-scheme:dark){body{background:#0d1117;color:#e6edf3}"
     "td{border-color:#30363d}code{background:#21262d}svg{fill:#9198a1}"
-    "svg path.grid{stroke:#30363d}svg .title{fill:#e6edf3}}";
+    "svg path.grid{stroke:#30363d}svg .title{fill:#e6edf3}svg .unit{fill:#9198a1}}";
 
 static void format_seconds(char *to, size_t room, double value)
 {

@@ -14,7 +14,7 @@
 
 #define COLUMNS_MIN     40
 #define SPARKLINE_MAX   120u
-#define LABEL_WIDTH     11
+#define LABEL_WIDTH     12
 #define CLEAR_LINE_TAIL "\033[K"
 #define BOLD            "\033[1m"
 #define DIM             "\033[2m"

@@ -31,10 +31,15 @@ bool template_init(struct template *template, const struct template_fields *fiel
         .payload_at = encoding.head_len,
         .payload_len = encoding.payload_len,
         .identifier_at = encoding.identifier_at,
+        .stamped = fields->payload == NULL && fields->payload_len >= PAYLOAD_COMPACT_SIZE,
     };
     publish_write_head(&encoding, template->frame);
-    payload_fill(template->frame + template->payload_at, template->payload_len, fields->mark,
-                 fields->flow);
+    if (fields->payload != NULL) {
+        memcpy(template->frame + template->payload_at, fields->payload, fields->payload_len);
+    } else {
+        payload_fill(template->frame + template->payload_at, template->payload_len, fields->mark,
+                     fields->flow);
+    }
     return true;
 }
 

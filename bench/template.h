@@ -17,12 +17,14 @@ struct template
     uint8_t *frame; /* owned */
     uint32_t frame_len, topic_at, topic_len, payload_at, payload_len;
     uint32_t identifier_at; /* 0 with QoS 0 */
+    bool stamped;
 };
 
 struct template_fields {
     const char *topic;
     unsigned version, qos;
     bool retain;
+    const uint8_t *payload; /* NULL: a numbered and stamped one */
     uint32_t payload_len, mark, flow;
 };
 
@@ -38,7 +40,7 @@ static inline uint8_t *template_write(const struct template *template, uint8_t *
     if (template->identifier_at != 0) {
         put_be16(to + template->identifier_at, identifier);
     }
-    if (template->payload_len >= PAYLOAD_COMPACT_SIZE) {
+    if (template->stamped) {
         payload_stamp(to + template->payload_at, template->payload_len, number, sent_ns);
     }
     return to + template->frame_len;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "bench/clients.h"
+#include "bench/message_text.h"
 #include "bench/options.c"
 
 static char error[256];
@@ -95,10 +95,10 @@ static void test_flags_take_a_value_or_none(void **state)
 
 static void test_mistakes(void **state)
 {
-    static const char *const bad[] = {"--nonsense",     "-y",       "-c",          "-c x", "-c 1.5",
-                                      "-q 3",           "-V 2",     "-p 65536",    "-p 0", "-c 0",
-                                      "--count 0x10",   "-t",       "--size -1",   "msg",  "-",
-                                      "--duration inf", "--rate 5", "--count 1e99"};
+    static const char *const bad[] = {
+        "--nonsense", "-y",       "-c",   "-c x",           "-c 1.5",       "-q 3",
+        "-V 2",       "-p 65536", "-p 0", "-c 0",           "--count 0x10", "-t",
+        "--size -1",  "msg",      "-",    "--duration inf", "--pairs 5",    "--count 1e99"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(bad); i++) {
@@ -164,11 +164,11 @@ static void test_placeholders(void **state)
     char topic[32];
 
     (void)state;
-    assert_true(clients_topic(topic, sizeof(topic), "a/%i/%c/%u/b%i", 12, "id", "me"));
+    assert_true(message_topic(topic, sizeof(topic), "a/%i/%c/%u/b%i", 12, "id", "me"));
     assert_string_equal(topic, "a/12/id/me/b12");
-    assert_true(clients_topic(topic, sizeof(topic), "%u%x%", 0, "id", NULL));
+    assert_true(message_topic(topic, sizeof(topic), "%u%x%", 0, "id", NULL));
     assert_string_equal(topic, "undefined%x%");
-    assert_false(clients_topic(topic, 4, "abcd", 0, "id", NULL));
+    assert_false(message_topic(topic, 4, "abcd", 0, "id", NULL));
 }
 
 int main(void)
