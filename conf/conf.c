@@ -101,14 +101,15 @@ void conf_free(struct conf *conf)
     mem_free(conf);
 }
 
-static void add_overrides(struct conf_loader *loader, const struct conf_source *source)
+static void add_overrides(struct conf_loader *loader, enum conf_layer layer,
+                          const struct conf_override *overrides, size_t count)
 {
-    for (size_t i = 0; i < source->override_count; i++) {
-        const struct conf_override *override = &source->overrides[i];
+    for (size_t i = 0; i < count; i++) {
+        const struct conf_override *override = &overrides[i];
 
         conf_entry_add(loader, &(struct conf_entry){.path = (char *)(uintptr_t) override->path,
                                                     .value = (char *)(uintptr_t) override->value,
-                                                    .layer = CONF_LAYER_COMMAND_LINE,
+                                                    .layer = layer,
                                                     .where = override->where});
     }
 }
@@ -119,7 +120,8 @@ static void collect(struct conf_loader *loader, const struct conf_source *source
         conf_read_entries(loader, source->file, source->form);
     if (source->environment != NULL)
         conf_entries_from_environment(loader, source->environment);
-    add_overrides(loader, source);
+    add_overrides(loader, CONF_LAYER_COMMAND_LINE, source->overrides, source->override_count);
+    add_overrides(loader, CONF_LAYER_RUN_TIME, source->changes, source->change_count);
 }
 
 /* What is allowed but hardly meant. */
@@ -194,6 +196,7 @@ struct conf *conf_load(const struct conf_source *source, char *errors, size_t si
     conf->warnings = loader->warnings != NULL ? loader->warnings : mem_strdup("");
     loader->warnings = NULL;
     conf->file = source->file != NULL ? mem_strdup(source->file) : NULL;
+    conf->form = source->form;
     conf_loader_free(loader);
     return conf;
 }

@@ -86,6 +86,8 @@ struct conf_listener {
 #include "conf/conf.def"
 };
 
+enum conf_form { CONF_FORM_DETECT, CONF_FORM_HOCON, CONF_FORM_KEY_VALUE };
+
 struct conf {
 #define OPTION(kind, field, path, preset, least, most, unit, when, help) CONF_TYPE_##kind field;
 #include "conf/conf.def"
@@ -96,8 +98,9 @@ struct conf {
     /* Sentences, each ended by a line feed: keys without effect, duplicates. To be logged at start;
      * never NULL. */
     char *warnings;
-    /* The file that it was read from, or NULL. */
+    /* The file that it was read from, or NULL, and the form it was said to have. */
     char *file;
+    enum conf_form form;
 };
 
 /* One option from outside of the file: the command line. */
@@ -118,8 +121,6 @@ struct conf_files {
     size_t count;
 };
 
-enum conf_form { CONF_FORM_DETECT, CONF_FORM_HOCON, CONF_FORM_KEY_VALUE };
-
 /* Where a configuration comes from; later members prevail over earlier ones, and all over the
  * defaults. */
 struct conf_source {
@@ -130,6 +131,8 @@ struct conf_source {
     char *const *environment; /* "NAME=value" strings ended by NULL, or NULL */
     const struct conf_override *overrides;
     size_t override_count;
+    const struct conf_override *changes; /* made while the broker ran */
+    size_t change_count;
 };
 
 /* Reads, checks and returns a configuration, which the caller owns (conf_free), or returns NULL and

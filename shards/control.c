@@ -11,8 +11,10 @@
  *
  * A second signal during that ends the process at once.
  *
- * Reload: the new configuration goes to every shard as a pointer; each switches between two turns
- * and sends the pointer back. The old one is freed when all have.
+ * Reload: the new configuration goes to every shard as a snapshot (shards/snapshot.h).
+ *
+ * A restart is a shutdown, after which src/app runs the program again in the same process. The
+ * service manager is told that it reloads, so that it does not take it for the end.
  *
  * It has timers only while there is a reason: a shutdown under way, a service manager that watches,
  * somebody who subscribes to $SYS.
@@ -89,8 +91,7 @@ void control_close(struct machine *machine)
 
     log_set_waker(NULL, NULL);
     control_socket_close(control);
-    if (control->retired != NULL && machine->options->release != NULL)
-        machine->options->release(machine->options->argument, control->retired);
+    snapshots_end(&control->shard, &control->snapshots);
     if (control->signal_fd >= 0)
         close(control->signal_fd);
     if (control->conf != machine->options->conf && machine->options->release != NULL)
@@ -122,7 +123,7 @@ static void arm_signals(struct control *control)
                op_pack(OP_SIGNAL, 0, 0));
 }
 
-void control_run(struct machine *machine)
+bool control_run(struct machine *machine)
 {
     struct control *control = control_of(machine->shards[control_index(machine)]);
     struct shard *shard = &control->shard;
@@ -142,6 +143,7 @@ void control_run(struct machine *machine)
     if (machine->service_listener != NULL)
         machine->options->service->stop(control->service);
     sys_destroy(control->sys);
+    return control->restart;
 }
 
 static void end_of_turn(struct shard *shard)
@@ -191,8 +193,11 @@ void control_stop(struct control *control)
 {
     if (control->stopping_step != 0)
         return;
-    LOG_INFO("the broker is shutting down");
-    notify_send("STOPPING=1");
+    LOG_INFO("the broker is shutting down%s", control->restart ? ", to start again" : "");
+    if (control->restart)
+        notify_reloading(control->shard.now_ns / 1000u);
+    else
+        notify_send("STOPPING=1");
     if (control->service != NULL) {
         listener_stop(&control->shard);
         control->shard.machine->options->service->stopping(control->service);
@@ -231,47 +236,69 @@ static void on_shutdown_done(struct control *control, unsigned from, uint16_t st
     }
 }
 
-/* ---- reload ---- */
-
-static void retire(struct control *control)
+bool control_restart(struct control *control, char *why, size_t size)
 {
     const struct machine_options *options = control->shard.machine->options;
 
-    if (control->retired != NULL && options->release != NULL)
-        options->release(options->argument, control->retired);
-    control->retired = NULL;
+    if (control->stopping_step != 0) {
+        snprintf(why, size, "the broker is shutting down");
+        return false;
+    }
+    if (options->may_restart == NULL || !options->may_restart(options->argument, why, size))
+        return false;
+    control->restart = true;
+    control_stop(control);
+    return true;
 }
 
-void control_reload(struct control *control, const char *path, char *report, size_t size)
-{
-    struct machine *machine = control->shard.machine;
-    const struct machine_options *options = machine->options;
-    struct conf *fresh;
+/* ---- reload ---- */
 
-    if (options->reload == NULL || control->confirmations != 0 || control->stopping_step != 0) {
-        snprintf(report, size, "{\"ok\":false,\"error\":\"%s\"}",
-                 options->reload == NULL       ? "reload is not available"
-                 : control->stopping_step != 0 ? "the broker is shutting down"
-                                               : "another reload is under way");
+static void retire(struct shard *shard, void *former)
+{
+    const struct machine_options *options = shard->machine->options;
+
+    if (options->release != NULL)
+        options->release(options->argument, former);
+}
+
+static const char *no_reload(const struct control *control)
+{
+    if (control->shard.machine->options->reload == NULL)
+        return "reload is not available";
+    if (control->stopping_step != 0)
+        return "the broker is shutting down";
+    return snapshot_room(&control->snapshots)
+               ? NULL
+               : "too many reloads are under way: a shard does not answer";
+}
+
+bool control_reload(struct control *control, const struct machine_reload *what, char *report,
+                    size_t size)
+{
+    const struct machine_options *options = control->shard.machine->options;
+    const char *why = no_reload(control);
+    struct conf *fresh, *former;
+
+    if (why != NULL) {
+        snprintf(report, size, "{\"ok\":false,\"error\":\"%s\"}", why);
         LOG_ERROR("reload: %s", report);
-        return;
+        return false;
     }
     notify_reloading(control->shard.now_ns / 1000u);
-    fresh = options->reload(options->argument, path, control->conf, report, size);
+    fresh = options->reload(options->argument, what, control->conf, report, size);
     if (fresh != NULL) {
-        if (control->conf != options->conf)
-            control->retired = (struct conf *)(uintptr_t)control->conf; /* reload() made it */
+        /* the first one is the caller's */
+        former = control->conf == options->conf ? NULL : (struct conf *)(uintptr_t)control->conf;
         control->conf = fresh;
         broker_configure(control->shard.broker, fresh);
-        control->confirmations = machine->limits.shards;
-        for (unsigned i = 0; i < machine->limits.shards; i++)
-            shard_post(&control->shard, i, MESH_CONFIGURE, 0, fresh);
+        snapshot_post(&control->shard, &control->snapshots, MESH_CONFIGURE, fresh, former, retire);
     }
     notify_send("READY=1");
     if (fresh != NULL)
         LOG_INFO("reload: %s", report);
     else
         LOG_ERROR("reload: %s", report);
+    return fresh != NULL;
 }
 
 /* ---- entries and signals ---- */
@@ -287,9 +314,7 @@ static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry
         on_shutdown_done(control, from, entry->small);
         break;
     case MESH_CONFIGURE:
-        ASSERT(control->confirmations != 0);
-        if (--control->confirmations == 0)
-            retire(control);
+        snapshot_confirmed(shard, &control->snapshots, entry->pointer);
         break;
     default:
         UNREACHABLE("an entry that the control shard does not get");
@@ -299,12 +324,13 @@ static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry
 void control_signal_done(struct shard *shard, const struct completion *completion)
 {
     struct control *control = control_of(shard);
+    static const struct machine_reload as_it_is;
     char report[4096];
 
     (void)completion;
     if (control->signal.ssi_signo == SIGHUP) {
         log_reopen();
-        control_reload(control, NULL, report, sizeof(report));
+        control_reload(control, &as_it_is, report, sizeof(report));
     } else if (control->stopping_step != 0) {
         static const char text[] = "shardmq: second signal: ended at once\n";
 

@@ -5,11 +5,13 @@
 #ifndef SHARDMQ_SHARDS_CONTROL_H
 #define SHARDMQ_SHARDS_CONTROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct completion;
 struct conf;
 struct control;
+struct machine_reload;
 struct machine;
 struct shard;
 
@@ -18,8 +20,16 @@ struct shard;
 int control_open(struct machine *machine, char *why, size_t size);
 void control_close(struct machine *machine);
 
-/* Serves until the shutdown is complete. Call on the main thread, when all shards have entered. */
-void control_run(struct machine *machine);
+/* Serves until the shutdown is complete; true when the broker is to start again. Call on the main thread, when all
+ * shards have entered. */
+bool control_run(struct machine *machine);
+
+/* Reads the configuration again, or a changed one, and tells the shards of it. False when nothing has changed. Writes
+ * the report (machine_options.reload) either way. */
+bool control_reload(struct control *control, const struct machine_reload *what, char *report,
+                    size_t size);
+/* Begins a shutdown after which the broker starts again. False, with a sentence in `why`, when it would not start. */
+bool control_restart(struct control *control, char *why, size_t size);
 
 /* For the service (machine.h); on the control shard. */
 struct shard *control_shard(struct control *control);
@@ -29,10 +39,6 @@ void *control_service(struct shard *shard);
 const struct conf *control_conf(const struct control *control);
 /* Begins the shutdown; harmless when it has begun. */
 void control_stop(struct control *control);
-/* Reads the configuration again, from `path` or from where it came (NULL), writes the report
- * (machine_options.reload) and tells the shards of it. */
-void control_reload(struct control *control, const char *path, char *report, size_t size);
-
 /* Handlers of ops.def. */
 void control_signal_done(struct shard *shard, const struct completion *completion);
 void control_signal_failed(struct shard *shard, const struct completion *completion);

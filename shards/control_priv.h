@@ -7,6 +7,7 @@
 
 #include "shards/control.h"
 #include "shards/machine_priv.h"
+#include "shards/snapshot.h"
 
 #include <sys/signalfd.h>
 
@@ -28,15 +29,14 @@ struct sys;
 struct control {
     struct shard shard;      /* first: the handlers get it */
     const struct conf *conf; /* in force */
-    struct conf
-        *retired; /* until every shard has confirmed its successor; NULL: none, or the caller's */
-    unsigned confirmations; /* still to come */
+    struct snapshots snapshots;
     int signal_fd;
     struct signalfd_siginfo signal;
     int socket_fd;
     char socket_path[108];
     struct control_client clients[CONTROL_CLIENTS];
     unsigned stopping_step;  /* 0: serving */
+    bool restart;            /* start again when it is over */
     uint64_t stopped_shards; /* bit per shard that reported the step */
     struct timer stop_timer;
     struct timer watchdog_timer;

@@ -7,6 +7,7 @@
  *   stats                 counters summed by name, message_drop, delivery_pending, and per shard
  *   shard-of <client>     {"shard":n}: the home shard of a client identifier (the rest of the line)
  *   reload [<file>]       {"ok":true,"applied":[...],"restart":[...]} or {"ok":false,"error":"..."}
+ *   restart               {"ok":true} or {"ok":false,"error":"..."}: as if stopped and started
  *   shutdown              {"ok":true}
  */
 #include "base/log.h"
@@ -15,6 +16,7 @@
 #include "shards/observe.h"
 #include "shards/op.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -153,11 +155,29 @@ static void command_shard_of(struct control *control, const char *argument, FILE
 
 static void command_reload(struct control *control, const char *argument, FILE *to)
 {
+    struct machine_reload what = {.path = argument[0] == '\0' ? NULL : argument};
     char *report = mem_zalloc(REPORT_MAX);
 
-    control_reload(control, argument[0] == '\0' ? NULL : argument, report, REPORT_MAX);
+    control_reload(control, &what, report, REPORT_MAX);
     fputs(report, to);
     mem_free(report);
+}
+
+static void command_restart(struct control *control, const char *argument, FILE *to)
+{
+    char why[4096];
+    cJSON *answer = cJSON_CreateObject();
+    bool restarts = control_restart(control, why, sizeof(why));
+    char *text;
+
+    (void)argument;
+    cJSON_AddBoolToObject(answer, "ok", restarts);
+    if (!restarts)
+        cJSON_AddStringToObject(answer, "error", why);
+    text = cJSON_PrintUnformatted(answer);
+    fputs(text != NULL ? text : "{\"ok\":false}", to);
+    cJSON_free(text);
+    cJSON_Delete(answer);
 }
 
 static void command_shutdown(struct control *control, const char *argument, FILE *to)
@@ -171,8 +191,8 @@ static const struct command {
     const char *name;
     void (*run)(struct control *control, const char *argument, FILE *to);
 } commands[] = {
-    {"ping", command_ping},     {"stats", command_stats},       {"shard-of", command_shard_of},
-    {"reload", command_reload}, {"shutdown", command_shutdown},
+    {"ping", command_ping},     {"stats", command_stats},     {"shard-of", command_shard_of},
+    {"reload", command_reload}, {"restart", command_restart}, {"shutdown", command_shutdown},
 };
 
 static void run_command(struct control *control, char *line, FILE *to)

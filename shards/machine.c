@@ -182,7 +182,8 @@ static int run_shards(struct machine *machine)
         announce(machine);
         if (options->started != NULL)
             options->started(options->argument);
-        control_run(machine);
+        if (control_run(machine))
+            status = MACHINE_RESTART;
     }
     for (unsigned i = 0; i < machine->limits.shards; i++)
         shard_join(machine->shards[i]);

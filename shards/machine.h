@@ -14,6 +14,8 @@
 #include <stdio.h>
 
 struct conf;
+struct conf_files;
+struct conf_override;
 struct conn_protocol;
 struct control;
 
@@ -29,6 +31,22 @@ struct machine_service {
     void (*stop)(void *service);
 };
 
+/* What a reload is to read, and to keep. All members 0: the files as they are, as for SIGHUP. */
+struct machine_reload {
+    const char *path;               /* this file, not the one of the start; NULL: that one */
+    const struct conf_files *files; /* what the files hold, instead of the disk; NULL */
+    /* Options that were changed in `files`: the report says which of them have no effect. */
+    const struct conf_override *wanted;
+    size_t wanted_count;
+    /* Options to be set at run time: above the files, the environment and the command line. */
+    const struct conf_override *changes;
+    size_t change_count;
+    bool keep; /* what was set at run time before stays; otherwise it ends now */
+};
+
+/* What machine_run() returns when the broker is to start again; no exit status. */
+#define MACHINE_RESTART 256
+
 struct machine_options {
     /* Stays the caller's, and valid until machine_run() returns. */
     const struct conf *conf;
@@ -37,14 +55,16 @@ struct machine_options {
     /* Used when http_server.enable says so; NULL: there is none. */
     const struct machine_service *service;
 
-    /* Reads and checks the configuration again: from `path`, or from where it came when path is
-     * NULL. Returns the new one, which the machine gives to release() when nobody uses it any more,
-     * or NULL when it is not good. Either way writes one line of JSON without a line end to
-     * `report`:
-     * {"ok":true,"applied":[...],"restart":[...]} or {"ok":false,"error":"..."}. Runs on the
-     * control shard and may block for as long as reading files takes. */
-    struct conf *(*reload)(void *argument, const char *path, const struct conf *running,
-                           char *report, size_t size);
+    /* Reads and checks the configuration again. Returns the new one, which the machine gives to
+     * release() when nobody uses it any more, or NULL when it is not good: then nothing has changed.
+     * Either way writes one line of JSON without a line end to `report`:
+     * {"ok":true,"applied":[...],"restart":[...]} or {"ok":false,"error":"..."}, with "overridden"
+     * when something was wanted. Runs on the control shard and may block for as long as reading files
+     * takes. */
+    struct conf *(*reload)(void *argument, const struct machine_reload *what,
+                           const struct conf *running, char *report, size_t size);
+    /* Whether the broker would start again if it ended now; if not, why. NULL: never. */
+    bool (*may_restart)(void *argument, char *why, size_t size);
     /* Frees what reload() returned. Never called for the configuration in these options. */
     void (*release)(void *argument, struct conf *conf);
 
@@ -60,7 +80,7 @@ struct machine_options {
  * "listening on http://<address>:<port>" for the service, and "ShardMQ is started successfully" to stdout. What stops it from starting is printed to stderr in
  * full sentences.
  *
- * Returns the exit status of the process: 0 after an orderly shutdown. A second signal during the
+ * Returns the exit status of the process: 0 after an orderly shutdown; or MACHINE_RESTART. A second signal during the
  * shutdown does not return but ends the process at once. */
 int machine_run(const struct machine_options *options);
 

@@ -301,15 +301,20 @@ static void switch_sinks(const struct cli *cli, struct conf *conf)
     }
 }
 
-struct conf *cli_load(const struct cli *cli, const char *other_file, char *errors, size_t size)
+struct conf *cli_load(const struct cli *cli, const struct cli_more *more, char *errors, size_t size)
 {
+    static const struct cli_more nothing;
     char buffer[4096];
+    const struct cli_more *given = more != NULL ? more : &nothing;
     struct conf_source source = {
-        .file = other_file != NULL ? other_file : cli->conf_file,
+        .file = given->file != NULL ? given->file : cli->conf_file,
+        .files = given->files,
         .form = cli->conf_is_key_value ? CONF_FORM_KEY_VALUE : CONF_FORM_DETECT,
         .environment = environ,
         .overrides = cli->overrides,
         .override_count = cli->override_count,
+        .changes = given->changes,
+        .change_count = given->change_count,
     };
     struct conf *conf;
 

@@ -29,7 +29,17 @@ bool cli_parse(struct cli *cli, int argc, char **argv, char *error, size_t size)
 /* The help of `shardmq <command>`. */
 void cli_help(const char *command, FILE *to);
 
-/* The configuration of that command line: file, environment and options. NULL with sentences in `errors`. */
-struct conf *cli_load(const struct cli *cli, const char *other_file, char *errors, size_t size);
+/* What else than the command line says. Zeroed: nothing. */
+struct cli_more {
+    const char *file;                    /* instead of the command line's; or NULL */
+    const struct conf_files *files;      /* what the files hold, instead of the disk; or NULL */
+    const struct conf_override *changes; /* made while the broker ran */
+    size_t change_count;
+};
+
+/* The configuration of that command line: file, environment, options, and what was changed since. NULL with sentences
+ * in `errors`. */
+struct conf *cli_load(const struct cli *cli, const struct cli_more *more, char *errors,
+                      size_t size);
 
 #endif

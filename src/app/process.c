@@ -154,6 +154,24 @@ bool find_user(const char *name, uid_t *user, gid_t *group)
     return true;
 }
 
+bool final_user(const char *name, uid_t *user, char *error, size_t size)
+{
+    gid_t group;
+
+    *user = geteuid();
+    if (name[0] == '\0')
+        return true;
+    if (!find_user(name, user, &group)) {
+        snprintf(error, size, "system.user: there is no user '%s'", name);
+        return false;
+    }
+    if (geteuid() != 0 && geteuid() != *user) {
+        snprintf(error, size, "system.user: only root can become '%s'", name);
+        return false;
+    }
+    return true;
+}
+
 bool become_user(const char *name, char *error, size_t size)
 {
     uid_t user;

@@ -24,6 +24,9 @@ void pid_file_give(const char *path, int descriptor, uid_t user, gid_t group);
 
 /* Looks a user up. False when there is none. */
 bool find_user(const char *name, uid_t *user, gid_t *group);
+/* Who the process will be with that system.user, which may be empty. False, with a sentence, when it cannot become
+ * that user. */
+bool final_user(const char *name, uid_t *user, char *error, size_t size);
 /* Becomes that user for good. False with a sentence in `error`. */
 bool become_user(const char *name, char *error, size_t size);
 

@@ -8,12 +8,13 @@
 #include "app/cli.h"
 #include "app/control_client.h"
 #include "app/process.h"
+#include "app/reload.h"
+#include "app/restart.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "shards/machine.h"
 
-#include <cjson/cJSON.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,107 +23,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ERRORS_MAX 16384
-
 /* A broker that is being started. */
 struct starting {
     const struct cli *cli;
     const struct conf *conf;
+    struct reloader reloader;
     int pid_descriptor, ready;
     bool daemon;
 };
 
-/* ---- the log ---- */
-
-static bool open_log(const struct conf *conf, char *error, size_t size)
-{
-    struct log_options options = {
-        .level = (enum log_level)conf->log_level,
-        .json = conf->log_format == CONF_LOG_FORMAT_JSON,
-        .rate_limit = conf->log_rate_limit,
-        .dir = conf->log_dir,
-        .file = conf->log_file,
-        .rotation_size = conf->log_rotation_size,
-        .rotation_count = conf->log_rotation_count,
-    };
-
-    options.to |= conf->log_to & 1u << CONF_LOG_TO_CONSOLE ? LOG_TO_CONSOLE : 0;
-    options.to |= conf->log_to & 1u << CONF_LOG_TO_FILE ? LOG_TO_FILE : 0;
-    options.to |= conf->log_to & 1u << CONF_LOG_TO_SYSLOG ? LOG_TO_SYSLOG : 0;
-    options.to |= conf->log_to & 1u << CONF_LOG_TO_JOURNALD ? LOG_TO_JOURNALD : 0;
-    return log_setup(&options, error, size);
-}
-
-static void log_sentences(const char *sentences)
-{
-    while (*sentences != '\0') {
-        size_t len = strcspn(sentences, "\n");
-
-        LOG_WARN("%.*s", (int)len, sentences);
-        sentences += len + (sentences[len] == '\n');
-    }
-}
-
-/* ---- reload ---- */
-
-static void add_path(void *argument, const char *path, const char *running, const char *wanted)
-{
-    (void)running;
-    (void)wanted;
-    cJSON_AddItemToArray(argument, cJSON_CreateString(path));
-}
-
-static void write_report(cJSON *report, char *to, size_t size)
-{
-    if (size > INT32_MAX || !cJSON_PrintPreallocated(report, to, (int)size, false))
-        snprintf(to, size, "{\"ok\":%s}",
-                 cJSON_IsTrue(cJSON_GetObjectItem(report, "ok")) ? "true" : "false");
-    cJSON_Delete(report);
-}
-
-static void reload_failed(const char *error, char *to, size_t size)
-{
-    cJSON *report = cJSON_CreateObject();
-    char cut[1024]; /* fits the report whatever it needs to be escaped */
-
-    snprintf(cut, sizeof(cut), "%s", error);
-    cJSON_AddBoolToObject(report, "ok", false);
-    cJSON_AddStringToObject(report, "error", cut);
-    write_report(report, to, size);
-}
-
-/* Compares, and makes of `conf` what will be in force. False, with a sentence in `errors`, when the new values do not
- * go with those that wait for a restart. */
-static bool merge(const struct conf *running, struct conf *conf, cJSON *report, char *errors,
-                  size_t size)
-{
-    cJSON_AddBoolToObject(report, "ok", true);
-    conf_diff_reload(running, conf, add_path, NULL, cJSON_AddArrayToObject(report, "applied"));
-    conf_diff_reload(running, conf, NULL, add_path, cJSON_AddArrayToObject(report, "restart"));
-    conf_keep_boot(running, conf);
-    return conf_check(conf, errors, size);
-}
-
-static struct conf *reload(void *argument, const char *path, const struct conf *running,
-                           char *report, size_t size)
+static struct conf *reload_again(void *argument, const struct machine_reload *what,
+                                 const struct conf *running, char *report, size_t size)
 {
     struct starting *starting = argument;
-    char *errors = mem_zalloc(ERRORS_MAX);
-    struct conf *conf = cli_load(starting->cli, path, errors, ERRORS_MAX);
-    cJSON *json = cJSON_CreateObject();
 
-    if (conf != NULL && merge(running, conf, json, errors, ERRORS_MAX) &&
-        open_log(conf, errors, ERRORS_MAX)) {
-        log_sentences(conf->warnings);
-        write_report(json, report, size);
-    } else {
-        conf_free(conf);
-        conf = NULL;
-        cJSON_Delete(json);
-        reload_failed(errors, report, size);
-    }
-    mem_free(errors);
-    return conf;
+    return reload(&starting->reloader, what, running, report, size);
 }
 
 static void release(void *argument, struct conf *conf)
@@ -164,31 +79,19 @@ static int bound(void *argument)
     return 0;
 }
 
+static bool may_restart(void *argument, char *why, size_t size)
+{
+    const struct starting *starting = argument;
+
+    return restart_possible(starting->cli, why, size);
+}
+
 static void started(void *argument)
 {
     struct starting *starting = argument;
 
     if (starting->daemon)
         daemon_ready(starting->ready);
-}
-
-/* Who the broker will be. False, with a sentence, when it cannot become that user. */
-static bool final_user(const struct conf *conf, uid_t *user, char *error, size_t size)
-{
-    gid_t group;
-
-    *user = geteuid();
-    if (conf->system_user[0] == '\0')
-        return true;
-    if (!find_user(conf->system_user, user, &group)) {
-        snprintf(error, size, "system.user: there is no user '%s'", conf->system_user);
-        return false;
-    }
-    if (geteuid() != 0 && geteuid() != *user) {
-        snprintf(error, size, "system.user: only root can become '%s'", conf->system_user);
-        return false;
-    }
-    return true;
 }
 
 static int run(struct starting *starting)
@@ -198,8 +101,9 @@ static int run(struct starting *starting)
         .conf = conf,
         .argument = starting,
         .service = &api_service,
-        .reload = reload,
+        .reload = reload_again,
         .release = release,
+        .may_restart = may_restart,
         .bound = bound,
         .started = started,
     };
@@ -208,7 +112,7 @@ static int run(struct starting *starting)
     int status;
 
     umask(077);
-    if (!final_user(conf, &user, error, sizeof(error)))
+    if (!final_user(conf->system_user, &user, error, sizeof(error)))
         return refuse(error);
     starting->pid_descriptor = pid_file_take(conf->system_pid_file, user, error, sizeof(error));
     if (starting->pid_descriptor < 0)
@@ -223,7 +127,9 @@ static int run(struct starting *starting)
     raise_descriptor_limit();
     signal(SIGPIPE, SIG_IGN);
     status = machine_run(&options);
-    pid_file_release(conf->system_pid_file, starting->pid_descriptor);
+    reload_end(&starting->reloader);
+    if (status != MACHINE_RESTART || restart_moves_pid_file(starting->cli, conf))
+        pid_file_release(conf->system_pid_file, starting->pid_descriptor);
     log_teardown();
     return status;
 }
@@ -265,11 +171,11 @@ static int show(const struct cli *cli, const struct conf *conf)
 /* Parses and loads for any command. NULL: *status is the exit status. */
 static struct conf *prepare(struct cli *cli, int argc, char **argv, int *status)
 {
-    char *errors = mem_zalloc(ERRORS_MAX);
+    char *errors = mem_zalloc(RELOAD_ERRORS_MAX);
     struct conf *conf = NULL;
 
     *status = 2;
-    if (!cli_parse(cli, argc, argv, errors, ERRORS_MAX)) {
+    if (!cli_parse(cli, argc, argv, errors, RELOAD_ERRORS_MAX)) {
         refuse(errors);
     } else if (cli->help) {
         cli_help(argv[0], stdout);
@@ -281,7 +187,7 @@ static struct conf *prepare(struct cli *cli, int argc, char **argv, int *status)
         conf_dump_defaults(stdout);
         *status = 0;
     } else {
-        conf = cli_load(cli, NULL, errors, ERRORS_MAX);
+        conf = cli_load(cli, NULL, errors, RELOAD_ERRORS_MAX);
         if (conf == NULL)
             *status = refuse(errors);
     }
@@ -292,13 +198,15 @@ static struct conf *prepare(struct cli *cli, int argc, char **argv, int *status)
 int command_start(int argc, char **argv)
 {
     struct cli *cli = mem_zalloc(sizeof(*cli));
-    struct starting starting = {.cli = cli, .pid_descriptor = -1, .ready = -1};
+    struct starting starting = {
+        .cli = cli, .reloader = {.cli = cli}, .pid_descriptor = -1, .ready = -1};
+    bool restarted = restart_was_asked();
     int status;
     struct conf *conf = prepare(cli, argc, argv, &status);
 
     if (conf != NULL) {
         starting.conf = conf;
-        starting.daemon = conf->system_daemon;
+        starting.daemon = conf->system_daemon && !restarted; /* it is in the background already */
         if (cli->check_config || cli->dump_config)
             status = show(cli, conf);
         else if (starting.daemon && !daemonize(&starting.ready))
@@ -308,7 +216,7 @@ int command_start(int argc, char **argv)
         conf_free(conf);
     }
     mem_free(cli);
-    return status;
+    return status == MACHINE_RESTART ? restart_now(argc, argv) : status;
 }
 
 /* ---- stop, restart, reload ---- */

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * The reload of start.c without a machine: what the control socket answers, and what stays.
+ * reload.c without a machine: what the control socket answers, and what stays.
  */
-#include "app/start.c"
+#include "app/reload.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 static char folder[64], file[128], report[4096];
+static const struct machine_reload as_it_is;
 static struct cli command_line;
 
 static void write_file(const char *text)
@@ -56,27 +59,27 @@ static struct conf *load(void)
 
 static void test_applied_and_restart(void **state)
 {
-    struct starting starting = {.cli = &command_line};
+    struct reloader reloader = {.cli = &command_line};
     struct conf *running, *fresh;
 
     (void)state;
     write_file("log.to = []");
     running = load();
     write_file("log { to = [], level = error }\nmqtt.max_qos = 1\nshards.count = 3");
-    fresh = reload(&starting, NULL, running, report, sizeof(report));
+    fresh = reload(&reloader, &as_it_is, running, report, sizeof(report));
     assert_non_null(fresh);
     assert_string_equal(report, "{\"ok\":true,\"applied\":[\"mqtt.max_qos\",\"log.level\"],"
                                 "\"restart\":[\"shards.count\"]}");
     assert_int_equal(fresh->mqtt_max_qos, 1);
     assert_int_equal(fresh->shards_count, 0); /* what is in force, not what is wished */
     assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_ERROR);
-    release(&starting, fresh);
+    conf_free(fresh);
     conf_free(running);
 }
 
 static void test_a_broken_file_changes_nothing(void **state)
 {
-    struct starting starting = {.cli = &command_line};
+    struct reloader reloader = {.cli = &command_line};
     struct conf *running;
     char wanted[1024];
 
@@ -85,7 +88,7 @@ static void test_a_broken_file_changes_nothing(void **state)
     running = load();
     assert_true(open_log(running, report, sizeof(report)));
     write_file("log { to = [], level = trace }\nmqtt.max_qos = 3");
-    assert_null(reload(&starting, NULL, running, report, sizeof(report)));
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
     snprintf(wanted, sizeof(wanted),
              "{\"ok\":false,\"error\":\"%s:2: mqtt.max_qos: must be from 0 to 2, not 3\\n\"}",
              file);
@@ -93,12 +96,12 @@ static void test_a_broken_file_changes_nothing(void **state)
     assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_WARN);
     /* a log that cannot be opened is as bad as a wrong value */
     write_file("log { to = [file], dir = \"/nowhere/at/all\", level = trace }");
-    assert_null(reload(&starting, NULL, running, report, sizeof(report)));
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
     assert_non_null(strstr(report, "cannot make the log folder /nowhere/at/all"));
     assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_WARN);
     /* and so is a file that went away */
     unlink(file);
-    assert_null(reload(&starting, NULL, running, report, sizeof(report)));
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
     assert_non_null(strstr(report, "No such file or directory"));
     conf_free(running);
 }
@@ -106,31 +109,133 @@ static void test_a_broken_file_changes_nothing(void **state)
 /* Where the API listens waits for a restart: what makes the new address safe does not make the old one so. */
 static void test_the_password_of_an_open_address(void **state)
 {
-    struct starting starting = {.cli = &command_line};
+    struct reloader reloader = {.cli = &command_line};
     struct conf *running, *fresh;
 
     (void)state;
     write_file("log.to = []\nhttp_server { ip_addr = \"0.0.0.0\", password = mine }");
     running = load();
     write_file("log.to = []\nhttp_server.ip_addr = \"127.0.0.1\"");
-    assert_null(reload(&starting, NULL, running, report, sizeof(report)));
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
     assert_non_null(
         strstr(report, "{\"ok\":false,\"error\":\"http_server.password is the default"));
     write_file("log.to = []\nhttp_server { ip_addr = \"127.0.0.1\", password = yours }");
-    fresh = reload(&starting, NULL, running, report, sizeof(report));
+    fresh = reload(&reloader, &as_it_is, running, report, sizeof(report));
     assert_non_null(fresh);
     assert_string_equal(report, "{\"ok\":true,\"applied\":[\"http_server.password\"],"
                                 "\"restart\":[\"http_server.ip_addr\"]}");
     assert_string_equal(fresh->http_server_password, "yours");
     assert_string_equal(fresh->http_server_ip_addr.host, "0.0.0.0");
-    release(&starting, fresh);
+    conf_free(fresh);
     conf_free(running);
+}
+
+static bool reports(const char *array, const char *path)
+{
+    cJSON *json = cJSON_Parse(report);
+    const cJSON *item;
+    bool found = false;
+
+    cJSON_ArrayForEach(item, cJSON_GetObjectItem(json, array))
+    {
+        found = found || strcmp(item->valuestring, path) == 0;
+    }
+    cJSON_Delete(json);
+    return found;
+}
+
+/* What is set at run time prevails until the files are read again for their own sake. */
+static void test_what_is_set_at_run_time(void **state)
+{
+    static const struct conf_override level = {"log.level", "debug", "x"},
+                                      qos = {"mqtt.max_qos", "0", "x"},
+                                      again = {"log.level", "info", "x"},
+                                      bad = {"mqtt.max_qos", "9", "x"};
+    const struct machine_reload first = {.changes = &level, .change_count = 1, .keep = true},
+                                second = {.changes = &qos, .change_count = 1, .keep = true},
+                                third = {.changes = &again, .change_count = 1, .keep = true},
+                                broken = {.changes = &bad, .change_count = 1, .keep = true},
+                                kept = {.keep = true};
+    struct reloader reloader = {.cli = &command_line};
+    struct conf *running, *fresh;
+
+    (void)state;
+    write_file("log { to = [], level = error }\nmqtt.max_topic_levels = 5");
+    command_line.overrides[0] = (struct conf_override){"mqtt.max_qos", "1", "--max_qos"};
+    command_line.override_count = 1;
+    running = load();
+    fresh = reload(&reloader, &first, running, report, sizeof(report));
+    assert_string_equal(report, "{\"ok\":true,\"applied\":[\"log.level\"],\"restart\":[]}");
+    assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_DEBUG);
+    conf_free(running);
+    running = reload(&reloader, &second, fresh, report, sizeof(report));
+    assert_int_equal(running->log_level, CONF_LOG_LEVEL_DEBUG);
+    assert_int_equal(running->mqtt_max_qos, 0); /* above the command line */
+    conf_free(fresh);
+    fresh = reload(&reloader, &third, running, report, sizeof(report));
+    assert_int_equal(fresh->log_level, CONF_LOG_LEVEL_INFO);
+    assert_int_equal(reloader.held_count, 2);
+    conf_free(running);
+    /* one that fails is not held either */
+    assert_null(reload(&reloader, &broken, fresh, report, sizeof(report)));
+    assert_string_equal(
+        report, "{\"ok\":false,\"error\":\"set at run time: must be from 0 to 2, not 9\\n\"}");
+    assert_int_equal(reloader.held_count, 2);
+    running = reload(&reloader, &kept, fresh, report, sizeof(report));
+    assert_int_equal(running->log_level, CONF_LOG_LEVEL_INFO);
+    conf_free(fresh);
+    fresh = reload(&reloader, &as_it_is, running, report, sizeof(report)); /* SIGHUP */
+    assert_int_equal(fresh->log_level, CONF_LOG_LEVEL_ERROR);
+    assert_int_equal(fresh->mqtt_max_qos, 1);
+    assert_int_equal(reloader.held_count, 0);
+    conf_free(running);
+    conf_free(fresh);
+    command_line.override_count = 0;
+}
+
+/* Files that are not on the disk yet; what is set in them ends what was set at run time. */
+static void test_files_as_they_will_be(void **state)
+{
+    static const struct conf_override level = {"log.level", "debug", "x"},
+                                      wanted[] = {{"log.level", "warn", "x"},
+                                                  {"mqtt.max_qos", "2", "x"},
+                                                  {"shards.count", "3", "x"}};
+    struct conf_text text = {
+        file,
+        (char *)(uintptr_t) "log { to = [], level = warn }\nmqtt.max_qos = 2\nshards.count = 3"};
+    const struct conf_files files = {&text, 1};
+    const struct machine_reload first = {.changes = &level, .change_count = 1, .keep = true},
+                                second = {.path = file,
+                                          .files = &files,
+                                          .wanted = wanted,
+                                          .wanted_count = 3,
+                                          .keep = true};
+    struct reloader reloader = {.cli = &command_line};
+    struct conf *running, *fresh;
+
+    (void)state;
+    write_file("log { to = [], level = error }");
+    command_line.overrides[0] = (struct conf_override){"mqtt.max_qos", "1", "--max_qos"};
+    command_line.override_count = 1;
+    running = load();
+    fresh = reload(&reloader, &first, running, report, sizeof(report));
+    conf_free(running);
+    running = reload(&reloader, &second, fresh, report, sizeof(report));
+    assert_non_null(running);
+    assert_int_equal(running->log_level, CONF_LOG_LEVEL_WARN);
+    assert_int_equal(reloader.held_count, 0);
+    assert_true(reports("applied", "log.level") && reports("restart", "shards.count"));
+    assert_true(reports("overridden", "mqtt.max_qos")); /* the command line is above the file */
+    assert_false(reports("overridden", "log.level") || reports("overridden", "shards.count"));
+    conf_free(fresh);
+    conf_free(running);
+    command_line.override_count = 0;
 }
 
 /* However many errors there are: the answer is one JSON text that fits. */
 static void test_a_crowd_of_errors(void **state)
 {
-    struct starting starting = {.cli = &command_line};
+    struct reloader reloader = {.cli = &command_line};
     struct conf *running;
     char text[8000] = "";
     cJSON *json;
@@ -141,7 +246,7 @@ static void test_a_crowd_of_errors(void **state)
     for (int i = 0; i < 200; i++)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "\"\\\"\\\"\\\"%d\" = 1\n", i);
     write_file(text);
-    assert_null(reload(&starting, NULL, running, report, sizeof(report)));
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
     json = cJSON_Parse(report);
     assert_true(cJSON_IsFalse(cJSON_GetObjectItem(json, "ok")));
     assert_non_null(strstr(cJSON_GetStringValue(cJSON_GetObjectItem(json, "error")), "t.conf:1: "));
@@ -155,6 +260,8 @@ int main(void)
         cmocka_unit_test(test_applied_and_restart),
         cmocka_unit_test(test_a_broken_file_changes_nothing),
         cmocka_unit_test(test_the_password_of_an_open_address),
+        cmocka_unit_test(test_what_is_set_at_run_time),
+        cmocka_unit_test(test_files_as_they_will_be),
         cmocka_unit_test(test_a_crowd_of_errors),
     };
 

@@ -85,9 +85,11 @@ static struct conf *load(unsigned shards)
     return loaded;
 }
 
-static struct conf *on_reload(void *argument, const char *path, const struct conf *now,
-                              char *report, size_t size)
+static struct conf *on_reload(void *argument, const struct machine_reload *what,
+                              const struct conf *now, char *report, size_t size)
 {
+    const char *path = what->path;
+
     (void)argument;
     assert_ptr_equal(now, reloaded == NULL ? conf : reloaded);
     if (path != NULL && strcmp(path, "bad") == 0) {
