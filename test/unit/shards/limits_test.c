@@ -165,19 +165,28 @@ static void sizes_are_derived(void **state)
 
 static void connections_leave_descriptors_for_the_rest(void **state)
 {
-    const struct conf_override overrides[] = {{"shards.count", "2", "test"}};
-    struct conf *conf = load(overrides, 1);
+    const struct conf_override overrides[] = {
+        {"shards.count", "2", "test"},
+        {"http_server.enable", "true", "test"},
+        {"listeners.tcp.bind", "127.0.0.1:1883", "test"},
+        {"listeners.tcp.more.bind", "127.0.0.1:1884", "test"},
+    };
+    struct conf *conf = load(overrides, 1), *served = load(overrides, 2),
+                *more = load(overrides, 4);
     struct limits *limits = calloc(1, sizeof(*limits));
     char why[256];
 
     (void)state;
     assert_int_equal(limits_derive(limits, conf, why, sizeof(why)), 0);
-    assert_int_equal(limits->connections,
-                     limits->descriptors - reserved_descriptors(2, conf->listener_count));
-    assert_true(reserved_descriptors(2, 1) < reserved_descriptors(3, 1));
-    assert_true(reserved_descriptors(2, 1) < reserved_descriptors(2, 2));
+    assert_int_equal(limits->connections, limits->descriptors - reserved_descriptors(2, conf));
+    assert_true(reserved_descriptors(2, conf) < reserved_descriptors(3, conf));
+    assert_true(reserved_descriptors(2, conf) + conf->http_server_limit_conn <
+                reserved_descriptors(2, served));
+    assert_int_equal(reserved_descriptors(2, served) + 2, reserved_descriptors(2, more));
     free(limits);
     conf_free(conf);
+    conf_free(served);
+    conf_free(more);
 }
 
 static void the_service_manager_is_told(void **state)
