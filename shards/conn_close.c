@@ -212,6 +212,8 @@ static void close_socket(struct shard *shard, struct conn *conn)
 
         conn->flags |= CONN_ENDED;
         conn->sending = NULL;
+        if (unsent != NULL)
+            unsent->sent = conn->sending_offset;
         shard->conns.protocol->closed(shard, conn, unsent);
     }
     if (conn->fd >= 0)

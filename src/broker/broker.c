@@ -242,6 +242,7 @@ void broker_publish(struct broker *broker, struct span topic, struct span payloa
         .topic = topic,
         .payload = payload,
         .publisher = SESSION_HANDLE_NONE,
+        .received_ns = broker->now_ns,
         .qos = qos,
         .retain = retain,
     };

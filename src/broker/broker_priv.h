@@ -112,6 +112,12 @@ void connection_drop(struct broker *broker, struct connection *connection, enum 
  * turn. For the middle of a delivery, where sessions and subscriptions must stay as they are. */
 void connection_abort(struct broker *broker, struct connection *connection);
 
+/* ---- sent.c ---- */
+/* The connection ends, and the kernel has accepted the first chunk->sent bytes of the chunk. */
+void sent_in_part(struct broker *broker, struct connection *connection, struct outbox_chunk *chunk);
+/* Drops what was not sent, and frees the chunks. */
+void sent_never(struct broker *broker, struct connection *connection, struct outbox_chunk *chunk);
+
 /* ---- dispatch.c ---- */
 enum connection_verdict dispatch_packet(struct broker *broker, struct connection *connection,
                                         const struct frame *frame, unsigned *home_out);

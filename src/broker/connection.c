@@ -228,50 +228,6 @@ void connection_end(struct broker *broker, struct connection *connection, enum m
                   connection->closing == CLOSING_NOW ? CLOSING_NOW : CLOSING_AFTER_FLUSH);
 }
 
-void connection_sent(struct broker *broker, struct connection *connection,
-                     struct outbox_chunk *chunk)
-{
-    uint32_t delivered = chunk->messages;
-
-    if (connection->session != NULL && chunk->ordinal != 0) {
-        uint32_t confirmed = chunk->ordinal - connection->ordinal_confirmed;
-
-        if (chunk->ordinal < connection->ordinal_confirmed)
-            confirmed--; /* 0 was skipped when the numbers wrapped */
-        delivered += confirmed;
-        connection->ordinal_confirmed = chunk->ordinal;
-    }
-    if (delivered > 0) {
-        STAT_ADD(broker->stats, message_out, delivered);
-        STAT_ADD(broker->stats, delivery_sending, -(int64_t)delivered);
-        connection->traffic.message_out += delivered;
-    }
-    STAT_ADD(broker->stats, byte_out, chunk->len);
-    connection->traffic.byte_out += chunk->len;
-    outbox_release(&connection->out, &broker->pool, chunk);
-    if (connection->session != NULL && connection->out.bytes <= PUMP_MARK / 2) {
-        struct session *session = connection->session;
-
-        if (session->window.next < session->window.tail)
-            session_pump(broker, session);
-        if (session->hold != NULL)
-            retain_resume(broker, session);
-    }
-}
-
-static void discard_chunks(struct broker *broker, struct connection *connection,
-                           struct outbox_chunk *chunk)
-{
-    while (chunk != NULL) {
-        struct outbox_chunk *next = chunk->next;
-
-        STAT_ADD(broker->stats, delivery_sending, -(int64_t)chunk->messages);
-        STAT_ADD(broker->stats, drop_connection_lost, chunk->messages);
-        outbox_release(&connection->out, &broker->pool, chunk);
-        chunk = next;
-    }
-}
-
 void connection_closed(struct broker *broker, struct connection *connection,
                        struct outbox_chunk *unsent)
 {
@@ -283,11 +239,13 @@ void connection_closed(struct broker *broker, struct connection *connection,
         connection->state = CONNECTION_CLOSING;
     }
     connection->closing = CLOSING_NOW; /* nothing is encoded for it any more */
+    if (unsent != NULL && unsent->sent != 0)
+        sent_in_part(broker, connection, unsent);
     detach(broker, connection);
     queued = connection->out.head;
     connection->out.head = connection->out.tail = NULL;
-    discard_chunks(broker, connection, unsent);
-    discard_chunks(broker, connection, queued);
+    sent_never(broker, connection, unsent);
+    sent_never(broker, connection, queued);
     release(broker, connection);
 }
 

@@ -40,6 +40,7 @@ struct connection {
     } traffic;
     uint8_t *input; /* a packet that came in pieces; NULL most of the time */
     uint32_t input_len, input_capacity;
+    uint64_t online_ns;       /* when its session was found or made */
     uint32_t packet_size_max; /* the client's Maximum Packet Size */
     uint32_t ordinal_sent,
         ordinal_confirmed;   /* QoS 1 and 2 first transmissions: see session/window.h */
@@ -92,7 +93,8 @@ void connection_sent(struct broker *broker, struct connection *connection,
 
 /* The socket is gone (closed by the peer, an error, or after `closing`); called exactly once for
  * each connection_open() that did not end in a hand-off. Chunks that the machine took and did not
- * send are passed in `unsent` (a chain). Frees everything the connection holds; it may be reused
+ * send as a whole are passed in `unsent` (a chain); `sent` of the first one tells how much of it the
+ * kernel has. Frees everything the connection holds; it may be reused
  * after that. */
 void connection_closed(struct broker *broker, struct connection *connection,
                        struct outbox_chunk *unsent);

@@ -86,7 +86,8 @@ struct outgoing {
     uint16_t packet_identifier;
     uint8_t qos;
     bool retain, dup;
-    bool transmitted; /* counted as message_out before */
+    bool transmitted;     /* counted as message_out before */
+    uint64_t received_ns; /* to be timed from then; 0: not at all */
 };
 
 static unsigned variant_index(const struct connection *connection, const struct outgoing *out)
@@ -100,6 +101,7 @@ static void count_sent(struct broker *broker, struct connection *connection,
     STAT_INC(broker->stats, packet_out);
     if (out->qos == 0 && !out->transmitted)
         connection->out.tail->messages++;
+    outbox_time(connection->out.tail, out->received_ns);
     connection_mark_dirty(broker, connection);
 }
 
@@ -306,6 +308,17 @@ static void delivery_sent(struct broker *broker, struct session *session,
     STAT_INC(broker->stats, delivery_sending);
 }
 
+/* From when on the delivery is timed: not when it was sent before, when it is a retained message or
+ * when it waited for its client. */
+static uint64_t timed_from(const struct connection *connection, const struct delivery *delivery)
+{
+    uint64_t received_ns = delivery->message->publication.received_ns;
+
+    return delivery->transmitted || delivery->stored || received_ns < connection->online_ns
+               ? 0
+               : received_ns;
+}
+
 /* Sends entry `next` of the window. False when the pump must stop. */
 static bool pump_one(struct broker *broker, struct session *session, struct routing *routing)
 {
@@ -331,6 +344,7 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         .qos = delivery->qos,
         .retain = delivery->retain,
         .dup = delivery->duplicate && delivery->state == DELIVERY_SENT,
+        .received_ns = timed_from(connection, delivery),
     };
     if (delivery->identifiers != NULL) {
         out.identifiers = delivery->identifiers->values;
@@ -449,6 +463,7 @@ static void deliver_window(struct broker *broker, struct routing *routing, struc
     delivery->qos = terms->qos;
     delivery->retain = terms->retain;
     delivery->transmitted = terms->transmitted;
+    delivery->stored = terms->stored;
     window->queued_bytes += message->size;
     broker->queue_bytes += message->size;
     if (!terms->transmitted)
@@ -470,6 +485,7 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
         .qos = 0, /* [MQTT-4.3.1-1] */
         .retain = terms->retain,
         .transmitted = terms->transmitted,
+        .received_ns = terms->transmitted || terms->stored ? 0 : routing->publication->received_ns,
     };
 
     if (connection == NULL || connection->closing != CLOSING_NO) {

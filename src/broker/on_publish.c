@@ -261,6 +261,7 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         .topic = packet.topic,
         .payload = packet.payload,
         .publisher = connection->session->handle,
+        .received_ns = broker->now_ns,
         .qos = packet.qos,
         .retain = packet.retain,
     };

@@ -327,6 +327,7 @@ static void deliver_retained(struct broker *broker, struct session *session,
     struct delivery_terms terms = {
         .qos = publication->qos < granted ? publication->qos : granted,
         .retain = true, /* [MQTT-3.3.1-8] */
+        .stored = true,
         .identifier = subscription->identifier,
     };
     struct routing routing;

@@ -50,6 +50,7 @@ void session_publish_will(struct broker *broker, struct session *session)
         return;
     session->will = NULL; /* I1 */
     publication = will->message->publication;
+    publication.received_ns = broker->now_ns;
     publication.publisher = session->handle;
     if (will->has_expiry)
         publication.expires_ms = broker->now_ms + (uint64_t)will->expiry_s * 1000;

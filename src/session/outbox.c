@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "session/outbox.h"
 
-#include "base/check.h"
 #include "base/mem.h"
 
 /* Free chunks kept per shard: enough for a turn's connections, bounded so that a burst's memory is
@@ -12,6 +11,12 @@
 static uint8_t *chunk_bytes(struct outbox_chunk *chunk)
 {
     return (uint8_t *)(chunk + 1);
+}
+
+/* All but the older runs, of which there are none. */
+static void chunk_init(struct outbox_chunk *chunk)
+{
+    memset(chunk, 0, offsetof(struct outbox_chunk, runs[1]));
 }
 
 static struct outbox_chunk *chunk_get(struct outbox_pool *pool, bool small, uint32_t size)
@@ -36,10 +41,9 @@ static struct outbox_chunk *chunk_get(struct outbox_pool *pool, bool small, uint
         if (chunk == NULL)
             return NULL;
     }
-    *chunk = (struct outbox_chunk){
-        .data = chunk_bytes(chunk),
-        .capacity = total - (uint32_t)sizeof(*chunk),
-    };
+    chunk_init(chunk);
+    chunk->data = chunk_bytes(chunk);
+    chunk->capacity = total - (uint32_t)sizeof(*chunk);
     return chunk;
 }
 
@@ -64,6 +68,26 @@ uint8_t *outbox_reserve_slow(struct outbox *outbox, struct outbox_pool *pool, ui
     return chunk_bytes(chunk);
 }
 
+void outbox_begin_run(struct outbox_chunk *chunk, uint64_t received_ns)
+{
+    struct outbox_run *runs = chunk->runs;
+
+    if (received_ns == 0)
+        return;
+    if (runs[0].received_ns != 0) {
+        uint32_t moved = chunk->older_runs + 1;
+
+        if (moved == OUTBOX_RUNS) { /* the two oldest become one */
+            runs[OUTBOX_RUNS - 1].deliveries += runs[OUTBOX_RUNS - 2].deliveries;
+            moved -= 2;
+        } else {
+            chunk->older_runs++;
+        }
+        memmove(&runs[1], &runs[0], moved * sizeof(runs[0]));
+    }
+    runs[0] = (struct outbox_run){.received_ns = received_ns, .deliveries = 1};
+}
+
 bool outbox_append_payload(struct outbox *outbox, struct message *message)
 {
     struct outbox_chunk *chunk = mem_try_alloc(sizeof(*chunk));
@@ -71,12 +95,10 @@ bool outbox_append_payload(struct outbox *outbox, struct message *message)
     if (chunk == NULL)
         return false;
     message_ref(message, 1);
-    *chunk = (struct outbox_chunk){
-        .data = message->publication.payload.data,
-        .len = message->publication.payload.len,
-        .capacity = message->publication.payload.len,
-        .message = message,
-    };
+    chunk_init(chunk);
+    chunk->data = message->publication.payload.data;
+    chunk->len = chunk->capacity = message->publication.payload.len;
+    chunk->message = message;
     chunk_link(outbox, chunk);
     outbox->bytes += chunk->len;
     return true;

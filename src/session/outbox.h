@@ -11,25 +11,38 @@
  *   I1  a packet that is not larger than OUTBOX_COPY_MAX lies in one chunk
  *   I2  `bytes` counts everything appended and not yet given back, chunks that are being sent
  *       included
- *   I3  a delivery is counted (`messages`, `ordinal`) in the chunk that holds its last byte
+ *   I3  a delivery is counted (`messages`, `ordinal`, `runs`) in the chunk that holds its last byte
  */
 #ifndef SHARDMQ_SESSION_OUTBOX_H
 #define SHARDMQ_SESSION_OUTBOX_H
 
+#include "base/check.h"
 #include "session/message.h"
 
 #define OUTBOX_CHUNK_SMALL 4096u /* allocation sizes, chunk header included */
 #define OUTBOX_CHUNK_LARGE 32768u
 #define OUTBOX_COPY_MAX    4096u /* payloads above are sent by reference */
 
+/* Deliveries of one chunk whose messages came in one turn. */
+struct outbox_run {
+    uint64_t received_ns; /* 0: those that are not timed */
+    uint32_t deliveries;
+};
+
+/* What comes to one chunk in more turns than this is timed as if it had come in the first of them. */
+#define OUTBOX_RUNS 4u
+
 struct outbox_chunk {
     struct outbox_chunk *next;
     const uint8_t *data; /* the chunk's own bytes, or the payload of `message` */
     uint32_t len, capacity;
+    uint32_t sent; /* bytes the kernel has accepted; kept when the connection ends only */
+    uint32_t older_runs;
     uint32_t messages;       /* QoS 0 deliveries that end in this chunk (I3) */
     uint32_t ordinal;        /* of the last QoS 1 or 2 first transmission that ends here, 0: none
                                 (session/window.h) */
     struct message *message; /* a reference, when data points into it */
+    struct outbox_run runs[OUTBOX_RUNS]; /* the last one, then older_runs before it */
 };
 
 struct outbox {
@@ -61,6 +74,19 @@ static inline void outbox_commit(struct outbox *outbox, uint32_t size)
 {
     outbox->tail->len += size;
     outbox->bytes += size;
+}
+
+/* The same when it does not belong to the last run. */
+void outbox_begin_run(struct outbox_chunk *chunk, uint64_t received_ns);
+
+/* Times a first transmission that ends in the chunk, of a message that came at received_ns; 0: it is
+ * not to be timed. */
+static inline void outbox_time(struct outbox_chunk *chunk, uint64_t received_ns)
+{
+    if (LIKELY(chunk->runs[0].received_ns == received_ns))
+        chunk->runs[0].deliveries++;
+    else
+        outbox_begin_run(chunk, received_ns);
 }
 
 /* Appends the payload of `message` by reference (takes one). False when memory is gone. */

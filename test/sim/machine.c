@@ -286,6 +286,8 @@ static void close_server(struct socket *socket)
     ASSERT(socket->server_open && !socket->mqtt.dirty);
     check_end_reason(socket);
     socket->sending = NULL;
+    if (unsent != NULL)
+        unsent->sent = socket->sending_offset;
     connection_closed(socket->sim->brokers[socket->shard], &socket->mqtt, unsent);
     socket->server_open = false;
     socket->input.len = 0;

@@ -124,17 +124,46 @@ static void chunks_are_used_again(void **state)
     first = stream.outbox.head;
     first->messages = 3;
     first->ordinal = 9;
+    outbox_time(first, 5);
+    outbox_time(first, 6);
     take(&stream, 1);
     assert_int_equal(stream.pool.small_count, 1);
     write_packet(&stream, 10);
     assert_ptr_equal(stream.outbox.head, first);
     assert_int_equal(first->messages, 0); /* nothing of its earlier life */
     assert_int_equal(first->ordinal, 0);
+    assert_int_equal(first->runs[0].received_ns + first->runs[0].deliveries + first->older_runs, 0);
     assert_null(first->next);
     assert_int_equal(stream.pool.small_count, 0);
     take(&stream, 1);
     outbox_pool_clear(&stream.pool);
     assert_int_equal(stream.pool.small_count, 0);
+}
+
+/* Deliveries are told apart by when their messages came, as far as there is room; what is merged
+ * takes the earlier time. */
+static void deliveries_are_timed_in_runs(void **state)
+{
+    static const struct {
+        uint64_t received_ns;
+        uint32_t deliveries;
+    } expected[OUTBOX_RUNS] = {{70, 1}, {60, 2}, {50, 1}, {20, 9}};
+    static const uint64_t times[] = {0, 20, 20, 20, 0, 20, 30, 30, 0, 40, 40, 40, 50, 60, 60, 70};
+    struct stream stream = {0};
+    struct outbox_chunk *chunk;
+
+    (void)state;
+    write_packet(&stream, 10);
+    chunk = stream.outbox.head;
+    for (unsigned i = 0; i < ARRAY_LENGTH(times); i++)
+        outbox_time(chunk, times[i]);
+    assert_int_equal(chunk->older_runs, OUTBOX_RUNS - 1);
+    for (unsigned i = 0; i < OUTBOX_RUNS; i++) {
+        assert_int_equal(chunk->runs[i].received_ns, expected[i].received_ns);
+        assert_int_equal(chunk->runs[i].deliveries, expected[i].deliveries);
+    }
+    take(&stream, 1);
+    outbox_pool_clear(&stream.pool);
 }
 
 static void free_lists_are_bounded(void **state)
@@ -174,6 +203,7 @@ int main(void)
         cmocka_unit_test(holds_the_stream_in_order),
         cmocka_unit_test(small_packets_lie_in_one_chunk),
         cmocka_unit_test(chunks_are_used_again),
+        cmocka_unit_test(deliveries_are_timed_in_runs),
         cmocka_unit_test(free_lists_are_bounded),
         cmocka_unit_test(no_memory_leaves_the_outbox_as_it_was),
     };
