@@ -19,7 +19,8 @@
     FILE(timer)                                                                                    \
     FILE(spsc)                                                                                     \
     FILE(mesh)                                                                                     \
-    FILE(window)
+    FILE(window)                                                                                   \
+    FILE(delivery)
 
 #define DECLARE(name) void perf_register_##name(void);
 PERF_FILES(DECLARE)

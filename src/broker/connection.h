@@ -30,8 +30,8 @@ enum connection_closing {
 };
 
 struct connection {
-    struct outbox out;       /* first: the machine finds it without knowing the rest */
-    struct session *session; /* ONLINE only */
+    struct outbox out;             /* first: the machine finds it without knowing the rest */
+    struct session *session;       /* ONLINE only */
     struct connection *dirty_next; /* the broker's dirty list */
     struct timer timer;            /* connect timeout, then keep alive */
     uint64_t heard_ms;             /* when the last bytes came */
@@ -40,7 +40,9 @@ struct connection {
     } traffic;
     uint8_t *input; /* a packet that came in pieces; NULL most of the time */
     uint32_t input_len, input_capacity;
-    uint64_t online_ns;       /* when its session was found or made */
+    uint64_t
+        timed_from_ns; /* deliveries of what came before are not timed: it waited for the client
+                                 to connect, or to subscribe */
     uint32_t packet_size_max; /* the client's Maximum Packet Size */
     uint32_t ordinal_sent,
         ordinal_confirmed;   /* QoS 1 and 2 first transmissions: see session/window.h */

@@ -86,8 +86,7 @@ struct outgoing {
     uint16_t packet_identifier;
     uint8_t qos;
     bool retain, dup;
-    bool transmitted;     /* counted as message_out before */
-    uint64_t received_ns; /* to be timed from then; 0: not at all */
+    bool transmitted; /* counted as message_out before */
 };
 
 static unsigned variant_index(const struct connection *connection, const struct outgoing *out)
@@ -95,13 +94,13 @@ static unsigned variant_index(const struct connection *connection, const struct 
     return (connection->version == MQTT_5 ? 8u : 0u) | (unsigned)out->qos << 1 | out->retain;
 }
 
-static void count_sent(struct broker *broker, struct connection *connection,
-                       const struct outgoing *out)
+/* Inline: as a call it is a twentieth of what a delivery costs. */
+static inline __attribute__((always_inline)) void
+count_sent(struct broker *broker, struct connection *connection, const struct outgoing *out)
 {
     STAT_INC(broker->stats, packet_out);
     if (out->qos == 0 && !out->transmitted)
-        connection->out.tail->messages++;
-    outbox_time(connection->out.tail, out->received_ns);
+        outbox_count(connection->out.tail, out->publication->received_ns);
     connection_mark_dirty(broker, connection);
 }
 
@@ -287,6 +286,14 @@ static bool expired(const struct broker *broker, const struct publication *publi
     return publication->expires_ms != 0 && publication->expires_ms <= broker->now_ms;
 }
 
+/* From when on the first transmission is timed; 0: not at all. */
+static uint64_t timed_from(const struct connection *connection, const struct delivery *delivery)
+{
+    uint64_t received_ns = delivery->message->publication.received_ns;
+
+    return received_ns < connection->timed_from_ns ? 0 : received_ns;
+}
+
 static void delivery_sent(struct broker *broker, struct session *session,
                           struct connection *connection, struct delivery *delivery)
 {
@@ -304,19 +311,10 @@ static void delivery_sent(struct broker *broker, struct session *session,
     delivery->transmitted = true;
     delivery->ordinal = next_ordinal(connection);
     connection->out.tail->ordinal = delivery->ordinal;
+    connection->out.tail->kept++;
+    outbox_count(connection->out.tail, timed_from(connection, delivery));
     STAT_DEC(broker->stats, delivery_queued);
     STAT_INC(broker->stats, delivery_sending);
-}
-
-/* From when on the delivery is timed: not when it was sent before, when it is a retained message or
- * when it waited for its client. */
-static uint64_t timed_from(const struct connection *connection, const struct delivery *delivery)
-{
-    uint64_t received_ns = delivery->message->publication.received_ns;
-
-    return delivery->transmitted || delivery->stored || received_ns < connection->online_ns
-               ? 0
-               : received_ns;
 }
 
 /* Sends entry `next` of the window. False when the pump must stop. */
@@ -344,7 +342,6 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         .qos = delivery->qos,
         .retain = delivery->retain,
         .dup = delivery->duplicate && delivery->state == DELIVERY_SENT,
-        .received_ns = timed_from(connection, delivery),
     };
     if (delivery->identifiers != NULL) {
         out.identifiers = delivery->identifiers->values;
@@ -463,7 +460,6 @@ static void deliver_window(struct broker *broker, struct routing *routing, struc
     delivery->qos = terms->qos;
     delivery->retain = terms->retain;
     delivery->transmitted = terms->transmitted;
-    delivery->stored = terms->stored;
     window->queued_bytes += message->size;
     broker->queue_bytes += message->size;
     if (!terms->transmitted)
@@ -485,7 +481,6 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
         .qos = 0, /* [MQTT-4.3.1-1] */
         .retain = terms->retain,
         .transmitted = terms->transmitted,
-        .received_ns = terms->transmitted || terms->stored ? 0 : routing->publication->received_ns,
     };
 
     if (connection == NULL || connection->closing != CLOSING_NO) {

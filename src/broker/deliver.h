@@ -39,7 +39,6 @@ void routing_end(struct broker *broker, struct routing *routing);
 struct delivery_terms {
     uint8_t qos;
     bool retain;
-    bool stored;         /* it comes from the retained messages and not from a publisher */
     bool transmitted;    /* counted as message_out before, by another member of a share group */
     uint32_t identifier; /* Subscription Identifier, 0: none */
     uint32_t share;      /* membership id, 0: none */

@@ -379,7 +379,7 @@ static void go_online(struct broker *broker, struct connection *connection,
 
     connection->state = CONNECTION_ONLINE;
     connection->session = session;
-    connection->online_ns = broker->now_ns;
+    connection->timed_from_ns = broker->now_ns;
     set_limits(broker->conf, connection);
     connection->version = (uint8_t)packet->version;
     connection->problem_information =

@@ -327,18 +327,19 @@ static void deliver_retained(struct broker *broker, struct session *session,
     struct delivery_terms terms = {
         .qos = publication->qos < granted ? publication->qos : granted,
         .retain = true, /* [MQTT-3.3.1-8] */
-        .stored = true,
         .identifier = subscription->identifier,
     };
+    struct publication untimed = *publication;
     struct routing routing;
 
+    untimed.received_ns = 0; /* it did not come for this subscriber */
     if (publication->expires_ms != 0 && publication->expires_ms <= broker->now_ms)
         return;
     if ((subscription->options & SUBSCRIBE_NO_LOCAL) &&
         session_handle_equal(publication->publisher, session->handle))
         return;
     message_ref(message, 1);
-    routing_begin(&routing, publication, message);
+    routing_begin(&routing, &untimed, message);
     routing.matched = 1;
     deliver_now(broker, &routing, session, &terms);
     routing_end(broker, &routing);
@@ -517,6 +518,8 @@ void retain_fetch(struct broker *broker, struct session *session, struct span fi
 {
     struct filter_parts parts = filter_parse(filter, UINT32_MAX);
 
+    if (session->connection != NULL)
+        session->connection->timed_from_ns = broker->now_ns;
     if (parts.form == FILTER_EXACT) {
         fetch_from(broker, session, filter, false, subscription, owner_of(broker, filter));
         return;

@@ -54,7 +54,7 @@ static void count_times(struct broker *broker, const struct outbox_chunk *chunk)
 void connection_sent(struct broker *broker, struct connection *connection,
                      struct outbox_chunk *chunk)
 {
-    uint32_t delivered = chunk->messages;
+    uint32_t delivered = outbox_losable(chunk);
 
     if (connection->session != NULL && chunk->ordinal != 0)
         delivered += confirm(connection, chunk->ordinal);
@@ -96,7 +96,7 @@ static uint32_t ordinal_of(const struct connection *connection, const struct fra
 
 void sent_in_part(struct broker *broker, struct connection *connection, struct outbox_chunk *chunk)
 {
-    uint32_t delivered = 0, ordinal = 0, at = 0;
+    uint32_t delivered = 0, ordinal = 0, at = 0, losable = outbox_losable(chunk);
     struct frame frame;
 
     STAT_ADD(broker->stats, byte_out, chunk->sent);
@@ -110,11 +110,11 @@ void sent_in_part(struct broker *broker, struct connection *connection, struct o
             uint32_t its = ordinal_of(connection, &frame);
 
             ordinal = its != 0 ? its : ordinal;
-        } else if (delivered < chunk->messages) {
+        } else if (delivered < losable) {
             delivered++;
         }
     }
-    chunk->messages -= delivered; /* I1 */
+    chunk->kept += delivered; /* I1 */
     if (ordinal != 0)
         delivered += confirm(connection, ordinal);
     count_out(broker, delivered);
@@ -125,8 +125,8 @@ void sent_never(struct broker *broker, struct connection *connection, struct out
     while (chunk != NULL) {
         struct outbox_chunk *next = chunk->next;
 
-        STAT_ADD(broker->stats, delivery_sending, -(int64_t)chunk->messages);
-        STAT_ADD(broker->stats, drop_connection_lost, chunk->messages);
+        STAT_ADD(broker->stats, delivery_sending, -(int64_t)outbox_losable(chunk));
+        STAT_ADD(broker->stats, drop_connection_lost, outbox_losable(chunk));
         outbox_release(&connection->out, &broker->pool, chunk);
         chunk = next;
     }

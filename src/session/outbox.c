@@ -68,24 +68,32 @@ uint8_t *outbox_reserve_slow(struct outbox *outbox, struct outbox_pool *pool, ui
     return chunk_bytes(chunk);
 }
 
+/* The two oldest become one; what is partly not timed is not timed. */
+static void merge_oldest(struct outbox_run *runs)
+{
+    struct outbox_run *oldest = &runs[OUTBOX_RUNS - 1], *newer = oldest - 1;
+
+    oldest->deliveries += newer->deliveries;
+    if (newer->received_ns == 0)
+        oldest->received_ns = 0;
+}
+
 void outbox_begin_run(struct outbox_chunk *chunk, uint64_t received_ns)
 {
     struct outbox_run *runs = chunk->runs;
 
-    if (received_ns == 0)
-        return;
-    if (runs[0].received_ns != 0) {
+    if (runs[0].deliveries != 0) {
         uint32_t moved = chunk->older_runs + 1;
 
-        if (moved == OUTBOX_RUNS) { /* the two oldest become one */
-            runs[OUTBOX_RUNS - 1].deliveries += runs[OUTBOX_RUNS - 2].deliveries;
+        if (moved == OUTBOX_RUNS) {
+            merge_oldest(runs);
             moved -= 2;
         } else {
             chunk->older_runs++;
         }
         memmove(&runs[1], &runs[0], moved * sizeof(runs[0]));
     }
-    runs[0] = (struct outbox_run){.received_ns = received_ns, .deliveries = 1};
+    runs[0] = (struct outbox_run){.received_ns = received_ns};
 }
 
 bool outbox_append_payload(struct outbox *outbox, struct message *message)

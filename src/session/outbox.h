@@ -11,7 +11,7 @@
  *   I1  a packet that is not larger than OUTBOX_COPY_MAX lies in one chunk
  *   I2  `bytes` counts everything appended and not yet given back, chunks that are being sent
  *       included
- *   I3  a delivery is counted (`messages`, `ordinal`, `runs`) in the chunk that holds its last byte
+ *   I3  a delivery is counted (`runs`, `ordinal`) in the chunk that holds its last byte
  */
 #ifndef SHARDMQ_SESSION_OUTBOX_H
 #define SHARDMQ_SESSION_OUTBOX_H
@@ -23,7 +23,7 @@
 #define OUTBOX_CHUNK_LARGE 32768u
 #define OUTBOX_COPY_MAX    4096u /* payloads above are sent by reference */
 
-/* Deliveries of one chunk whose messages came in one turn. */
+/* First transmissions that end in one chunk and whose messages came in one turn. */
 struct outbox_run {
     uint64_t received_ns; /* 0: those that are not timed */
     uint32_t deliveries;
@@ -36,13 +36,13 @@ struct outbox_chunk {
     struct outbox_chunk *next;
     const uint8_t *data; /* the chunk's own bytes, or the payload of `message` */
     uint32_t len, capacity;
-    uint32_t sent; /* bytes the kernel has accepted; kept when the connection ends only */
+    uint32_t sent;    /* bytes the kernel has accepted; told when the connection ends only */
+    uint32_t kept;    /* deliveries that are not lost with the chunk: of QoS 1 and 2 */
+    uint32_t ordinal; /* of the last QoS 1 or 2 first transmission that ends here, 0: none
+                         (session/window.h) */
     uint32_t older_runs;
-    uint32_t messages;       /* QoS 0 deliveries that end in this chunk (I3) */
-    uint32_t ordinal;        /* of the last QoS 1 or 2 first transmission that ends here, 0: none
-                                (session/window.h) */
-    struct message *message; /* a reference, when data points into it */
-    struct outbox_run runs[OUTBOX_RUNS]; /* the last one, then older_runs before it */
+    struct message *message;             /* a reference, when data points into it */
+    struct outbox_run runs[OUTBOX_RUNS]; /* the last one, then older_runs before it (I3) */
 };
 
 struct outbox {
@@ -76,17 +76,27 @@ static inline void outbox_commit(struct outbox *outbox, uint32_t size)
     outbox->bytes += size;
 }
 
-/* The same when it does not belong to the last run. */
-void outbox_begin_run(struct outbox_chunk *chunk, uint64_t received_ns);
+/* outbox_count() when the message did not come in the same turn as the one before. */
+void outbox_begin_run(struct outbox_chunk *chunk, uint64_t received_ns)
+    __attribute__((noinline, cold));
 
-/* Times a first transmission that ends in the chunk, of a message that came at received_ns; 0: it is
+/* Counts a first transmission that ends in the chunk, of a message that came at received_ns; 0: it is
  * not to be timed. */
-static inline void outbox_time(struct outbox_chunk *chunk, uint64_t received_ns)
+static inline void outbox_count(struct outbox_chunk *chunk, uint64_t received_ns)
 {
-    if (LIKELY(chunk->runs[0].received_ns == received_ns))
-        chunk->runs[0].deliveries++;
-    else
+    if (UNLIKELY(chunk->runs[0].received_ns != received_ns))
         outbox_begin_run(chunk, received_ns);
+    chunk->runs[0].deliveries++;
+}
+
+/* The deliveries that are lost with the chunk: of QoS 0. */
+static inline uint32_t outbox_losable(const struct outbox_chunk *chunk)
+{
+    uint32_t deliveries = 0;
+
+    for (uint32_t i = 0; i <= chunk->older_runs; i++)
+        deliveries += chunk->runs[i].deliveries;
+    return deliveries - chunk->kept;
 }
 
 /* Appends the payload of `message` by reference (takes one). False when memory is gone. */

@@ -56,8 +56,7 @@ struct delivery {
     uint32_t ordinal; /* valid while `transmitted` */
     uint8_t state, qos;
     bool retain : 1, transmitted : 1 /* counted or to be counted as message_out */, in_quota : 1,
-        duplicate : 1 /* was sent on an earlier connection */,
-        stored : 1 /* a retained message: not timed */;
+        duplicate : 1 /* was sent on an earlier connection */;
 };
 
 struct window {

@@ -122,15 +122,15 @@ static void chunks_are_used_again(void **state)
     (void)state;
     write_packet(&stream, 10);
     first = stream.outbox.head;
-    first->messages = 3;
+    first->kept = 3;
     first->ordinal = 9;
-    outbox_time(first, 5);
-    outbox_time(first, 6);
+    outbox_count(first, 5);
+    outbox_count(first, 6);
     take(&stream, 1);
     assert_int_equal(stream.pool.small_count, 1);
     write_packet(&stream, 10);
     assert_ptr_equal(stream.outbox.head, first);
-    assert_int_equal(first->messages, 0); /* nothing of its earlier life */
+    assert_int_equal(first->kept, 0); /* nothing of its earlier life */
     assert_int_equal(first->ordinal, 0);
     assert_int_equal(first->runs[0].received_ns + first->runs[0].deliveries + first->older_runs, 0);
     assert_null(first->next);
@@ -140,15 +140,24 @@ static void chunks_are_used_again(void **state)
     assert_int_equal(stream.pool.small_count, 0);
 }
 
+static void check_runs(const struct outbox_chunk *chunk, const struct outbox_run *expected,
+                       uint32_t count)
+{
+    assert_int_equal(chunk->older_runs, count - 1);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(chunk->runs[i].received_ns, expected[i].received_ns);
+        assert_int_equal(chunk->runs[i].deliveries, expected[i].deliveries);
+    }
+}
+
 /* Deliveries are told apart by when their messages came, as far as there is room; what is merged
- * takes the earlier time. */
+ * takes the earlier time, or none, and none is forgotten. */
 static void deliveries_are_timed_in_runs(void **state)
 {
-    static const struct {
-        uint64_t received_ns;
-        uint32_t deliveries;
-    } expected[OUTBOX_RUNS] = {{70, 1}, {60, 2}, {50, 1}, {20, 9}};
-    static const uint64_t times[] = {0, 20, 20, 20, 0, 20, 30, 30, 0, 40, 40, 40, 50, 60, 60, 70};
+    static const struct outbox_run four[] = {{70, 1}, {60, 2}, {50, 1}, {20, 9}};
+    static const struct outbox_run untimed[] = {{90, 1}, {0, 2}, {80, 1}, {20, 13}};
+    static const struct outbox_run all_untimed[] = {{99, 1}, {95, 1}, {90, 1}, {0, 16}};
+    static const uint64_t times[] = {20, 20, 20, 20, 30, 30, 40, 40, 40, 50, 60, 60, 70};
     struct stream stream = {0};
     struct outbox_chunk *chunk;
 
@@ -156,12 +165,18 @@ static void deliveries_are_timed_in_runs(void **state)
     write_packet(&stream, 10);
     chunk = stream.outbox.head;
     for (unsigned i = 0; i < ARRAY_LENGTH(times); i++)
-        outbox_time(chunk, times[i]);
-    assert_int_equal(chunk->older_runs, OUTBOX_RUNS - 1);
-    for (unsigned i = 0; i < OUTBOX_RUNS; i++) {
-        assert_int_equal(chunk->runs[i].received_ns, expected[i].received_ns);
-        assert_int_equal(chunk->runs[i].deliveries, expected[i].deliveries);
-    }
+        outbox_count(chunk, times[i]);
+    check_runs(chunk, four, ARRAY_LENGTH(four));
+    outbox_count(chunk, 80);
+    outbox_count(chunk, 0);
+    outbox_count(chunk, 0);
+    outbox_count(chunk, 90);
+    check_runs(chunk, untimed, ARRAY_LENGTH(untimed));
+    outbox_count(chunk, 95);
+    outbox_count(chunk, 99);
+    check_runs(chunk, all_untimed, ARRAY_LENGTH(all_untimed));
+    chunk->kept = 4;
+    assert_int_equal(outbox_losable(chunk), ARRAY_LENGTH(times) + 6 - 4);
     take(&stream, 1);
     outbox_pool_clear(&stream.pool);
 }
