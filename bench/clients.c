@@ -24,13 +24,10 @@
 #include "bench/run.h"
 #include "bench/totals.h"
 
-#define TOPIC_SIZE        1024u
-#define PACKET_EXTRA      2048u
-#define PACKET_SIZE_SUB   (1u << 24)
-#define LEAVE_NS          (2 * NANOSECONDS)
-#define REOPEN_FIRST_NS   (100 * NANOSECONDS_PER_MS)
-#define REOPEN_DOUBLINGS  6u /* 100 ms, 200 ms, ... */
-#define REOPEN_LONGEST_NS (5 * NANOSECONDS)
+#define TOPIC_SIZE      1024u
+#define PACKET_EXTRA    2048u
+#define PACKET_SIZE_SUB (1u << 24)
+#define LEAVE_NS        (2 * NANOSECONDS)
 
 static const char *const command_names[] = {[PUB] = "pub", [SUB] = "sub", [CONN] = "conn"};
 
@@ -42,75 +39,47 @@ static void settle(struct clients_thread *thread, struct loader *loader)
     }
 }
 
-void clients_on_ready(struct client *client)
+void clients_on_ready(struct actor *actor)
 {
-    struct clients_thread *thread = client->owner;
-    struct loader *loader = &thread->loaders[clients_index(client)];
+    struct clients_thread *thread = actor->owner;
+    struct loader *loader = &thread->loaders[clients_index(actor)];
 
-    tally_add(&client->worker->tally.ready, 1);
-    loader->attempts = 0;
     settle(thread, loader);
     if (thread->run->load.options->command == CONN) {
-        histogram_add(client->worker->latency, client->worker->now_ns - client->opened_ns);
+        histogram_add(actor->worker->latency, actor->worker->now_ns - actor->client.opened_ns);
     }
 }
 
-/* When to try again after the n-th failure: later each time, and not all at the same moment. */
-static uint64_t reopen_after_ns(const struct client *client, uint32_t attempts)
+void clients_on_closed(struct actor *actor, const char *why)
 {
-    uint64_t pause_ns = REOPEN_FIRST_NS
-                        << (attempts < REOPEN_DOUBLINGS ? attempts : REOPEN_DOUBLINGS);
-
-    pause_ns = pause_ns < REOPEN_LONGEST_NS ? pause_ns : REOPEN_LONGEST_NS;
-    return pause_ns - pause_ns / 4 * (client->number % 64) / 64;
-}
-
-void clients_on_closed(struct client *client, const char *why)
-{
-    struct clients_thread *thread = client->owner;
+    struct clients_thread *thread = actor->owner;
     struct clients_run *run = thread->run;
-    struct loader *loader = &thread->loaders[clients_index(client)];
+    struct loader *loader = &thread->loaders[clients_index(actor)];
 
     if (why == NULL) {
         return;
     }
     if (!atomic_exchange(&run->reason_written, true)) {
-        snprintf(run->reason, sizeof(run->reason), "client %u: %s", client->number, why);
+        snprintf(run->reason, sizeof(run->reason), "client %u: %s", actor->number, why);
         if (!run->monitor.is_live) {
             printf("disconnected! %s\n", run->reason);
         }
     }
-    if (run->load.options->reconnect && load_phase(&run->load) != PHASE_STOP) {
-        due_add(&thread->reopen,
-                thread->worker->now_ns + reopen_after_ns(client, loader->attempts++),
-                clients_index(client));
-        return;
+    if (run->load.options->reconnect) {
+        return; /* it comes back */
     }
     settle(thread, loader);
     tally_add(&thread->lost, 1);
 }
 
-static const struct client_events conn_events = {.ready = clients_on_ready,
-                                                 .closed = clients_on_closed};
-
-static void reopen(struct clients_thread *thread)
-{
-    struct worker *worker = thread->worker;
-
-    while (due_next(&thread->reopen) <= worker->now_ns && worker->opening < worker->opening_max) {
-        client_open(&worker->clients[due_take(&thread->reopen).index]);
-    }
-    if (due_next(&thread->reopen) < worker->wake_ns) {
-        worker->wake_ns = due_next(&thread->reopen);
-    }
-}
+static const struct actor_events conn_events = {.ready = clients_on_ready,
+                                                .closed = clients_on_closed};
 
 static void on_turn(struct worker *worker)
 {
     struct clients_thread *thread = worker->owner;
     enum load_phase phase = load_phase(worker->load);
 
-    reopen(thread);
     if (worker->load->options->command == PUB && phase < PHASE_DRAIN) {
         clients_publish(thread);
     } else if (worker->load->options->command == PUB) {
@@ -360,21 +329,21 @@ static bool prepare_client(struct clients_thread *thread, uint32_t index, char *
 {
     struct clients_run *run = thread->run;
     const struct bench_options *options = run->load.options;
-    struct client *client = &thread->worker->clients[index];
+    struct actor *actor = &thread->worker->actors[index];
     struct loader *loader = &thread->loaders[index];
     char identifier[TOPIC_SIZE], topic[TOPIC_SIZE], filter[2 * TOPIC_SIZE];
 
-    client->number =
+    actor->number =
         (uint32_t)options->start_number + index * run->thread_count + thread->worker->index;
-    client->owner = thread;
-    client->events = options->command == PUB   ? &clients_pub_events
-                     : options->command == SUB ? &clients_sub_events
-                                               : &conn_events;
+    actor->owner = thread;
+    actor->events = options->command == PUB   ? &clients_pub_events
+                    : options->command == SUB ? &clients_sub_events
+                                              : &conn_events;
     if (options->command == CONN) {
         return true;
     }
-    identifier[client_identifier(client, identifier, sizeof(identifier))] = '\0';
-    if (!message_topic(topic, sizeof(topic), options->topic, client->number, identifier,
+    identifier[actor_client_identifier(actor, identifier, sizeof(identifier))] = '\0';
+    if (!message_topic(topic, sizeof(topic), options->topic, actor->number, identifier,
                        options->username)) {
         snprintf(error, error_size, "--topic is longer than %u bytes", TOPIC_SIZE - 1);
         return false;
@@ -385,8 +354,8 @@ static bool prepare_client(struct clients_thread *thread, uint32_t index, char *
     loader->topic = mem_strdup(options->command == SUB ? filter : topic);
     loader->filters[0] = loader->topic;
     if (options->command == SUB) {
-        client->filters = loader->filters;
-        client->filter_count = 1;
+        actor->filters = loader->filters;
+        actor->filter_count = 1;
         return true;
     }
     if (strpbrk(topic, "+#") != NULL) {
@@ -396,7 +365,7 @@ static bool prepare_client(struct clients_thread *thread, uint32_t index, char *
                  topic);
         return false;
     }
-    if (!prepare_message(run, loader, client->number, identifier)) {
+    if (!prepare_message(run, loader, actor->number, identifier)) {
         snprintf(error, error_size, "the messages would be larger than MQTT allows");
         return false;
     }
@@ -467,14 +436,13 @@ static void release(struct clients_run *run)
     for (uint32_t i = 0; i < run->thread_count && run->threads != NULL; i++) {
         struct clients_thread *thread = &run->threads[i];
 
-        for (uint32_t j = 0; j < thread->worker->client_count; j++) {
+        for (uint32_t j = 0; j < thread->worker->actor_count; j++) {
             mem_free(thread->loaders[j].topic);
             template_fini(&thread->loaders[j].template);
             message_text_fini(&thread->loaders[j].text);
         }
         worker_fini(thread->worker);
         due_fini(&thread->due);
-        due_fini(&thread->reopen);
         flows_fini(&thread->flows);
         mem_free(thread->loaders);
         mem_free(thread->stalled);

@@ -18,14 +18,13 @@
 #include "bench/template.h"
 #include "bench/worker.h"
 
-/* One client of ours, beside its struct client. Touched by the thread of its client only. */
+/* One client of ours, beside its struct actor. Touched by the thread of its client only. */
 struct loader {
     char *topic; /* owned; NULL for conn */
     const char *filters[1];
     struct template template; /* pub, but for texts that change with every message */
     struct message_text text; /* pub, with --payload */
     uint64_t number, due_ns;  /* of the next message */
-    uint32_t attempts;        /* to connect, since it was ready last */
     bool waits;               /* in thread->due or thread->stalled */
     bool settled;             /* its first attempt to connect has come to an end */
 };
@@ -36,7 +35,6 @@ struct clients_thread {
     struct worker *worker;
     struct loader *loaders; /* by index in the worker */
     struct due due;         /* publishers, by when their next message is due */
-    struct due reopen;      /* clients that connect again, by when */
     uint32_t *stalled;      /* publishers that the broker holds up */
     uint32_t stalled_count;
     struct flows flows;       /* sub */
@@ -65,22 +63,22 @@ struct clients_run {
 };
 
 /* clients_pub.c */
-extern const struct client_events clients_pub_events;
+extern const struct actor_events clients_pub_events;
 void clients_publish(struct clients_thread *thread);
 /* Counts what is unacknowledged or not written yet into thread->unacknowledged. */
 void clients_count_unacknowledged(struct clients_thread *thread);
 
 /* clients_sub.c */
-extern const struct client_events clients_sub_events;
+extern const struct actor_events clients_sub_events;
 void clients_sub_setup(void);
 
 /* clients.c: for the events of both. */
-void clients_on_ready(struct client *client);
-void clients_on_closed(struct client *client, const char *why);
+void clients_on_ready(struct actor *actor);
+void clients_on_closed(struct actor *actor, const char *why);
 
-static inline uint32_t clients_index(const struct client *client)
+static inline uint32_t clients_index(const struct actor *actor)
 {
-    return (uint32_t)(client - client->worker->clients);
+    return (uint32_t)(actor - actor->worker->actors);
 }
 
 #endif

@@ -61,45 +61,50 @@ static uint32_t frame_room(const struct loader *loader)
 
 /* Encodes the next message, due at due_ns. Returns the end of it, or NULL: no identifier is free, or
  * the limit is reached. */
-static uint8_t *encode_next(struct clients_thread *thread, struct client *client,
+static uint8_t *encode_next(struct clients_thread *thread, struct actor *actor,
                             struct loader *loader, uint8_t *to, uint64_t due_ns)
 {
     uint64_t qos = thread->run->load.options->qos;
     uint16_t identifier = 0;
+    uint8_t *end;
 
-    if (qos > 0 && inflight_room(&client->inflight) == 0) {
+    if (qos > 0 && mqtt_client_room(&actor->client.mqtt) == 0) {
         return NULL;
     }
     if (!claim(thread->run)) {
         return NULL;
     }
     if (qos > 0) {
-        identifier = inflight_take(&client->inflight, qos == 1 ? INFLIGHT_PUBACK : INFLIGHT_PUBREC);
+        identifier = actor_identifier(actor, (uint8_t)qos);
         if (identifier == 0) {
             atomic_fetch_sub_explicit(&thread->run->claimed, 1, memory_order_relaxed);
             return NULL;
         }
     }
-    to = loader->text.is_dynamic
-             ? encode_text(thread, loader, to, identifier)
-             : template_write(&loader->template, to, identifier, loader->number, due_ns);
+    end = loader->text.is_dynamic
+              ? encode_text(thread, loader, to, identifier)
+              : template_write(&loader->template, to, identifier, loader->number, due_ns);
     loader->number++;
-    return to;
+    if (qos > 0) {
+        actor_keep(actor, identifier, to, (uint32_t)(end - to));
+    }
+    return end;
 }
 
 /* Sends what is due of one publisher, in one write. Returns false when it could send less than
  * that. */
-static bool send_due(struct clients_thread *thread, struct client *client, struct loader *loader)
+static bool send_due(struct clients_thread *thread, struct actor *actor, struct loader *loader)
 {
     struct worker *worker = thread->worker;
-    uint8_t *at = worker->scratch, *end = worker->scratch + worker->scratch_size;
+    const uint8_t *end = NULL;
+    uint8_t *start = actor_reserve(actor, frame_room(loader), &end), *at = start;
     uint64_t gap_ns = thread->run->gap_ns;
     uint32_t sent = 0;
     bool held_up = false;
 
-    while (loader->due_ns <= worker->now_ns && (size_t)(end - at) >= frame_room(loader)) {
+    while (at != NULL && loader->due_ns <= worker->now_ns && end - at >= frame_room(loader)) {
         uint8_t *next =
-            encode_next(thread, client, loader, at, gap_ns > 0 ? loader->due_ns : worker->now_ns);
+            encode_next(thread, actor, loader, at, gap_ns > 0 ? loader->due_ns : worker->now_ns);
 
         if (next == NULL) {
             held_up = true;
@@ -111,9 +116,9 @@ static bool send_due(struct clients_thread *thread, struct client *client, struc
     }
     if (sent > 0) {
         tally_add(&worker->tally.sent, sent);
-        client_write(client, worker->scratch, (uint32_t)(at - worker->scratch));
+        actor_commit(actor, (uint32_t)(at - start));
     }
-    return !held_up && !client_blocked(client);
+    return !held_up && !actor_blocked(actor);
 }
 
 static void wait_for_time(struct clients_thread *thread, uint32_t index)
@@ -130,12 +135,12 @@ static void look_at_stalled(struct clients_thread *thread)
     thread->stalled_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = thread->stalled[i];
-        const struct client *client = &thread->worker->clients[index];
+        struct actor *actor = &thread->worker->actors[index];
 
-        if (client->state != CLIENT_READY) {
+        if (!actor->ready) {
             thread->loaders[index].waits = false; /* until it is ready again */
-        } else if (client_blocked(client) ||
-                   (client->inflight.limit > 0 && inflight_room(&client->inflight) == 0)) {
+        } else if (actor_blocked(actor) || (thread->run->load.options->qos > 0 &&
+                                            mqtt_client_room(&actor->client.mqtt) == 0)) {
             thread->stalled[thread->stalled_count++] = index;
         } else {
             wait_for_time(thread, index);
@@ -151,16 +156,16 @@ void clients_publish(struct clients_thread *thread)
     for (uint32_t turns = thread->due.count; turns > 0 && due_next(&thread->due) <= worker->now_ns;
          turns--) {
         uint32_t index = due_take(&thread->due).index;
-        struct client *client = &worker->clients[index];
+        struct actor *actor = &worker->actors[index];
         struct loader *loader = &thread->loaders[index];
 
         loader->waits = false;
-        if (client->state != CLIENT_READY) {
+        if (!actor->ready) {
             continue;
         }
-        if (send_due(thread, client, loader)) {
+        if (send_due(thread, actor, loader)) {
             wait_for_time(thread, index);
-        } else if (client->state == CLIENT_READY) {
+        } else if (actor->ready) {
             loader->waits = true;
             thread->stalled[thread->stalled_count++] = index;
         }
@@ -174,29 +179,26 @@ void clients_count_unacknowledged(struct clients_thread *thread)
 {
     uint64_t count = 0;
 
-    for (uint32_t i = 0; i < thread->worker->client_count; i++) {
-        const struct client *client = &thread->worker->clients[i];
+    for (uint32_t i = 0; i < thread->worker->actor_count; i++) {
+        const struct actor *actor = &thread->worker->actors[i];
 
-        count += client->inflight.count + client_blocked(client);
+        count += actor_unacknowledged(actor) + actor_blocked(actor);
     }
     atomic_store(&thread->unacknowledged, count);
 }
 
-static void on_ready(struct client *client)
+static void on_ready(struct actor *actor)
 {
-    struct clients_thread *thread = client->owner;
+    struct clients_thread *thread = actor->owner;
     const struct bench_options *options = thread->run->load.options;
-    uint32_t index = clients_index(client);
+    uint32_t index = clients_index(actor);
     struct loader *loader = &thread->loaders[index];
     uint64_t now = thread->worker->now_ns;
 
-    clients_on_ready(client);
-    if (options->qos > 0) {
-        client_allow_inflight(client, (uint32_t)options->inflight);
-    }
+    clients_on_ready(actor);
     if (loader->due_ns == 0) {
         /* the first messages of all are spread over one gap */
-        uint64_t share = options->rate > 0 ? thread->run->gap_ns * client->number : 0;
+        uint64_t share = options->rate > 0 ? thread->run->gap_ns * actor->number : 0;
 
         loader->due_ns =
             now + (options->rate > 0 ? share / options->count % (thread->run->gap_ns + 1) : 0);
@@ -208,4 +210,4 @@ static void on_ready(struct client *client)
     }
 }
 
-const struct client_events clients_pub_events = {.ready = on_ready, .closed = clients_on_closed};
+const struct actor_events clients_pub_events = {.ready = on_ready, .closed = clients_on_closed};

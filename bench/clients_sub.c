@@ -29,12 +29,12 @@ static bool is_filled(const uint8_t *at, uint32_t len)
     return true;
 }
 
-static void check(struct clients_thread *thread, struct client *client,
+static void check(struct clients_thread *thread, struct actor *actor,
                   const struct payload_header *header, uint32_t payload_len)
 {
     struct tally *tally = &thread->worker->tally;
     struct flow_check *flow =
-        flows_find(&thread->flows, thread->run->group ? 0 : client->number, header->flow);
+        flows_find(&thread->flows, thread->run->group ? 0 : actor->number, header->flow);
     struct sequence *sequence;
     enum sequence_verdict verdict;
     uint64_t number, highest;
@@ -71,30 +71,30 @@ static void check(struct clients_thread *thread, struct client *client,
     }
 }
 
-static void on_message(struct client *client, const struct incoming *message)
+static void on_message(struct actor *actor, const struct publish_packet *message)
 {
-    struct clients_thread *thread = client->owner;
-    struct worker *worker = client->worker;
+    struct clients_thread *thread = actor->owner;
+    struct worker *worker = actor->worker;
     struct payload_header header;
-    uint32_t header_size = payload_header_size(message->payload_len);
+    uint32_t header_size = payload_header_size(message->payload.len);
 
-    if (!payload_read(message->payload, message->payload_len, PAYLOAD_MARK, &header) ||
+    if (!payload_read(message->payload.data, message->payload.len, PAYLOAD_MARK, &header) ||
         message->retain) {
         tally_add(&worker->tally.received, 1);
         tally_add(&thread->unchecked, 1);
         return;
     }
-    if (!is_filled(message->payload + header_size, message->payload_len - header_size)) {
+    if (!is_filled(message->payload.data + header_size, message->payload.len - header_size)) {
         tally_add(&worker->tally.altered, 1);
         return;
     }
-    check(thread, client, &header, message->payload_len);
+    check(thread, actor, &header, message->payload.len);
     if (load_phase(worker->load) == PHASE_MEASURE && header.sent_ns <= worker->now_ns) {
         histogram_add(worker->latency, worker->now_ns - header.sent_ns);
     }
 }
 
-const struct client_events clients_sub_events = {
+const struct actor_events clients_sub_events = {
     .ready = clients_on_ready, .message = on_message, .closed = clients_on_closed};
 
 void clients_sub_setup(void)

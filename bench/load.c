@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,87 +22,33 @@
 
 static volatile sig_atomic_t interrupted;
 
-static bool find_broker(struct load *load, char *error, size_t error_size)
+static bool is_loopback_v4(const struct target *target)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found;
-    char port[16];
-    int status;
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&target->addresses[0].address;
 
-    snprintf(port, sizeof(port), "%u", (unsigned)load->options->port);
-    status = getaddrinfo(load->options->host, port, &hints, &found);
-    if (status != 0) {
-        snprintf(error, error_size, "cannot find the host %s: %s", load->options->host,
-                 gai_strerror(status));
-        return false;
-    }
-    /* "localhost" resolves to ::1 first on some systems while brokers listen on 127.0.0.1. */
-    for (struct addrinfo *at = found; at != NULL; at = at->ai_next) {
-        if (load->address_len == 0 ||
-            (at->ai_family == AF_INET && load->address.ss_family != AF_INET)) {
-            memcpy(&load->address, at->ai_addr, at->ai_addrlen);
-            load->address_len = at->ai_addrlen;
-        }
-    }
-    freeaddrinfo(found);
-    return true;
-}
-
-static bool add_source(struct load *load, const char *text)
-{
-    struct sockaddr_storage *to = &load->sources[load->source_count];
-    struct sockaddr_in *v4 = (struct sockaddr_in *)to;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)to;
-
-    if (load->source_count == LOAD_SOURCES_MAX) {
-        return false;
-    }
-    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-        to->ss_family = AF_INET;
-    } else if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
-        to->ss_family = AF_INET6;
-    } else {
-        return false;
-    }
-    load->source_count++;
-    return to->ss_family == load->address.ss_family;
-}
-
-static bool is_loopback_v4(const struct load *load)
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&load->address;
-
-    return load->address.ss_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    return v4->sin_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 == 127;
 }
 
 /* One source address has some 28,000 ports, fewer when others wait out their last use: a list is
  * taken from --ifaddr, or for a broker on this machine from 127.0.0.0/8. */
 static bool find_sources(struct load *load, uint64_t connections, char *error, size_t error_size)
 {
-    const char *list = load->options->ifaddr;
+    struct target *target = &load->target;
+    uint64_t wanted = connections / LOAD_PORTS_PER_SOURCE + 1;
+    char text[256];
 
-    if (list == NULL) {
-        uint64_t wanted = connections / LOAD_PORTS_PER_SOURCE + 1;
-
-        for (uint32_t i = 0; wanted > 1 && is_loopback_v4(load) && i < wanted && i < 250; i++) {
-            char text[INET_ADDRSTRLEN];
-
-            snprintf(text, sizeof(text), "127.0.0.%u", (unsigned)(i + 2));
-            add_source(load, text);
+    if (load->options->ifaddr != NULL) {
+        if (target_add_sources(target, load->options->ifaddr, text, sizeof(text))) {
+            return true;
         }
-        return true;
+        snprintf(error, error_size, "--ifaddr: %s", text);
+        return false;
     }
-    while (*list != '\0') {
-        size_t len = strcspn(list, ",");
-        char text[INET6_ADDRSTRLEN] = "";
-
-        memcpy(text, list, len < sizeof(text) - 1 ? len : sizeof(text) - 1);
-        if (!add_source(load, text)) {
-            snprintf(error, error_size,
-                     "--ifaddr: \"%s\" is not an address of the broker's family (at most %u)", text,
-                     LOAD_SOURCES_MAX);
+    for (uint64_t i = 0; wanted > 1 && is_loopback_v4(target) && i < wanted && i < 250; i++) {
+        snprintf(text, sizeof(text), "127.0.0.%u", (unsigned)(i + 2));
+        if (!target_add_sources(target, text, error, error_size)) {
             return false;
         }
-        list += len + (list[len] == ',');
     }
     return true;
 }
@@ -113,7 +58,7 @@ static bool enough_ports(const struct load *load, uint64_t connections, char *er
                          size_t error_size)
 {
     unsigned low = 32768, high = 60999;
-    uint64_t sources = load->source_count > 0 ? load->source_count : 1, each;
+    uint64_t sources = load->target.source_count > 0 ? load->target.source_count : 1, each;
     FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
 
     if (file != NULL) {
@@ -163,6 +108,10 @@ bool load_init(struct load *load, const struct bench_options *options, uint64_t 
     if (getrandom(&load->mark, sizeof(load->mark), 0) != sizeof(load->mark)) {
         load->mark = (uint32_t)now_ns();
     }
+    load->target.reconnect = options->reconnect;
+    load->target.reconnect_least_ms = LOAD_RECONNECT_LEAST_MS;
+    load->target.reconnect_most_ms = LOAD_RECONNECT_MOST_MS;
+    load->target.open_timeout_ms = (uint32_t)(options->timeout_s * 1000) + 1;
     if (!load_pin(options, 0)) {
         snprintf(error, error_size, "--cpu: cannot run on \"%s\"", options->cpu);
         return false;
@@ -172,7 +121,9 @@ bool load_init(struct load *load, const struct bench_options *options, uint64_t 
                  (unsigned long long)options->broker_pid);
         return false;
     }
-    return report_check_files(options, error, error_size) && find_broker(load, error, error_size) &&
+    return report_check_files(options, error, error_size) &&
+           target_resolve(&load->target, options->host, (uint16_t)options->port, error,
+                          error_size) &&
            find_sources(load, connections, error, error_size) &&
            enough_ports(load, connections, error, error_size) &&
            allow_descriptors(connections, error, error_size);

@@ -5,13 +5,12 @@
 #ifndef SHARDMQ_BENCH_LOAD_H
 #define SHARDMQ_BENCH_LOAD_H
 
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "bench/options.h"
+#include "driver/target.h"
 
 /* What the run is doing; only the first thread changes it. */
 enum load_phase {
@@ -22,7 +21,8 @@ enum load_phase {
     PHASE_STOP,    /* threads end */
 };
 
-#define LOAD_SOURCES_MAX        256u
+#define LOAD_RECONNECT_LEAST_MS 100u
+#define LOAD_RECONNECT_MOST_MS  5000u
 #define LOAD_PORTS_PER_SOURCE   14000u
 #define LOAD_DESCRIPTORS_SPARED 64u
 
@@ -31,11 +31,8 @@ struct monitor;
 /* Boot, but for the atomic members. */
 struct load {
     const struct bench_options *options;
-    struct sockaddr_storage address; /* of the broker */
-    socklen_t address_len;
-    struct sockaddr_storage sources[LOAD_SOURCES_MAX]; /* none: the kernel chooses */
-    uint32_t source_count;
-    uint32_t mark; /* of this run's payloads, client identifiers and topics */
+    struct target target;    /* the broker, and the addresses to connect from */
+    uint32_t mark;           /* of this run's payloads, client identifiers and topics */
     struct monitor *monitor; /* used by the first thread only; NULL: nobody watches */
     _Atomic enum load_phase phase;
     atomic_bool failed;

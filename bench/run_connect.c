@@ -25,29 +25,28 @@ struct connect_run {
     uint64_t begin_completed, begin_cpu_ns, begin_ns;
 };
 
-static void on_ready(struct client *client)
+static void on_ready(struct actor *actor)
 {
-    struct worker *worker = client->worker;
+    struct worker *worker = actor->worker;
 
-    tally_add(&worker->tally.ready, 1);
     if (load_phase(worker->load) == PHASE_MEASURE) {
-        histogram_add(worker->latency, worker->now_ns - client->opened_ns);
+        histogram_add(worker->latency, worker->now_ns - actor->client.opened_ns);
     }
-    client_leave(client, true);
+    actor_leave(actor, true);
 }
 
-static void on_closed(struct client *client, const char *why)
+static void on_closed(struct actor *actor, const char *why)
 {
-    struct connect_run *run = client->owner;
+    struct connect_run *run = actor->owner;
 
     if (why != NULL) {
-        load_fail(&run->load, "connection %u: %s", client->number, why);
+        load_fail(&run->load, "connection %u: %s", actor->number, why);
     } else {
         run->completed++;
     }
 }
 
-static const struct client_events connect_events = {.ready = on_ready, .closed = on_closed};
+static const struct actor_events connect_events = {.ready = on_ready, .closed = on_closed};
 
 /* Begins the next connection wherever one has ended. */
 static void reopen(struct worker *worker)
@@ -55,16 +54,17 @@ static void reopen(struct worker *worker)
     struct connect_run *run = worker->owner;
 
     for (uint32_t i = 0; i < worker->opened; i++) {
-        struct client *client = &worker->clients[i];
+        struct actor *actor = &worker->actors[i];
 
-        if (client->state == CLIENT_LEAVING && worker->now_ns > client->opened_ns + CLOSE_WAIT_NS) {
+        if (actor->client.state == CLIENT_LEAVING &&
+            worker->now_ns > actor->client.opened_ns + CLOSE_WAIT_NS) {
             run->abandoned++;
-            client_leave(client, false);
+            actor_leave(actor, false);
         }
-        if (client->state == CLIENT_CLOSED && load_phase(worker->load) != PHASE_DRAIN &&
+        if (actor_closed(actor) && load_phase(worker->load) != PHASE_DRAIN &&
             load_failure(worker->load) == NULL) {
-            client->number += worker->client_count;
-            client_open(client);
+            actor->number += worker->actor_count;
+            actor_open(actor);
         }
     }
 }
@@ -73,8 +73,8 @@ static bool all_closed(void *argument)
 {
     const struct worker *worker = &((struct connect_run *)argument)->worker;
 
-    for (uint32_t i = 0; i < worker->client_count; i++) {
-        if (worker->clients[i].state != CLIENT_CLOSED) {
+    for (uint32_t i = 0; i < worker->actor_count; i++) {
+        if (!actor_closed(&worker->actors[i])) {
             return false;
         }
     }
@@ -109,7 +109,7 @@ static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns,
 
     monitor_end(&run->monitor);
     report_init(&report, name, run->load.options, &run->monitor.series);
-    report_number(&report, "parallel", "connections at a time", run->worker.client_count, "");
+    report_number(&report, "parallel", "connections at a time", run->worker.actor_count, "");
     report_number(&report, "measured_s", "measured", seconds, "s");
     report_number(&report, "connections", "connections", count, "");
     report_number(&report, "connections_per_s", "rate", seconds > 0 ? count / seconds : 0, "/s");
@@ -148,9 +148,9 @@ int run_connect(const char *name, const struct bench_options *options)
     run->worker.on_turn = reopen;
     run->worker.opening_max = count;
     for (uint32_t i = 0; i < count; i++) {
-        run->worker.clients[i].number = i;
-        run->worker.clients[i].owner = run;
-        run->worker.clients[i].events = &connect_events;
+        run->worker.actors[i].number = i;
+        run->worker.actors[i].owner = run;
+        run->worker.actors[i].events = &connect_events;
     }
     run->begin_ns = now_ns();
     if (spend(run, PHASE_WARMUP, options->warmup_s)) {

@@ -27,20 +27,19 @@ struct idle_run {
     uint64_t connect_ns, hold_cpu_ns, hold_ns;
 };
 
-static void on_ready(struct client *client)
+static void on_ready(struct actor *actor)
 {
-    histogram_add(client->worker->latency, client->worker->now_ns - client->opened_ns);
-    tally_add(&client->worker->tally.ready, 1);
+    histogram_add(actor->worker->latency, actor->worker->now_ns - actor->client.opened_ns);
 }
 
-static void on_closed(struct client *client, const char *why)
+static void on_closed(struct actor *actor, const char *why)
 {
     if (why != NULL) {
-        load_fail(client->worker->load, "connection %u: %s", client->number, why);
+        load_fail(actor->worker->load, "connection %u: %s", actor->number, why);
     }
 }
 
-static const struct client_events idle_events = {.ready = on_ready, .closed = on_closed};
+static const struct actor_events idle_events = {.ready = on_ready, .closed = on_closed};
 
 static uint64_t count_ready(void *argument)
 {
@@ -49,7 +48,7 @@ static uint64_t count_ready(void *argument)
 
 static bool all_ready(void *argument)
 {
-    return count_ready(argument) == ((struct idle_run *)argument)->worker.client_count;
+    return count_ready(argument) == ((struct idle_run *)argument)->worker.actor_count;
 }
 
 static void wait_seconds(struct idle_run *run, double seconds)
@@ -65,7 +64,7 @@ static void go_through_phases(struct idle_run *run)
     memory_cost_read(options->broker_pid, &run->before);
     if (!run_until(&run->worker, all_ready, run, count_ready, 0)) {
         load_fail(&run->load, "only %llu of %u connections became ready",
-                  (unsigned long long)count_ready(run), run->worker.client_count);
+                  (unsigned long long)count_ready(run), run->worker.actor_count);
         return;
     }
     run->connect_ns = now_ns() - start_ns;
@@ -82,7 +81,7 @@ static void go_through_phases(struct idle_run *run)
 
 static void report_memory(struct idle_run *run, struct report *report)
 {
-    double count = run->worker.client_count;
+    double count = run->worker.actor_count;
     const struct memory_cost *before = &run->before, *after = &run->after;
 
     if (after->resident_kib > 0) {
@@ -143,15 +142,15 @@ int run_idle(const char *name, const struct bench_options *options)
     run->filters = mem_alloc(count * sizeof(*run->filters));
     run->filter_pointers = mem_alloc(count * sizeof(*run->filter_pointers));
     for (uint32_t i = 0; i < count; i++) {
-        struct client *client = &run->worker.clients[i];
+        struct actor *actor = &run->worker.actors[i];
 
         snprintf(run->filters[i], FILTER_SIZE, "%.60s/%08x/%u", options->prefix, run->load.mark, i);
         run->filter_pointers[i] = run->filters[i];
-        client->number = i;
-        client->owner = run;
-        client->events = &idle_events;
-        client->filters = &run->filter_pointers[i];
-        client->filter_count = options->subscribe;
+        actor->number = i;
+        actor->owner = run;
+        actor->events = &idle_events;
+        actor->filters = &run->filter_pointers[i];
+        actor->filter_count = options->subscribe;
     }
     go_through_phases(run);
     status = finish(run, name);

@@ -36,48 +36,46 @@ struct retained_run {
     bool ready[2];
 };
 
-static void on_ready(struct client *client)
+static void on_ready(struct actor *actor)
 {
-    struct retained_run *run = client->owner;
-    uint32_t role = client == &run->worker.clients[PUBLISHER] ? PUBLISHER : SUBSCRIBER;
+    struct retained_run *run = actor->owner;
+    uint32_t role = actor == &run->worker.actors[PUBLISHER] ? PUBLISHER : SUBSCRIBER;
 
     if (role == PUBLISHER) {
-        client_allow_inflight(client, (uint32_t)run->load.options->inflight);
     }
-    tally_add(&client->worker->tally.ready, 1);
     run->ready[role] = true;
 }
 
-static void on_closed(struct client *client, const char *why)
+static void on_closed(struct actor *actor, const char *why)
 {
-    struct retained_run *run = client->owner;
+    struct retained_run *run = actor->owner;
 
     if (why != NULL) {
         load_fail(&run->load, "%s: %s",
-                  client == &run->worker.clients[PUBLISHER] ? "publisher" : "subscriber", why);
+                  actor == &run->worker.actors[PUBLISHER] ? "publisher" : "subscriber", why);
     }
 }
 
-static void on_message(struct client *client, const struct incoming *message)
+static void on_message(struct actor *actor, const struct publish_packet *message)
 {
-    struct retained_run *run = client->owner;
+    struct retained_run *run = actor->owner;
     struct payload_header header;
 
-    if (!payload_read(message->payload, message->payload_len, run->mark, &header) ||
-        message->payload_len != run->store.payload_len || header.number >= run->count ||
+    if (!payload_read(message->payload.data, message->payload.len, run->mark, &header) ||
+        message->payload.len != run->store.payload_len || header.number >= run->count ||
         !message->retain) {
         run->altered++;
-        tally_add(&client->worker->tally.altered, 1);
+        tally_add(&actor->worker->tally.altered, 1);
     } else if (sequence_accept(&run->sequence, header.number) == SEQUENCE_DUPLICATE) {
         run->duplicates++;
-        tally_add(&client->worker->tally.duplicates, 1);
+        tally_add(&actor->worker->tally.duplicates, 1);
     } else {
         run->received++;
-        tally_add(&client->worker->tally.received, 1);
+        tally_add(&actor->worker->tally.received, 1);
     }
 }
 
-static const struct client_events events = {
+static const struct actor_events events = {
     .ready = on_ready, .message = on_message, .closed = on_closed};
 
 static void write_digits(uint8_t *last, uint32_t number)
@@ -92,30 +90,25 @@ static void write_digits(uint8_t *last, uint32_t number)
 static void sweep(struct worker *worker)
 {
     struct retained_run *run = worker->owner;
-    struct client *client = &worker->clients[PUBLISHER];
+    struct actor *actor = &worker->actors[PUBLISHER];
     const struct template *template = run->sending;
+    const uint8_t *end = NULL;
+    uint8_t *start = template != NULL ? actor_reserve(actor, template->frame_len, &end) : NULL;
+    uint8_t *at = start;
 
-    while (template != NULL && run->sent < run->count && client->state == CLIENT_READY &&
-           !client_blocked(client)) {
-        uint8_t *at = worker->scratch;
+    while (at != NULL && run->sent < run->count && end - at >= template->frame_len) {
+        uint16_t identifier = actor_identifier(actor, run->load.options->qos == 2 ? 2 : 1);
 
-        while (run->sent < run->count &&
-               worker->scratch + worker->scratch_size - at >= template->frame_len) {
-            uint16_t identifier = inflight_take(
-                &client->inflight, run->load.options->qos == 2 ? INFLIGHT_PUBREC : INFLIGHT_PUBACK);
-
-            if (identifier == 0) {
-                break;
-            }
-            write_digits(template->frame + template->topic_at + template->topic_len - 1, run->sent);
-            at = template_write(template, at, identifier, run->sent, worker->now_ns);
-            run->sent++;
-            tally_add(&worker->tally.sent, 1);
+        if (identifier == 0) {
+            break;
         }
-        if (at == worker->scratch) {
-            return;
-        }
-        client_write(client, worker->scratch, (uint32_t)(at - worker->scratch));
+        write_digits(template->frame + template->topic_at + template->topic_len - 1, run->sent);
+        at = template_write(template, at, identifier, run->sent, worker->now_ns);
+        run->sent++;
+        tally_add(&worker->tally.sent, 1);
+    }
+    if (at != start) {
+        actor_commit(actor, (uint32_t)(at - start));
     }
 }
 
@@ -123,7 +116,7 @@ static bool swept(void *argument)
 {
     const struct retained_run *run = argument;
 
-    return run->sent == run->count && run->worker.clients[PUBLISHER].inflight.count == 0;
+    return run->sent == run->count && run->worker.actors[PUBLISHER].client.mqtt.window.count == 0;
 }
 
 static uint64_t count_sent(void *argument)
@@ -158,24 +151,24 @@ static bool send_all(struct retained_run *run, struct template *template, const 
         return true;
     }
     load_fail(&run->load, "%s: only %u of %u messages were acknowledged", what,
-              run->sent - run->worker.clients[PUBLISHER].inflight.count, run->count);
+              run->sent - run->worker.actors[PUBLISHER].client.mqtt.window.count, run->count);
     return false;
 }
 
 /* One new subscriber. */
 static bool deliver(struct retained_run *run)
 {
-    struct client *client = &run->worker.clients[SUBSCRIBER];
+    struct actor *actor = &run->worker.actors[SUBSCRIBER];
     uint64_t cpu_ns = broker_cpu_ns(run->load.options->broker_pid), start_ns = now_ns();
     bool complete;
 
-    client->number += 2;
+    actor->number += 2;
     run->received = 0;
     run->ready[SUBSCRIBER] = false;
     sequence_fini(&run->sequence);
     memset(&run->sequence, 0, sizeof(run->sequence));
     run->worker.now_ns = start_ns;
-    client_open(client);
+    actor_open(actor);
     complete = run_until(&run->worker, got_all, run, count_received, 0);
     histogram_add(run->worker.latency, now_ns() - start_ns);
     run->spent_ns += now_ns() - start_ns;
@@ -186,7 +179,7 @@ static bool deliver(struct retained_run *run)
         load_fail(&run->load, "only %llu of %u retained messages arrived",
                   (unsigned long long)run->received, run->count);
     }
-    client_leave(client, false);
+    actor_leave(actor, false);
     return complete;
 }
 
@@ -215,13 +208,13 @@ static bool prepare(struct retained_run *run, char *error, size_t error_size)
     run->worker.owner = run;
     run->worker.on_turn = sweep;
     for (uint32_t i = 0; i < 2; i++) {
-        run->worker.clients[i].number = i;
-        run->worker.clients[i].owner = run;
-        run->worker.clients[i].events = &events;
+        run->worker.actors[i].number = i;
+        run->worker.actors[i].owner = run;
+        run->worker.actors[i].events = &events;
     }
-    run->worker.clients[SUBSCRIBER].filters = run->filters;
-    run->worker.clients[SUBSCRIBER].filter_count = 1;
-    run->worker.client_count = 1; /* the loop opens the publisher only */
+    run->worker.actors[SUBSCRIBER].filters = run->filters;
+    run->worker.actors[SUBSCRIBER].filter_count = 1;
+    run->worker.actor_count = 1; /* the loop opens the publisher only */
     return true;
 }
 
@@ -300,7 +293,7 @@ int run_retained(const char *name, const struct bench_options *options)
     }
     go_through_phases(run);
     status = finish(run, name);
-    client_leave(&run->worker.clients[SUBSCRIBER], false);
+    actor_leave(&run->worker.actors[SUBSCRIBER], false);
     monitor_fini(&run->monitor);
     worker_fini(&run->worker);
     template_fini(&run->store);

@@ -41,8 +41,7 @@ static uint8_t *encode_next(struct publisher *publisher, uint8_t *to, uint64_t s
     uint16_t identifier = 0;
 
     if (qos > 0) {
-        identifier = inflight_take(&publisher->client->inflight,
-                                   qos == 1 ? INFLIGHT_PUBACK : INFLIGHT_PUBREC);
+        identifier = actor_identifier(publisher->actor, (uint8_t)qos);
         if (identifier == 0) {
             return NULL;
         }
@@ -57,48 +56,41 @@ static uint8_t *encode_next(struct publisher *publisher, uint8_t *to, uint64_t s
     return to;
 }
 
-/* Sends up to `count` messages; paced ones carry the time at which they should have been sent. */
+/* Writes up to `count` messages; paced ones carry the time at which they should have been sent. */
 static void send_messages(struct publisher *publisher, uint64_t count)
 {
-    struct worker *worker = publisher->client->worker;
+    struct worker *worker = publisher->actor->worker;
     uint64_t gap_ns = publisher->traffic->pace_gap_ns;
-    uint8_t *end = worker->scratch + worker->scratch_size;
+    uint32_t size = publisher->flows[publisher->next_flow].template.frame_len;
+    const uint8_t *end;
+    uint8_t *start = actor_reserve(publisher->actor, size, &end), *at = start;
+    uint64_t encoded = 0;
 
-    while (count > 0 && !client_blocked(publisher->client)) {
-        uint8_t *at = worker->scratch;
-        uint32_t encoded = 0;
+    while (at != NULL && encoded < count) {
+        uint8_t *next;
 
-        while (encoded < count) {
-            uint8_t *next;
-
-            if ((size_t)(end - at) < publisher->flows[publisher->next_flow].template.frame_len) {
-                break;
-            }
-            next =
-                encode_next(publisher, at, gap_ns > 0 ? publisher->paced_next_ns : worker->now_ns);
-            if (next == NULL) {
-                count = encoded;
-                break;
-            }
-            at = next;
-            encoded++;
-            publisher->paced_next_ns += gap_ns;
+        if (end - at < publisher->flows[publisher->next_flow].template.frame_len) {
+            worker->wake_ns = worker->now_ns; /* the rest goes out with the next turn */
+            break;
         }
-        if (encoded == 0) {
-            return;
+        next = encode_next(publisher, at, gap_ns > 0 ? publisher->paced_next_ns : worker->now_ns);
+        if (next == NULL) {
+            break;
         }
+        at = next;
+        encoded++;
+        publisher->paced_next_ns += gap_ns;
+    }
+    if (encoded > 0) {
         tally_add(&worker->tally.sent, encoded);
-        count -= encoded;
-        if (!client_write(publisher->client, worker->scratch, (uint32_t)(at - worker->scratch))) {
-            return;
-        }
+        actor_commit(publisher->actor, (uint32_t)(at - start));
     }
 }
 
 /* Sends everything whose time has come. */
 static void pump_paced(struct publisher *publisher)
 {
-    struct worker *worker = publisher->client->worker;
+    struct worker *worker = publisher->actor->worker;
     uint64_t now = worker->now_ns;
 
     if (publisher->paced_next_ns <= now) {
@@ -117,16 +109,15 @@ static void pump_unpaced(struct publisher *publisher)
     uint64_t outstanding, room = window_room(publisher, &outstanding), piece = traffic->window / 4;
 
     if (traffic->load->options->qos > 0) {
-        const struct inflight *inflight = &publisher->client->inflight;
-        uint64_t free_identifiers = inflight_room(inflight);
+        struct mqtt_client *mqtt = &publisher->actor->client.mqtt;
+        uint64_t identifiers = mqtt_client_room(mqtt), unacknowledged = mqtt->window.count;
 
-        room = free_identifiers < room ? free_identifiers : room;
-        piece = inflight->limit / 4 < piece ? inflight->limit / 4 : piece;
-        outstanding = inflight->count > outstanding ? inflight->count : outstanding;
+        room = identifiers < room ? identifiers : room;
+        piece = mqtt->window.limit / 4 < piece ? mqtt->window.limit / 4 : piece;
+        outstanding = unacknowledged > outstanding ? unacknowledged : outstanding;
     }
     if (traffic->window == UINT64_MAX) {
         piece = 1;
-        room = publisher->client->worker->scratch_size / publisher->flows[0].template.frame_len;
     }
     if (room > 0 && (room >= piece || outstanding == 0)) {
         send_messages(publisher, room);
@@ -139,9 +130,9 @@ static void count_unfinished(struct worker *worker, const struct traffic *traffi
     uint64_t unfinished = 0;
 
     for (uint32_t i = worker->index; i < traffic->publisher_count; i += traffic->worker_count) {
-        const struct client *client = traffic->publishers[i].client;
+        const struct actor *actor = traffic->publishers[i].actor;
 
-        unfinished += client->inflight.count > 0 || client_blocked(client);
+        unfinished += actor_unacknowledged(actor) > 0 || actor_blocked(actor);
     }
     atomic_store(&worker->tally.unfinished, unfinished);
 }
@@ -169,7 +160,7 @@ void traffic_turn(struct worker *worker)
     for (uint32_t i = worker->index; i < traffic->publisher_count; i += traffic->worker_count) {
         struct publisher *publisher = &traffic->publishers[i];
 
-        if (publisher->client->state != CLIENT_READY || client_blocked(publisher->client)) {
+        if (!publisher->actor->ready || actor_blocked(publisher->actor)) {
             continue;
         }
         if (traffic->pace_gap_ns > 0) {
@@ -202,23 +193,23 @@ uint64_t traffic_outstanding(const struct traffic *traffic)
 
 /* True when the message is, byte for byte, one of the flow that its header names, whose number it
  * makes whole. */
-static bool is_genuine(const struct traffic *traffic, const struct incoming *message,
+static bool is_genuine(const struct traffic *traffic, const struct publish_packet *message,
                        struct payload_header *header)
 {
     const struct flow *flow = &traffic->flows[header->flow];
     const struct template *template = &flow->template;
     const uint8_t *frame = template->frame;
-    uint32_t header_size = payload_header_size(message->payload_len);
+    uint32_t header_size = payload_header_size(message->payload.len);
     uint64_t sent = load_relaxed(&flow->sent);
 
-    header->number = payload_whole_number(header->number, message->payload_len, sent);
+    header->number = payload_whole_number(header->number, message->payload.len, sent);
     return header->number < sent && /* T2 */
-           message->payload_len == template->payload_len &&
-           message->topic_len == template->topic_len &&
+           message->payload.len == template->payload_len &&
+           message->topic.len == template->topic_len &&
            message->qos == traffic->load->options->qos &&
-           memcmp(message->topic, frame + template->topic_at, message->topic_len) == 0 &&
-           memcmp(message->payload + header_size, frame + template->payload_at + header_size,
-                  message->payload_len - header_size) == 0;
+           memcmp(message->topic.data, frame + template->topic_at, message->topic.len) == 0 &&
+           memcmp(message->payload.data + header_size, frame + template->payload_at + header_size,
+                  message->payload.len - header_size) == 0;
 }
 
 /* A message that has come before: one of the copies that overlapping subscriptions may make, or
@@ -233,16 +224,16 @@ static void count_again(struct tally *tally, struct check *check, uint64_t numbe
     }
 }
 
-static void on_message(struct client *client, const struct incoming *message)
+static void on_message(struct actor *actor, const struct publish_packet *message)
 {
-    struct receiver *receiver = client->owner;
+    struct receiver *receiver = actor->owner;
     struct traffic *traffic = receiver->traffic;
-    struct worker *worker = client->worker;
+    struct worker *worker = actor->worker;
     struct payload_header header;
     enum sequence_verdict verdict;
     struct check *check;
 
-    if (!payload_read(message->payload, message->payload_len, traffic->mark, &header) ||
+    if (!payload_read(message->payload.data, message->payload.len, traffic->mark, &header) ||
         header.flow - receiver->flow_first >= receiver->flow_count ||
         !is_genuine(traffic, message, &header) ||
         receiver->checks[header.flow - receiver->flow_first].copies_max == 0) {
@@ -268,36 +259,19 @@ static void on_message(struct client *client, const struct incoming *message)
     }
 }
 
-static void on_ready(struct client *client)
-{
-    tally_add(&client->worker->tally.ready, 1);
-}
-
-static void on_publisher_ready(struct client *client)
-{
-    const struct bench_options *options = client->worker->load->options;
-
-    if (options->qos > 0) {
-        client_allow_inflight(client, (uint32_t)options->inflight);
-    }
-    on_ready(client);
-}
-
-static void on_publisher_closed(struct client *client, const char *why)
+static void on_publisher_closed(struct actor *actor, const char *why)
 {
     if (why != NULL) {
-        load_fail(client->worker->load, "publisher %u: %s", client->number, why);
+        load_fail(actor->worker->load, "publisher %u: %s", actor->number, why);
     }
 }
 
-static void on_receiver_closed(struct client *client, const char *why)
+static void on_receiver_closed(struct actor *actor, const char *why)
 {
     if (why != NULL) {
-        load_fail(client->worker->load, "subscriber %u: %s", client->number, why);
+        load_fail(actor->worker->load, "subscriber %u: %s", actor->number, why);
     }
 }
 
-const struct client_events publisher_events = {.ready = on_publisher_ready,
-                                               .closed = on_publisher_closed};
-const struct client_events receiver_events = {
-    .ready = on_ready, .message = on_message, .closed = on_receiver_closed};
+const struct actor_events publisher_events = {.closed = on_publisher_closed};
+const struct actor_events receiver_events = {.message = on_message, .closed = on_receiver_closed};

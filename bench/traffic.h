@@ -41,7 +41,7 @@ struct flow {
 
 /* Touched by the thread of its client only. */
 struct publisher {
-    struct client *client;
+    struct actor *actor;
     struct traffic *traffic;
     struct flow *flows;
     struct link *links;
@@ -84,7 +84,7 @@ struct traffic {
 };
 
 /* Events of the clients of publishers (owner: struct publisher) and receivers (struct receiver). */
-extern const struct client_events publisher_events, receiver_events;
+extern const struct actor_events publisher_events, receiver_events;
 
 /* The on_turn of a worker whose owner is a struct traffic: sends what may be sent. */
 void traffic_turn(struct worker *worker);

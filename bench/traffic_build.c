@@ -152,20 +152,20 @@ static uint16_t add_filters(struct traffic *traffic, const struct shape *shape, 
 
 /* Subscriptions of one subscriber. */
 static void set_filters(struct traffic *traffic, const struct shape *shape, const char *base,
-                        uint32_t subscriber, struct client *client)
+                        uint32_t subscriber, struct actor *actor)
 {
     char **first = &traffic->texts[traffic->text_count];
 
-    client->filter_count = 1;
+    actor->filter_count = 1;
     if (shape->overlap) {
         for (uint32_t i = 0; i < OVERLAP_FILTERS; i++) {
             overlap_filter(traffic, base, subscriber % 10, overlap_filters[i]);
         }
-        client->filter_count = OVERLAP_FILTERS;
+        actor->filter_count = OVERLAP_FILTERS;
     } else {
-        client->filter_count = add_filters(traffic, shape, base, subscriber);
+        actor->filter_count = add_filters(traffic, shape, base, subscriber);
     }
-    client->filters = (const char *const *)first;
+    actor->filters = (const char *const *)first;
 }
 
 /* Links, checks and the links that each flow feeds. */
@@ -208,12 +208,12 @@ static void build_links(struct traffic *traffic, const struct shape *shape)
 }
 
 /* Hands the next unused client of a worker out. */
-static struct client *take_client(struct worker *worker, uint32_t number)
+static struct actor *take_client(struct worker *worker, uint32_t number)
 {
-    struct client *client = &worker->clients[worker->opened++];
+    struct actor *actor = &worker->actors[worker->opened++];
 
-    client->number = number;
-    return client;
+    actor->number = number;
+    return actor;
 }
 
 static void build_clients(struct traffic *traffic, const struct shape *shape, const char *base)
@@ -223,20 +223,20 @@ static void build_clients(struct traffic *traffic, const struct shape *shape, co
 
     for (uint32_t i = 0; i < traffic->subscriber_count; i++) {
         uint32_t at = shape->group ? 0 : i % traffic->worker_count;
-        struct client *client = take_client(&traffic->workers[at], i);
+        struct actor *actor = take_client(&traffic->workers[at], i);
 
-        client->events = &receiver_events;
-        client->owner = &traffic->receivers[shape->group ? 0 : i];
-        set_filters(traffic, shape, base, i, client);
+        actor->events = &receiver_events;
+        actor->owner = &traffic->receivers[shape->group ? 0 : i];
+        set_filters(traffic, shape, base, i, actor);
     }
     for (uint32_t i = 0; i < traffic->publisher_count; i++) {
         struct publisher *publisher = &traffic->publishers[i];
-        struct client *client = take_client(&traffic->workers[i % traffic->worker_count],
-                                            traffic->subscriber_count + i);
+        struct actor *actor = take_client(&traffic->workers[i % traffic->worker_count],
+                                          traffic->subscriber_count + i);
 
-        client->events = &publisher_events;
-        client->owner = publisher;
-        *publisher = (struct publisher){.client = client,
+        actor->events = &publisher_events;
+        actor->owner = publisher;
+        *publisher = (struct publisher){.actor = actor,
                                         .traffic = traffic,
                                         .flows = &traffic->flows[i * flows],
                                         .links = &traffic->links[i * links],

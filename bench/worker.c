@@ -2,76 +2,74 @@
  *
  * worker - the loop of one thread.
  *
- *   open clients that are due -> wait -> events, each read and parsed as one large piece ->
- * on_turn, which sends what the windows and the clock allow, one write per publisher and turn
- *
- * epoll and not io_uring: with 64 KiB and more per system call the calls themselves are below a
- * tenth of the cost, and the tool also runs where a container forbids io_uring.
+ *   a turn of the driver: what was written goes out, completions come in, each received piece is
+ *   parsed in place -> open actors that are due -> on_turn, which writes what the windows and the
+ *   clock allow
  */
 #include "bench/worker.h"
 
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
 #include "bench/payload.h"
 
-#define EVENTS_MAX 512
-
-void worker_init(struct worker *worker, struct load *load, uint32_t index, uint32_t client_count,
+void worker_init(struct worker *worker, struct load *load, uint32_t index, uint32_t actor_count,
                  uint32_t packet_size_max)
 {
+    const struct bench_options *options = load->options;
+
     memset(worker, 0, sizeof(*worker));
     worker->load = load;
     worker->index = index;
-    worker->client_count = client_count;
-    worker->clients = mem_zalloc((client_count + 1) * sizeof(struct client));
-    for (uint32_t i = 0; i < client_count; i++) {
-        worker->clients[i].worker = worker;
-        worker->clients[i].fd = -1;
+    worker->made = worker->actor_count = actor_count;
+    worker->limits = CLIENT_LIMITS_DEFAULT;
+    worker->limits.packet_size_max =
+        packet_size_max > WORKER_PACKET_MAX ? packet_size_max : WORKER_PACKET_MAX;
+    worker->limits.inflight_max = (uint16_t)(options->inflight > 0 ? options->inflight : 1);
+    worker->limits.keep = options->reconnect;
+    driver_init(&worker->driver, actor_count);
+    worker->actors = mem_zalloc((actor_count + 1) * sizeof(struct actor));
+    for (uint32_t i = 0; i < actor_count; i++) {
+        actor_init(&worker->actors[i], worker);
     }
     worker->opening_max = WORKER_OPENING_MAX;
-    if (load->options->connect_rate > 0) {
+    if (options->connect_rate > 0) {
         /* a slow broker must not slow down a rate that was asked for */
         worker->opening_max = UINT32_MAX;
-        worker->open_interval_ns =
-            NANOSECONDS * load->options->threads / load->options->connect_rate;
+        worker->open_interval_ns = NANOSECONDS * options->threads / options->connect_rate;
     }
-    worker->read_size =
-        2 * packet_size_max > WORKER_READ_SIZE ? 2 * packet_size_max : WORKER_READ_SIZE;
-    worker->scratch_size =
-        packet_size_max > WORKER_SCRATCH_SIZE ? packet_size_max : WORKER_SCRATCH_SIZE;
-    worker->read_buffer = mem_alloc(worker->read_size);
-    worker->acks = mem_alloc(worker->read_size);
-    worker->scratch = mem_alloc(worker->scratch_size);
     worker->latency = mem_zalloc(sizeof(*worker->latency));
-    worker->spin = load->options->spin;
-    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    ASSERT(worker->epoll_fd >= 0);
+    worker->spin = options->spin;
     worker->now_ns = now_ns();
-    worker->keep_alive_ns = worker->now_ns;
+}
+
+/* Closes every connection and gives the ring back, on the thread whose ring it is. */
+static void end_connections(struct worker *worker)
+{
+    worker->on_turn = NULL;
+    for (uint32_t i = 0; i < worker->made; i++) {
+        actor_leave(&worker->actors[i], false);
+    }
+    driver_stop(&worker->driver);
 }
 
 void worker_fini(struct worker *worker)
 {
-    for (uint32_t i = 0; i < worker->client_count; i++) {
-        client_leave(&worker->clients[i], false);
+    end_connections(worker);
+    for (uint32_t i = 0; i < worker->made; i++) {
+        actor_fini(&worker->actors[i]);
     }
-    close(worker->epoll_fd);
-    mem_free(worker->clients);
-    mem_free(worker->read_buffer);
-    mem_free(worker->acks);
-    mem_free(worker->scratch);
+    driver_fini(&worker->driver);
+    mem_free(worker->actors);
     mem_free(worker->latency);
 }
 
 /* Starts connections: as many at a time as opening_max allows, and not before their time. */
 static void open_more(struct worker *worker)
 {
-    while (worker->opened < worker->client_count && worker->opening < worker->opening_max &&
+    while (worker->opened < worker->actor_count && worker->opening < worker->opening_max &&
            !atomic_load_explicit(&worker->load->failed, memory_order_relaxed)) {
         if (worker->open_interval_ns > 0) {
             if (worker->open_next_ns > worker->now_ns) {
@@ -84,40 +82,25 @@ static void open_more(struct worker *worker)
                 (worker->open_next_ns == 0 ? worker->now_ns : worker->open_next_ns) +
                 worker->open_interval_ns;
         }
-        client_open(&worker->clients[worker->opened++]);
-    }
-}
-
-static void keep_alive(struct worker *worker)
-{
-    if (worker->now_ns < worker->keep_alive_ns) {
-        return;
-    }
-    worker->keep_alive_ns = worker->now_ns + NANOSECONDS;
-    for (uint32_t i = 0; i < worker->opened; i++) {
-        client_keep_alive(&worker->clients[i], (uint32_t)(worker->now_ns / NANOSECONDS));
+        actor_open(&worker->actors[worker->opened++]);
     }
 }
 
 void worker_turn(struct worker *worker)
 {
-    struct epoll_event events[EVENTS_MAX];
-    struct timespec wait = {0};
-    int count;
+    char error[512];
 
-    if (!worker->spin && worker->wake_ns > worker->now_ns) {
-        uint64_t wait_ns = worker->wake_ns - worker->now_ns;
-
-        wait.tv_nsec = (long)(wait_ns < WORKER_IDLE_NS ? wait_ns : WORKER_IDLE_NS);
+    if (UNLIKELY(worker->driver.ring == NULL) &&
+        !driver_start(&worker->driver, error, sizeof(error))) {
+        load_fail(worker->load, "%s", error);
+        return;
     }
-    count = epoll_pwait2(worker->epoll_fd, events, EVENTS_MAX, &wait, NULL);
-    worker->now_ns = now_ns();
-    for (int i = 0; i < count; i++) {
-        client_on_event(events[i].data.ptr, events[i].events);
-    }
+    driver_turn(&worker->driver, worker->spin ? 0 : worker->wake_ns);
+    worker->now_ns = worker->driver.now_ns;
+    atomic_store_explicit(&worker->tally.received_bytes, worker->driver.received_bytes,
+                          memory_order_relaxed);
     worker->wake_ns = worker->now_ns + WORKER_IDLE_NS;
     open_more(worker);
-    keep_alive(worker);
     if (worker->on_turn != NULL) {
         worker->on_turn(worker);
     }
@@ -134,6 +117,8 @@ static void *run(void *argument)
     while (load_phase(worker->load) != PHASE_STOP) {
         worker_turn(worker);
     }
+    worker_leave_all(worker, WORKER_LEAVE_NS);
+    end_connections(worker);
     return NULL;
 }
 
@@ -152,7 +137,7 @@ void worker_join(struct worker *worker)
 static bool all_closed(const struct worker *worker)
 {
     for (uint32_t i = 0; i < worker->opened; i++) {
-        if (worker->clients[i].state != CLIENT_CLOSED) {
+        if (!actor_closed(&worker->actors[i])) {
             return false;
         }
     }
@@ -163,10 +148,13 @@ void worker_leave_all(struct worker *worker, uint64_t limit_ns)
 {
     uint64_t end_ns = now_ns() + limit_ns;
 
+    if (worker->driver.ring == NULL) {
+        return; /* its thread has done so */
+    }
     worker->on_turn = NULL;
-    worker->client_count = worker->opened; /* no more are opened */
+    worker->actor_count = worker->opened; /* no more are opened */
     for (uint32_t i = 0; i < worker->opened; i++) {
-        client_leave(&worker->clients[i], true);
+        actor_leave(&worker->actors[i], true);
     }
     while (!all_closed(worker) && worker->now_ns < end_ns) {
         worker_turn(worker);

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * worker - one thread of the load tool: an epoll loop over its clients.
+ * worker - one thread of the load tool: its clients, and their loop.
  */
 #ifndef SHARDMQ_BENCH_WORKER_H
 #define SHARDMQ_BENCH_WORKER_H
 
 #include <pthread.h>
 
-#include "bench/client.h"
+#include "bench/actor.h"
 #include "bench/histogram.h"
 #include "bench/load.h"
 
-#define WORKER_READ_SIZE    (256u * 1024u)
-#define WORKER_SCRATCH_SIZE (64u * 1024u)
-#define WORKER_OPENING_MAX  64u
-#define WORKER_IDLE_NS      (5 * 1000000ull)
+#define WORKER_OPENING_MAX 64u
+#define WORKER_LEAVE_NS    (2 * 1000000000ull) /* for brokers to close after DISCONNECT */
+#define WORKER_IDLE_NS     (5 * 1000000ull)
+#define WORKER_PACKET_MAX                                                                          \
+    (512u * 1024u) /* accepted of a server, unless the run sends larger ones */
 
 /* Counted by one thread, read by any: relaxed single-writer atomics. shared. */
 struct tally {
@@ -47,16 +48,14 @@ struct worker {
     void *owner; /* of on_turn and of the clients' events */
     /* Called once a turn, after the events; may lower wake_ns. */
     void (*on_turn)(struct worker *worker);
-    struct client *clients;
-    uint32_t client_count, opened, opening;
-    uint32_t opening_max;      /* connections under way at a time */
-    uint64_t open_interval_ns; /* between the starts of two of them */
+    struct driver driver;
+    struct client_limits limits;
+    struct actor *actors;
+    uint32_t made, actor_count, opened, opening; /* actor_count: of those made, to be opened */
+    uint32_t opening_max;                        /* connections under way at a time */
+    uint64_t open_interval_ns;                   /* between the starts of two of them */
     uint64_t open_next_ns;
     uint64_t now_ns, wake_ns; /* the loop sleeps until then at most */
-    uint64_t keep_alive_ns;   /* when the keep alive is looked at next */
-    uint8_t *read_buffer, *scratch, *acks;
-    uint32_t read_size, scratch_size, acks_len;
-    int epoll_fd;
     uint32_t index;
     bool spin;
     pthread_t thread;
@@ -64,21 +63,21 @@ struct worker {
     struct tally tally;
 };
 
-/* Makes a worker for `client_count` clients (zeroed, to be filled in by the caller) and packets of
- * at most packet_size_max bytes. */
-void worker_init(struct worker *worker, struct load *load, uint32_t index, uint32_t client_count,
+/* Makes a worker with `actor_count` actors (their number, events, owner and filters are the caller's to
+ * fill in) for packets of at most packet_size_max bytes. It belongs to the thread that turns it. */
+void worker_init(struct worker *worker, struct load *load, uint32_t index, uint32_t actor_count,
                  uint32_t packet_size_max);
 /* Closes what is open and frees everything. */
 void worker_fini(struct worker *worker);
 
-/* One turn of the loop: opens clients, waits, handles what happened, calls on_turn. */
+/* One turn of the loop: waits, handles what happened, opens actors, calls on_turn. */
 void worker_turn(struct worker *worker);
 
 /* Starts a thread that turns until PHASE_STOP; worker_join() waits for it. */
 void worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 
-/* Sends DISCONNECT from every client and turns until the broker has closed them all, so that it has
+/* On the worker's thread, which does it by itself when it ends: sends DISCONNECT from every actor and turns until the broker has closed them all, so that it has
  * taken everything that was sent; at most limit_ns. Nothing else is done any more. */
 void worker_leave_all(struct worker *worker, uint64_t limit_ns);
 

@@ -30,7 +30,7 @@ static void read_clock(struct driver *driver)
     driver->now_ms = driver->now_ns / NANOSECONDS_PER_MS;
 }
 
-bool driver_open(struct driver *driver, uint32_t clients, char *error, size_t error_size)
+void driver_init(struct driver *driver, uint32_t clients)
 {
     uint64_t seed = 0;
 
@@ -42,6 +42,12 @@ bool driver_open(struct driver *driver, uint32_t clients, char *error, size_t er
     if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
         seed = driver->now_ns;
     driver->random.state = seed;
+    driver->slot_capacity = clients > 0 ? clients : 1;
+    driver->slots = mem_zalloc(driver->slot_capacity * sizeof(*driver->slots));
+}
+
+bool driver_start(struct driver *driver, char *error, size_t error_size)
+{
     if (uring_probe(&driver->features, error, error_size) != 0)
         return false;
     driver->ring = uring_open(&driver->features, SUBMISSIONS, COMPLETIONS, error, error_size);
@@ -51,11 +57,17 @@ bool driver_open(struct driver *driver, uint32_t clients, char *error, size_t er
     if (driver->buffers == NULL) {
         uring_close(driver->ring);
         driver->ring = NULL;
-        return false;
     }
-    driver->slot_capacity = clients > 0 ? clients : 1;
-    driver->slots = mem_zalloc(driver->slot_capacity * sizeof(*driver->slots));
-    return true;
+    return driver->ring != NULL;
+}
+
+bool driver_open(struct driver *driver, uint32_t clients, char *error, size_t error_size)
+{
+    driver_init(driver, clients);
+    if (driver_start(driver, error, error_size))
+        return true;
+    driver_fini(driver);
+    return false;
 }
 
 static void enter(struct driver *driver, bool wait, uint64_t timeout_ns)
@@ -91,6 +103,8 @@ static void on_received(struct driver *driver, const struct completion *completi
 
     if (completion->res > 0)
         driver->received_bytes += (uint64_t)completion->res;
+    read_clock(
+        driver); /* once per piece, so that latencies do not depend on the length of a turn */
     if (client != NULL)
         client_received(client, completion);
     if (has_buffer)
@@ -199,9 +213,10 @@ void driver_turn(struct driver *driver, uint64_t wake_ns)
     timers_run(&driver->timers, driver->now_ms, TIMERS_AT_ONCE);
 }
 
-void driver_close(struct driver *driver)
+void driver_stop(struct driver *driver)
 {
-    ASSERT(driver->slots_used == 0);
+    if (driver->ring == NULL)
+        return;
     while (driver->sending > 0) { /* D4; all were cancelled with their connections */
         enter(driver, true, URING_NO_TIMEOUT);
         reap(driver);
@@ -209,8 +224,21 @@ void driver_close(struct driver *driver)
     enter(driver, false, 0);
     uring_close(driver->ring);
     bufring_close(driver->buffers);
+    driver->ring = NULL;
+    driver->buffers = NULL;
+}
+
+void driver_fini(struct driver *driver)
+{
+    ASSERT(driver->slots_used == 0 && driver->ring == NULL);
     client_pool_fini(&driver->pool);
     transport_wire_free(&driver->wire);
     mem_free(driver->slots);
     memset(driver, 0, sizeof(*driver));
+}
+
+void driver_close(struct driver *driver)
+{
+    driver_stop(driver);
+    driver_fini(driver);
 }

@@ -55,11 +55,20 @@ struct driver {
     uint64_t received_bytes, sent_bytes;
 };
 
-/* Opens a loop for about `clients` clients. False, with a sentence about what is wrong and what to do
- * about it, when the system refuses io_uring or buffers. */
+/* Opens a loop for about `clients` clients, on the calling thread. False, with a sentence about what is
+ * wrong and what to do about it, when the system refuses io_uring or buffers. */
 bool driver_open(struct driver *driver, uint32_t clients, char *error, size_t error_size);
 /* After all clients were given back with client_fini(). */
 void driver_close(struct driver *driver);
+
+/* The same in two steps, for threads whose clients are made before they start: the ring belongs to the
+ * thread that calls driver_start(), which has to call driver_stop() as well, after all clients are CLOSED.
+ * Clients may be made and given back by anyone outside these two. */
+void driver_init(struct driver *driver, uint32_t clients);
+bool driver_start(struct driver *driver, char *error, size_t error_size);
+/* Harmless when it was not started. */
+void driver_stop(struct driver *driver);
+void driver_fini(struct driver *driver);
 
 /* One turn. Waits for something to happen, at most until wake_ns of CLOCK_MONOTONIC (UINT64_MAX: for as
  * long as it takes; 0 or the past: not at all). */
