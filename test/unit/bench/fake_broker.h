@@ -22,6 +22,7 @@
 
 #define FAKE_CONNS_MAX 256
 #define FAKE_INPUT     (256u * 1024u)
+#define FAKE_STALL_MS  300
 #define FAKE_OUTPUT    (4u * 1024u * 1024u)
 
 /* What goes wrong, with the message of number `fault_at` (counted over all, from 0). */
@@ -40,6 +41,7 @@ enum fake_fault {
     FAULT_SHORT_SUBACK,  /* SUBACK without codes */
     FAULT_REFUSE_FILTER, /* SUBACK with 0x80 */
     FAULT_SILENCE,       /* never answers CONNECT */
+    FAULT_STALL,         /* does nothing for FAKE_STALL_MS */
 };
 
 struct fake_conn {
@@ -58,6 +60,7 @@ struct fake_broker {
     enum fake_fault fault;
     uint64_t fault_at;
     _Atomic uint64_t messages;
+    _Atomic uint64_t subscriptions;
     struct fake_conn conns[FAKE_CONNS_MAX];
     uint32_t conn_count;
     uint8_t held[2048]; /* FAULT_SWAP */
@@ -115,6 +118,9 @@ static inline void fake_publish(struct fake_broker *broker, struct fake_conn *fr
     bool faulty = broker->messages++ == broker->fault_at;
     uint8_t ack[4] = {qos == 1 ? 0x40 : 0x50, 2};
 
+    if (faulty && broker->fault == FAULT_STALL) {
+        poll(NULL, 0, FAKE_STALL_MS);
+    }
     if (qos > 0) {
         memcpy(ack + 2, topic + topic_len, 2);
         if (faulty && broker->fault == FAULT_FOREIGN_ACK) {
@@ -189,6 +195,7 @@ static inline void fake_subscribe(struct fake_broker *broker, struct fake_conn *
         suback[4] = 0x80;
     }
     fake_put(conn, suback, sizeof(suback));
+    broker->subscriptions++;
 }
 
 static inline void fake_packet(struct fake_broker *broker, struct fake_conn *conn,
