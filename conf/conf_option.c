@@ -44,16 +44,26 @@ static const void *object_of(const struct conf *conf, const struct conf_row *row
     }
     if (after(rest, "default.") != NULL)
         return &conf->shard_default;
-    return strtoul(rest, NULL, 10) < CONF_SHARDS_MAX ? &conf->shards[strtoul(rest, NULL, 10)]
-                                                     : NULL;
+    return *rest >= '0' && *rest <= '9' && strtoul(rest, NULL, 10) < CONF_SHARDS_MAX
+               ? &conf->shards[strtoul(rest, NULL, 10)]
+               : NULL;
+}
+
+const struct conf_row *conf_option_find(const struct conf *conf, const char *path,
+                                        const void **object)
+{
+    const struct conf_row *row = conf_option_row(path);
+
+    *object = row != NULL ? object_of(conf, row, path) : NULL;
+    return *object != NULL ? row : NULL;
 }
 
 bool conf_option_get(const struct conf *conf, const char *path, char *to, size_t size)
 {
-    const struct conf_row *row = conf_option_row(path);
-    const void *object = row != NULL ? object_of(conf, row, path) : NULL;
+    const void *object;
+    const struct conf_row *row = conf_option_find(conf, path, &object);
 
-    if (object == NULL)
+    if (row == NULL)
         return false;
     conf_value_format(row, object, to, size);
     return true;

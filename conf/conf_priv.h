@@ -79,6 +79,10 @@ const struct conf_row *conf_row_find(enum conf_scope scope, const char *path);
 /* The row of an option's path as files have it, shards and listeners included; NULL: there is none. */
 const struct conf_row *conf_option_row(const char *path);
 
+/* The row of that path, and the struct of `conf` that holds its field; NULL: there is none. */
+const struct conf_row *conf_option_find(const struct conf *conf, const char *path,
+                                        const void **object);
+
 /* The number of the first line that is not text (UTF-8 without U+0000), or 0. */
 unsigned conf_first_bad_line(const char *text, size_t len);
 
