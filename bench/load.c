@@ -111,7 +111,9 @@ bool load_init(struct load *load, const struct bench_options *options, uint64_t 
     load->target.reconnect = options->reconnect;
     load->target.reconnect_least_ms = LOAD_RECONNECT_LEAST_MS;
     load->target.reconnect_most_ms = LOAD_RECONNECT_MOST_MS;
-    load->target.open_timeout_ms = (uint32_t)(options->timeout_s * 1000) + 1;
+    if (options->reconnect) { /* otherwise a lack of progress ends the run */
+        load->target.open_timeout_ms = (uint32_t)(options->timeout_s * 1000) + 1;
+    }
     if (!load_pin(options, 0)) {
         snprintf(error, error_size, "--cpu: cannot run on \"%s\"", options->cpu);
         return false;
