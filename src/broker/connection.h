@@ -49,10 +49,10 @@ struct connection {
     uint32_t serial;         /* tells connections apart that follow each other in the same memory */
     uint32_t subscribes;     /* SUBSCRIBEs that wait for their SUBACK */
     uint32_t retain_queries; /* queries for retained messages that are not complete */
-    uint32_t refused_publishes;  /* QoS 0 publications refused so far, to log only the first */
-    struct alias_table *aliases; /* both directions, when used */
+    uint32_t refused_publishes; /* QoS 0 publications refused so far, to log only the first */
     /* what CONNACK announced; a reload changes it for later connections */
-    uint32_t packet_size_limit; /* the server's Maximum Packet Size */
+    uint32_t packet_size_limit;  /* the server's Maximum Packet Size */
+    struct alias_table *aliases; /* both directions, when used */
     uint16_t receive_maximum, topic_alias_max;
     uint8_t qos_max;
     bool retain_available;
