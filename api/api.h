@@ -103,6 +103,28 @@ struct api_request *api_resume(struct api *api, struct api_handle handle);
 
 #define API_DEFERRED_MS 15000u
 
+/* ---- in pieces: answers whose length is not known when they begin ---- */
+
+/* What happens to a deferred request meanwhile. */
+enum api_event {
+    API_ROOM, /* api_stream_write() said false, and the client has taken enough of it by now */
+    API_GONE /* the client has gone, or the request was answered by somebody else; nothing follows */
+};
+typedef void api_watcher(void *argument, enum api_event event);
+/* Has the watcher called, until it was called with API_GONE, the request is answered, or the watcher
+ * is NULL. */
+void api_watch(struct api_request *request, api_watcher *watcher, void *argument);
+
+/* For a deferred request: 200 and a body that follows (chunked; for a client of HTTP/1.0 up to the
+ * end of the connection). Then any number of api_stream_write() and one api_stream_end(), or
+ * api_stream_abort(), which ends the connection so that the client knows that a part is missing. */
+void api_stream_begin(struct api_request *request, const char *content_type);
+/* Appends; `len` may be 0. False when the client should take some of it before more is written:
+ * API_ROOM tells when. A client that takes nothing for http_server.request_timeout is cut off. */
+bool api_stream_write(struct api_request *request, const char *data, size_t len);
+void api_stream_end(struct api_request *request);
+void api_stream_abort(struct api_request *request);
+
 /* ---- for src/app: the service that the control shard runs ---- */
 extern const struct machine_service api_service;
 

@@ -21,9 +21,10 @@
 #define API_QUERY_MAX           16u
 
 enum api_flag {
-    API_NO_AUTH = 1u << 0,    /* anybody may ask */
-    API_ENVELOPE = 1u << 1,   /* the body is a request code of codes.def */
-    API_ANY_METHOD = 1u << 2, /* like POST, whatever the method is */
+    API_NO_AUTH = 1u << 0,       /* anybody may ask */
+    API_ENVELOPE = 1u << 1,      /* the body is a request code of codes.def */
+    API_ANY_METHOD = 1u << 2,    /* like POST, whatever the method is */
+    API_MAY_LACK_BODY = 1u << 3, /* the body may be left out */
 };
 
 /* A row of routes.def. Class: boot. */
@@ -94,6 +95,10 @@ struct api_request {
     unsigned retry_s;   /* 429: Retry-After */
     bool challenge;     /* 401: WWW-Authenticate */
     bool answered;
+    bool streaming,
+        wants_room; /* between api_stream_begin() and its end; and it was told to wait */
+    api_watcher *watcher;
+    void *watcher_argument;
     uint32_t serial;
 };
 
@@ -122,6 +127,8 @@ bool server_closes(const struct api_request *request);
 /* Sends what is in the outbox at the end of the turn. */
 void server_flush(struct api_request *request);
 void server_peer_name(const struct api_request *request, char *to, size_t size);
+/* A piece of an answer is in the outbox: sends it. Whether more may follow at once. */
+bool server_piece_written(struct api_request *request);
 /* Memory is gone: the connection ends without an answer. */
 void server_give_up(struct api_request *request);
 

@@ -41,6 +41,15 @@ static void print_cors(const struct api_request *request, FILE *to)
             request->allow);
 }
 
+/* How the body's end is found (RFC 9112, 6.3). */
+static void print_length(const struct api_request *request, size_t len, FILE *to)
+{
+    if (!request->streaming)
+        fprintf(to, "Content-Length: %zu\r\n", len);
+    else if (request->http.http_1_1)
+        fputs("Transfer-Encoding: chunked\r\n", to);
+}
+
 static void print_head(const struct api_request *request, unsigned status, const char *content_type,
                        size_t len, FILE *to)
 {
@@ -48,8 +57,10 @@ static void print_head(const struct api_request *request, unsigned status, const
 
     fprintf(to, "HTTP/1.1 %u %s\r\n", status, http_reason(status));
     print_date(request, to);
-    if (status != 204)
-        fprintf(to, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, len);
+    if (status != 204) {
+        fprintf(to, "Content-Type: %s\r\n", content_type);
+        print_length(request, len, to);
+    }
     fputs("Cache-Control: no-store\r\n"
           "X-Content-Type-Options: nosniff\r\n"
           "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
@@ -119,12 +130,11 @@ static void log_request(const struct api_request *request, unsigned status)
                  status);
 }
 
-void reply_bytes(struct api_request *request, unsigned status, const char *content_type,
-                 const void *body, size_t len)
+static bool put_head(struct api_request *request, unsigned status, const char *content_type,
+                     size_t len)
 {
     char head[HEAD_MAX];
     FILE *to = fmemopen(head, sizeof(head), "w");
-    bool bodiless = request->http.method == HTTP_METHOD_HEAD || status == 204;
     long head_len = -1;
 
     if (to != NULL) {
@@ -133,14 +143,76 @@ void reply_bytes(struct api_request *request, unsigned status, const char *conte
         if (fclose(to) != 0)
             head_len = -1;
     }
-    if (head_len <= 0 || !put(request, head, (size_t)head_len) ||
-        !put(request, body, bodiless ? 0 : len)) {
+    return head_len > 0 && put(request, head, (size_t)head_len);
+}
+
+void reply_bytes(struct api_request *request, unsigned status, const char *content_type,
+                 const void *body, size_t len)
+{
+    bool bodiless = request->http.method == HTTP_METHOD_HEAD || status == 204;
+
+    if (!put_head(request, status, content_type, len) || !put(request, body, bodiless ? 0 : len)) {
         server_give_up(request); /* a part of an answer is none */
         return;
     }
     log_request(request, status);
     server_answered(request);
 }
+
+/* ---- in pieces ---- */
+
+void api_stream_begin(struct api_request *request, const char *content_type)
+{
+    ASSERT(!request->streaming);
+    request->streaming = true;
+    if (!put_head(request, 200, content_type, 0))
+        server_give_up(request);
+    else
+        log_request(request, 200);
+}
+
+/* One chunk (RFC 9112, 7.1); the last one has no bytes. */
+static bool put_chunk(struct api_request *request, const char *data, size_t len)
+{
+    char size[24];
+
+    if (!request->http.http_1_1)
+        return put(request, data, len);
+    return put(request, size, (size_t)snprintf(size, sizeof(size), "%zx\r\n", len)) &&
+           put(request, data, len) && put(request, "\r\n", 2);
+}
+
+bool api_stream_write(struct api_request *request, const char *data, size_t len)
+{
+    ASSERT(request->streaming);
+    if (request->answered) /* given up */
+        return true;
+    if (len != 0 && request->http.method != HTTP_METHOD_HEAD && !put_chunk(request, data, len)) {
+        server_give_up(request); /* a part of an answer is none */
+        return true;
+    }
+    return server_piece_written(request);
+}
+
+void api_stream_end(struct api_request *request)
+{
+    ASSERT(request->streaming);
+    if (request->answered)
+        return;
+    if (request->http.method != HTTP_METHOD_HEAD && !put_chunk(request, "", 0))
+        server_give_up(request);
+    else
+        server_answered(request);
+}
+
+void api_stream_abort(struct api_request *request)
+{
+    ASSERT(request->streaming);
+    if (!request->answered)
+        server_give_up(request);
+}
+
+/* ---- whole ---- */
 
 void api_reply_text(struct api_request *request, unsigned status, const char *content_type,
                     const char *text, size_t len)

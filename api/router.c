@@ -384,7 +384,9 @@ void router_dispatch(struct api_request *request)
             request->code->handler(request);
         return;
     }
-    if (schema == NULL || (parse_body(request) && check_body(request, schema)))
+    if (schema == NULL ||
+        ((route->flags & API_MAY_LACK_BODY) != 0 && request->body_bytes.len == 0) ||
+        (parse_body(request) && check_body(request, schema)))
         route->handler(request);
 }
 

@@ -72,7 +72,7 @@ static void arm_for_state(struct server_conn *server)
 {
     const struct conf *conf = api_conf(server->api);
 
-    if (server->state == STATE_ANSWERING)
+    if (server->state == STATE_ANSWERING && !server->request.streaming)
         arm(server, API_DEFERRED_MS);
     else if (server->out.bytes == 0 && server->state == STATE_HEAD && server->input_len == 0)
         arm(server, conf->http_server_idle_timeout_ms);
@@ -88,6 +88,10 @@ static void timer_fired(void *owner, struct timer *timer)
 
     switch (server->state) {
     case STATE_ANSWERING:
+        if (server->request.streaming) {
+            conn_kill(shard, conn); /* it does not take its answer, or there is none any more */
+            break;
+        }
         server->keep_alive = false;
         api_reply_error(&server->request, 504, API_UNKNOWN, "the broker did not answer in time");
         break;
@@ -105,6 +109,43 @@ static void timer_fired(void *owner, struct timer *timer)
         conn_kill(shard, conn);
         break;
     }
+}
+
+/* ---- watchers ---- */
+
+void api_watch(struct api_request *request, api_watcher *watcher, void *argument)
+{
+    request->watcher = watcher;
+    request->watcher_argument = argument;
+}
+
+static void tell_gone(struct api_request *request)
+{
+    api_watcher *watcher = request->watcher;
+
+    request->watcher = NULL;
+    if (watcher != NULL)
+        watcher(request->watcher_argument, API_GONE);
+}
+
+/* The client has taken some of an answer in pieces. The watcher may end it. */
+static void tell_room(struct api_request *request)
+{
+    if (!request->wants_room || server_outbox(request)->bytes > OUTPUT_MARK / 2)
+        return;
+    request->wants_room = false;
+    if (request->watcher != NULL)
+        request->watcher(request->watcher_argument, API_ROOM);
+}
+
+bool server_piece_written(struct api_request *request)
+{
+    struct server_conn *server = server_of_request(request);
+
+    arm_for_state(server);
+    conn_again(server->api->shard, conn_of_state(server));
+    request->wants_room = server->out.bytes > OUTPUT_MARK;
+    return !request->wants_room;
 }
 
 /* ---- life ---- */
@@ -156,6 +197,7 @@ static void closed(struct shard *shard, struct conn *conn, struct outbox_chunk *
     struct server_conn *server = server_of(conn);
     struct outbox_chunk *queued = server->out.head;
 
+    tell_gone(&server->request);
     server->out.head = server->out.tail = NULL;
     release_chunks(shard, server, unsent);
     release_chunks(shard, server, queued);
@@ -403,7 +445,8 @@ bool server_closes(const struct api_request *request)
 {
     const struct server_conn *server = server_of_request(request);
 
-    return !server->keep_alive || !is_read(server);
+    return !server->keep_alive || !is_read(server) ||
+           (request->streaming && !request->http.http_1_1);
 }
 
 void server_flush(struct api_request *request)
@@ -433,6 +476,7 @@ void server_answered(struct api_request *request)
 
     ASSERT(!request->answered); /* I2 */
     request->answered = true;
+    tell_gone(request);
     if (server_closes(request))
         server->state = STATE_CLOSING;
     else
@@ -448,8 +492,10 @@ static void sent(struct shard *shard, struct conn *conn, struct outbox_chunk *ch
     outbox_release(&server->out, broker_outbox_pool(shard->broker), chunk);
     if (server->state == STATE_CLOSING && server->out.bytes == 0)
         conn_close_after_flush(shard, conn);
-    else if (server->state != STATE_ANSWERING)
+    else if (server->state != STATE_ANSWERING || server->request.streaming)
         arm_for_state(server);
+    if (server->state == STATE_ANSWERING)
+        tell_room(&server->request);
 }
 
 static bool lingers(const struct conn *conn)

@@ -39,6 +39,7 @@
 
 #include "base/hash.h"
 #include "broker/query_priv.h"
+#include "mqtt/decode.h"
 
 /* After so many steps a query goes back with whatever it has, so that its asker knows that the shard lives. */
 #define STEPS_MAX 64u
@@ -161,6 +162,28 @@ void *query_append(struct query *query, size_t size)
 unsigned query_retained_owner(struct span topic, unsigned shard_count)
 {
     return (unsigned)(hash64(topic.data, topic.len) % shard_count);
+}
+
+bool query_filter_valid(struct span filter)
+{
+    struct filter_parts parts = filter_parse(filter, UINT32_MAX);
+
+    return parts.form != FILTER_INVALID && parts.share_name.len == 0;
+}
+
+bool query_topic_valid(struct span topic)
+{
+    return topic_name_valid(topic, UINT32_MAX);
+}
+
+bool query_next_property(struct span *props, struct retained_property *out)
+{
+    struct property_view view;
+
+    if (!props_next(props, &view))
+        return false;
+    *out = (struct retained_property){view.id, view.number, view.name, view.value};
+    return true;
 }
 
 /* ---- retained messages ---- */

@@ -105,6 +105,21 @@ static inline const void *query_record(const struct query *query, const void *re
     return at == NULL || at == query->records + query->records_len ? NULL : at;
 }
 
+/* Whether retained messages can be asked for with that: a topic filter without a share name; and whether a topic can
+ * have one. Both valid UTF-8. */
+bool query_filter_valid(struct span filter);
+bool query_topic_valid(struct span topic);
+
+/* One of the 5.0 properties that a retained message is forwarded with. */
+struct retained_property {
+    enum mqtt_property id;
+    uint32_t number;
+    struct span name, value; /* name: the key of a User Property */
+};
+
+/* Takes the next property off `props`, which are publication.props at first; false at the end. */
+bool query_next_property(struct span *props, struct retained_property *out);
+
 /* The data shard that has the retained message of a topic. */
 unsigned query_retained_owner(struct span topic, unsigned shard_count);
 
