@@ -11,6 +11,7 @@
 
 #include "api/api.h"
 #include "api/auth.h"
+#include "api/rates.h"
 #include "api/schema.h"
 #include "http/http.h"
 #include "session/outbox.h"
@@ -68,7 +69,9 @@ struct api {
     struct api_row_schemas *routes; /* [api_route_count] */
     struct api_row_schemas *codes;  /* [api_request_code_count]; body: of the whole envelope */
     struct auth auth;
-    uint32_t serial; /* of requests */
+    struct rates *rates;
+    double started_s; /* seconds since 1970 */
+    uint32_t serial;  /* of requests */
     bool stopping;
 };
 

@@ -571,6 +571,8 @@ static void *start(struct control *control)
     api->control = control;
     api->shard = control_shard(control);
     create_rows(api);
+    api->rates = rates_create(machine_shard_count(api->shard->machine) + 1);
+    api->started_s = (double)api->shard->wall_ms / 1e3;
     return api;
 }
 
@@ -605,6 +607,7 @@ static void stop(void *service)
     mem_free(api->routes);
     mem_free(api->codes);
     schemas_destroy(api->schemas);
+    rates_destroy(api->rates);
     mem_free(api);
 }
 

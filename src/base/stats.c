@@ -76,6 +76,21 @@ int64_t stats_histogram_count(const struct stat_histogram_snapshot *histogram)
     return count;
 }
 
+int64_t stats_histogram_quantile_us(const struct stat_histogram_snapshot *histogram,
+                                    double quantile)
+{
+    double wanted = quantile * (double)stats_histogram_count(histogram);
+    int64_t count = 0;
+    unsigned bucket = 0;
+
+    if (wanted == 0)
+        return 0;
+    do
+        count += histogram->buckets[bucket++];
+    while ((double)count < wanted && bucket < STAT_BUCKETS - 1);
+    return (int64_t)stat_bucket_bound_us(bucket - 1);
+}
+
 int64_t stats_message_drop(const struct stats_snapshot *sum)
 {
     int64_t drops = 0;

@@ -115,6 +115,11 @@ void stats_add(struct stats_snapshot *sum, const struct stats_snapshot *one);
 /* How many things a histogram counted. */
 int64_t stats_histogram_count(const struct stat_histogram_snapshot *histogram);
 
+/* What the fraction `quantile` of the things took at most, in microseconds: the bound of the bucket in which
+ * the last of them is, and of the last that has one when it is behind that. 0 when there was none. */
+int64_t stats_histogram_quantile_us(const struct stat_histogram_snapshot *histogram,
+                                    double quantile);
+
 /* The sum of all drop_* counters: NanoMQ's message_drop. */
 int64_t stats_message_drop(const struct stats_snapshot *sum);
 

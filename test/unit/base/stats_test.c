@@ -106,6 +106,12 @@ static void histograms_count_and_sum(void **unused)
     assert_int_equal(delivery->buckets[0], 3);
     assert_int_equal(delivery->buckets[stat_bucket(5000000)], 2);
     assert_int_equal(sum.histograms[STAT_HISTOGRAM_loop_turn].buckets[1], 1);
+    assert_int_equal(stats_histogram_quantile_us(delivery, 0), 0);
+    assert_int_equal(stats_histogram_quantile_us(delivery, 0.6), 1);
+    assert_int_equal(stats_histogram_quantile_us(delivery, 0.61),
+                     8192); /* 5 ms are in its bucket */
+    assert_int_equal(stats_histogram_quantile_us(delivery, 1), 8192);
+    assert_int_equal(stats_histogram_quantile_us(&twice.histograms[0], 0.5), 0);
     stats_add(&twice, &sum);
     stats_add(&twice, &sum);
     assert_int_equal(stats_histogram_count(&twice.histograms[STAT_HISTOGRAM_delivery]), 10);
