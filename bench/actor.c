@@ -2,6 +2,7 @@
 #include "bench/actor.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "bench/worker.h"
 
@@ -196,6 +197,16 @@ void actor_leave(struct actor *actor, bool wait)
         }
         client_close(&actor->client);
     }
+}
+
+void actor_cut(struct actor *actor)
+{
+    struct linger at_once = {.l_onoff = 1};
+
+    if (actor->client.fd >= 0) {
+        setsockopt(actor->client.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    }
+    client_close(&actor->client);
 }
 
 uint32_t actor_client_identifier(const struct actor *actor, char *to, uint32_t room)

@@ -79,6 +79,9 @@ void actor_keep(struct actor *actor, uint16_t identifier, const uint8_t *packet,
  * that the broker sees an orderly end and no port waits in TIME_WAIT; otherwise at once. */
 void actor_leave(struct actor *actor, bool wait);
 
+/* Resets the connection without a word, as a network does that fails. `closed` is called with NULL. */
+void actor_cut(struct actor *actor);
+
 /* Writes the client identifier: prefix, run and number. Returns its length. */
 uint32_t actor_client_identifier(const struct actor *actor, char *to, uint32_t room);
 

@@ -194,6 +194,8 @@ void monitor_end(struct monitor *monitor)
         LAST_SAMPLE_MIN_S) {
         take_sample(monitor, now);
         show(monitor);
+    } else {
+        gather(monitor); /* too short for a sample, but part of the summary */
     }
     if (monitor->is_live) {
         printf("\n");

@@ -43,7 +43,8 @@ void monitor_fini(struct monitor *monitor);
 /* Call each turn: does something when it is time. */
 void monitor_turn(struct monitor *monitor, uint64_t now_ns);
 
-/* Takes and shows the last sample, at the end of the run, when there is more than a moment in it. */
+/* At the end of the run: brings `latency` and `totals` up to date, and takes and shows the last
+ * sample, when there is more than a moment in it. */
 void monitor_end(struct monitor *monitor);
 
 #endif

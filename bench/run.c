@@ -21,6 +21,7 @@ enum run_shape {
     SHAPE_CONNECT = 8,
     SHAPE_IDLE = 16,
     SHAPE_RETAINED = 32,
+    SHAPE_RECONNECT = 64,
 };
 #define SHAPE_TRAFFIC (SHAPE_PAIRS | SHAPE_ALL | SHAPE_OVERLAP)
 
@@ -40,19 +41,22 @@ static const struct run_row rows[] = {
     {"connect", NULL, SHAPE_CONNECT, run_connect},
     {"idle", NULL, SHAPE_IDLE, run_idle},
     {"retained", NULL, SHAPE_RETAINED, run_retained},
+    {"reconnect", NULL, SHAPE_RECONNECT, run_reconnect},
 };
 
 /* Where options that not every scenario knows have a meaning. */
 static const struct {
     unsigned index, shapes;
 } meanings[] = {
-    {OPTION_INDEX_count, SHAPE_CONNECT | SHAPE_IDLE | SHAPE_RETAINED},
-    {OPTION_INDEX_connect_rate, SHAPE_TRAFFIC | SHAPE_IDLE},
+    {OPTION_INDEX_count, SHAPE_CONNECT | SHAPE_IDLE | SHAPE_RETAINED | SHAPE_RECONNECT},
+    {OPTION_INDEX_connect_rate, SHAPE_TRAFFIC | SHAPE_IDLE | SHAPE_RECONNECT},
     {OPTION_INDEX_pairs, SHAPE_PAIRS},
     {OPTION_INDEX_publishers, SHAPE_ALL | SHAPE_OVERLAP},
     {OPTION_INDEX_subscribers, SHAPE_ALL | SHAPE_OVERLAP},
     {OPTION_INDEX_shared, SHAPE_ALL},
     {OPTION_INDEX_topics, SHAPE_ALL},
+    {OPTION_INDEX_slow_subscribers, SHAPE_ALL},
+    {OPTION_INDEX_slow_rate, SHAPE_ALL},
     {OPTION_INDEX_size, SHAPE_TRAFFIC | SHAPE_RETAINED},
     {OPTION_INDEX_rate, SHAPE_TRAFFIC},
     {OPTION_INDEX_window, SHAPE_TRAFFIC},
@@ -60,7 +64,7 @@ static const struct {
     {OPTION_INDEX_unbounded, SHAPE_TRAFFIC},
     {OPTION_INDEX_inflight, SHAPE_TRAFFIC | SHAPE_RETAINED},
     {OPTION_INDEX_threads, SHAPE_TRAFFIC},
-    {OPTION_INDEX_subscribe, SHAPE_IDLE},
+    {OPTION_INDEX_subscribe, SHAPE_IDLE | SHAPE_RECONNECT},
     {OPTION_INDEX_pattern, SHAPE_TRAFFIC},
 };
 
@@ -89,7 +93,7 @@ static const struct run_row *find_row(const struct bench_options *options, char 
     }
     snprintf(error, error_size,
              "kind = %s with pattern = %s is not known; kinds are traffic (with pattern pairs, all "
-             "or overlap), connect, idle and retained",
+             "or overlap), connect, idle, retained and reconnect",
              options->kind, options->pattern);
     return NULL;
 }
@@ -113,6 +117,10 @@ static bool check(const struct run_row *row, const struct bench_options *options
     }
     if (!(row->shape & SHAPE_TRAFFIC) && options->count == 0) {
         problem = "--count is needed: how many connections, or retained messages";
+    } else if (options->slow_subscribers > 0 && options->shared != NULL) {
+        problem = "slow_subscribers contradicts --shared: a group gives its messages to others";
+    } else if (row->shape == SHAPE_ALL && options->slow_subscribers >= options->subscribers) {
+        problem = "slow_subscribers: at least one must not be slow, so make --subscribers larger";
     } else if (options->topics > options->publishers && row->shape == SHAPE_ALL) {
         problem = "topics: more than publishers, so that some would stay empty";
     }

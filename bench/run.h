@@ -16,6 +16,7 @@ int run_command(int argc, char **argv);
 int run_traffic(const char *name, const struct bench_options *options);
 int run_connect(const char *name, const struct bench_options *options);
 int run_retained(const char *name, const struct bench_options *options);
+int run_reconnect(const char *name, const struct bench_options *options);
 int run_idle(const char *name, const struct bench_options *options);
 
 /* Turns `worker` until done(argument) is true. Returns false when the run failed or was

@@ -12,17 +12,16 @@
 #include "bench/bench.h"
 #include "bench/broker_cost.h"
 #include "bench/run.h"
+#include "bench/run_topics.h"
 
 #define PACKET_SIZE_MAX 65536u
-#define FILTER_SIZE     96u
 #define BYTES_PER_KIB   1024.0
 
 struct idle_run {
     struct load load;
     struct monitor monitor;
     struct worker worker;
-    char (*filters)[FILTER_SIZE];
-    const char **filter_pointers;
+    struct run_topics topics;
     struct memory_cost before, after;
     uint64_t connect_ns, hold_cpu_ns, hold_ns;
 };
@@ -139,25 +138,12 @@ int run_idle(const char *name, const struct bench_options *options)
         mem_free(run);
         return run_refuse(error);
     }
-    run->filters = mem_alloc(count * sizeof(*run->filters));
-    run->filter_pointers = mem_alloc(count * sizeof(*run->filter_pointers));
-    for (uint32_t i = 0; i < count; i++) {
-        struct actor *actor = &run->worker.actors[i];
-
-        snprintf(run->filters[i], FILTER_SIZE, "%.60s/%08x/%u", options->prefix, run->load.mark, i);
-        run->filter_pointers[i] = run->filters[i];
-        actor->number = i;
-        actor->owner = run;
-        actor->events = &idle_events;
-        actor->filters = &run->filter_pointers[i];
-        actor->filter_count = options->subscribe;
-    }
+    run_topics_init(&run->topics, &run->worker, &idle_events, run);
     go_through_phases(run);
     status = finish(run, name);
     monitor_fini(&run->monitor);
     worker_fini(&run->worker);
-    mem_free(run->filters);
-    mem_free(run->filter_pointers);
+    run_topics_fini(&run->topics);
     mem_free(run);
     return status;
 }

@@ -79,7 +79,7 @@ static bool all_done(void *argument)
 {
     const struct traffic *traffic = &((struct run *)argument)->traffic;
 
-    return traffic_outstanding(traffic) == 0 && SUM(traffic, unfinished) == 0;
+    return traffic_outstanding(traffic, false) == 0 && SUM(traffic, unfinished) == 0;
 }
 
 /* Runs a phase for its time; false when the run is over. */
@@ -176,6 +176,10 @@ static void report_setting(struct run *run, struct report *report)
     report_number(report, "payload_bytes", "payload", (double)options->size, "bytes");
     report_number(report, "publishers", "publishers", traffic->publisher_count, "");
     report_number(report, "subscribers", "subscribers", traffic->subscriber_count, "");
+    if (traffic->slow_count > 0) {
+        report_number(report, "slow_subscribers", "of them slow", traffic->slow_count, "");
+        report_number(report, "slow_rate", "a slow one reads", (double)options->slow_rate, "msg/s");
+    }
     if (traffic->pace_gap_ns > 0) {
         report_number(report, "rate", "rate asked for",
                       (double)traffic->publisher_count * (double)NANOSECONDS /
@@ -195,7 +199,7 @@ static void report_setting(struct run *run, struct report *report)
 static const char *report_checks(struct run *run, struct report *report, char *text, size_t room)
 {
     const struct traffic *traffic = &run->traffic;
-    uint64_t lost = traffic_outstanding(traffic), duplicates = SUM(traffic, duplicates),
+    uint64_t lost = traffic_outstanding(traffic, false), duplicates = SUM(traffic, duplicates),
              late = SUM(traffic, late), altered = SUM(traffic, altered);
 
     report_number(report, "sent", "sent in all", (double)SUM(traffic, sent), "");
@@ -203,6 +207,10 @@ static const char *report_checks(struct run *run, struct report *report, char *t
     if (SUM(traffic, copies) > 0) {
         report_number(report, "copies", "for overlapping subscriptions",
                       (double)SUM(traffic, copies), "");
+    }
+    if (traffic->slow_count > 0) {
+        report_number(report, "slow_lacked", "not delivered to slow subscribers",
+                      (double)traffic_outstanding(traffic, true), "");
     }
     report_number(report, "lost", "lost", (double)lost, "");
     report_number(report, "duplicated", "duplicated", (double)duplicates, "");

@@ -24,7 +24,7 @@ static uint64_t window_room(const struct publisher *publisher, uint64_t *outstan
         uint64_t received = load_relaxed(&link->received);
         uint64_t lacks = load_relaxed(&link->expected) - received;
 
-        fullest = lacks > fullest ? lacks : fullest;
+        fullest = lacks > fullest && !link->slow ? lacks : fullest;
     }
     *outstanding = fullest;
     return fullest < window ? window - fullest : 0;
@@ -137,6 +137,34 @@ static void count_unfinished(struct worker *worker, const struct traffic *traffi
     atomic_store(&worker->tally.unfinished, unfinished);
 }
 
+/* Lets the slow receivers of this thread read when their time has come. */
+static void pace_slow(struct worker *worker, struct traffic *traffic)
+{
+    bool is_over = load_phase(traffic->load) >= PHASE_DRAIN;
+
+    for (uint32_t i = worker->index; i < traffic->slow_count; i += traffic->worker_count) {
+        struct receiver *receiver = &traffic->receivers[i];
+
+        if (is_over || receiver->slow_next_ns <= worker->now_ns) {
+            client_read_again(&receiver->slow->client);
+        } else if (receiver->slow_next_ns < worker->wake_ns) {
+            worker->wake_ns = receiver->slow_next_ns;
+        }
+    }
+}
+
+/* One message of a slow receiver: the next may be read after its share of a second. */
+static void slow_down(struct receiver *receiver, const struct worker *worker)
+{
+    const struct load *load = receiver->traffic->load;
+    uint64_t gap_ns = NANOSECONDS / load->options->slow_rate;
+    uint64_t from_ns =
+        receiver->slow_next_ns > worker->now_ns ? receiver->slow_next_ns : worker->now_ns;
+
+    receiver->slow_next_ns = from_ns + gap_ns;
+    client_stop_reading(&receiver->slow->client);
+}
+
 static bool is_loading(enum load_phase phase)
 {
     return phase == PHASE_WARMUP || phase == PHASE_MEASURE;
@@ -146,6 +174,7 @@ void traffic_turn(struct worker *worker)
 {
     struct traffic *traffic = worker->owner;
 
+    pace_slow(worker, traffic);
     if (load_phase(traffic->load) == PHASE_DRAIN) {
         count_unfinished(worker, traffic);
     }
@@ -179,14 +208,16 @@ void traffic_pace(struct traffic *traffic, uint64_t start_ns)
     }
 }
 
-uint64_t traffic_outstanding(const struct traffic *traffic)
+uint64_t traffic_outstanding(const struct traffic *traffic, bool slow)
 {
     uint64_t outstanding = 0;
 
     for (uint32_t i = 0; i < traffic->link_count; i++) {
         uint64_t received = load_relaxed(&traffic->links[i].received);
 
-        outstanding += load_relaxed(&traffic->links[i].expected) - received;
+        if (traffic->links[i].slow == slow) {
+            outstanding += load_relaxed(&traffic->links[i].expected) - received;
+        }
     }
     return outstanding;
 }
@@ -253,7 +284,11 @@ static void on_message(struct actor *actor, const struct publish_packet *message
     }
     tally_add(&check->link->received, 1);
     tally_add(&worker->tally.received, 1);
-    if (load_phase(traffic->load) == PHASE_MEASURE) {
+    if (receiver->slow != NULL) {
+        if (is_loading(load_phase(traffic->load))) {
+            slow_down(receiver, worker);
+        }
+    } else if (load_phase(traffic->load) == PHASE_MEASURE) {
         histogram_add(worker->latency,
                       worker->now_ns > header.sent_ns ? worker->now_ns - header.sent_ns : 0);
     }

@@ -30,6 +30,7 @@
 struct link {
     _Alignas(64) _Atomic uint64_t expected;
     _Alignas(64) _Atomic uint64_t received;
+    bool slow; /* boot: of a receiver that nobody waits for */
 };
 
 /* The messages of one publisher to one topic. */
@@ -62,7 +63,9 @@ struct receiver {
     struct traffic *traffic;
     struct check *checks; /* of the flows flow_first .. flow_first + flow_count - 1 */
     uint32_t flow_first, flow_count;
-    bool any_order; /* members of a group are read one after the other */
+    bool any_order;        /* members of a group are read one after the other */
+    struct actor *slow;    /* reads at --slow_rate only; NULL: as fast as it can */
+    uint64_t slow_next_ns; /* it may read again from then on */
 };
 
 /* boot, but for the atomic members of what it points to. */
@@ -77,9 +80,9 @@ struct traffic {
     struct link **targets;
     char **texts; /* topics and filters, owned */
     uint32_t worker_count, publisher_count, subscriber_count, receiver_count, flow_count,
-        link_count, text_count;
-    uint64_t window;      /* UINT64_MAX: unbounded */
-    uint64_t pace_gap_ns; /* between two messages of one publisher; 0: unpaced */
+        link_count, text_count, slow_count; /* the first receivers are the slow ones */
+    uint64_t window;                        /* UINT64_MAX: unbounded */
+    uint64_t pace_gap_ns;                   /* between two messages of one publisher; 0: unpaced */
     uint32_t mark;
 };
 
@@ -92,8 +95,8 @@ void traffic_turn(struct worker *worker);
 /* Sets the times of the first paced messages, evenly spread over one period from start_ns. */
 void traffic_pace(struct traffic *traffic, uint64_t start_ns);
 
-/* Messages that some receiver still lacks. */
-uint64_t traffic_outstanding(const struct traffic *traffic);
+/* Messages that some receiver still lacks: one of those that read slowly, or of the others. */
+uint64_t traffic_outstanding(const struct traffic *traffic, bool slow);
 
 /* Makes everything for the options of load, one worker per thread, clients not yet open. `traffic`
  * is zeroed. Returns false with a sentence in `error`; traffic_fini() is due either way. */

@@ -31,7 +31,7 @@ struct shape {
     bool pairs;   /* publisher i to subscriber i; otherwise each publisher to all receivers */
     bool group;   /* the subscribers share one subscription */
     bool overlap; /* 1,000 topics, ten overlapping filters for each subscriber */
-    uint32_t publishers, subscribers, topics;
+    uint32_t publishers, subscribers, topics, slow;
 };
 
 static struct shape shape_of(const struct bench_options *options)
@@ -43,7 +43,8 @@ static struct shape shape_of(const struct bench_options *options)
                           .overlap = strcmp(options->pattern, "overlap") == 0,
                           .publishers = (uint32_t)(pairs ? options->pairs : options->publishers),
                           .subscribers = (uint32_t)(pairs ? options->pairs : options->subscribers),
-                          .topics = (uint32_t)options->topics};
+                          .topics = (uint32_t)options->topics,
+                          .slow = (uint32_t)options->slow_subscribers};
 }
 
 uint64_t traffic_connections(const struct bench_options *options)
@@ -202,6 +203,7 @@ static void build_links(struct traffic *traffic, const struct shape *shape)
             receiver->checks[i - receiver->flow_first].copies_max = (uint16_t)matches;
             receiver->checks[i - receiver->flow_first].link = link;
             traffic->targets[target++] = link;
+            link->slow = j < shape->slow;
         }
         flow->target_count = target - flow->first_target;
     }
@@ -227,6 +229,9 @@ static void build_clients(struct traffic *traffic, const struct shape *shape, co
 
         actor->events = &receiver_events;
         actor->owner = &traffic->receivers[shape->group ? 0 : i];
+        if (i < shape->slow) {
+            traffic->receivers[i].slow = actor;
+        }
         set_filters(traffic, shape, base, i, actor);
     }
     for (uint32_t i = 0; i < traffic->publisher_count; i++) {
@@ -296,6 +301,7 @@ bool traffic_build(struct traffic *traffic, struct load *load, char *error, size
     traffic->publisher_count = shape.publishers;
     traffic->subscriber_count = shape.subscribers;
     traffic->receiver_count = shape.group ? 1 : traffic->subscriber_count;
+    traffic->slow_count = shape.slow;
     traffic->flow_count = traffic->publisher_count;
     if (shape.overlap && traffic->publisher_count > OVERLAP_TOPICS) {
         snprintf(error, error_size, "--publishers: at most %u, one for each topic", OVERLAP_TOPICS);

@@ -74,6 +74,7 @@ static void drop_connection(struct client *client)
     }
     client->fd = -1;
     client->receiving = false;
+    client->paused = false;
     client->sending = NULL; /* the driver's now (D4) */
     client_block_put(&driver->pool, client->wire);
     client->wire = NULL;

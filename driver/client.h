@@ -64,6 +64,7 @@ struct client {
     uint8_t state;      /* enum client_state */
     uint8_t address_at; /* of the target's addresses */
     bool receiving;     /* a receive is armed */
+    bool paused;        /* none is armed again until client_read_again() */
     bool refused;       /* CONNACK said no */
     bool no_reconnect;  /* the user closed it, or it cannot get better */
     int fd;
@@ -111,6 +112,12 @@ void client_leave(struct client *client, enum mqtt_reason reason, const struct m
 /* Closes at once and for good; `closed` with NULL is called before this returns. Harmless when
  * CLOSED. */
 void client_close(struct client *client);
+
+/* Stops reading, so that the server's output to this client has to wait; what is under way already
+ * still comes. client_read_again() goes on. For those who play slow clients. Both are harmless at any
+ * time; a new connection begins without a pause. */
+void client_stop_reading(struct client *client);
+void client_read_again(struct client *client);
 
 /* Gives the connection up because of what the user of the client found wrong, as if the server had
  * broken the protocol: in 5.0 DISCONNECT with `reason` is sent. `closed` with the sentence follows,

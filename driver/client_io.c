@@ -256,6 +256,11 @@ void client_received(struct client *client, const struct completion *completion)
     int result = completion->res;
 
     client->receiving = (completion->flags & COMPLETION_MORE) != 0;
+    if (result == -ECANCELED) { /* by client_stop_reading(); an end of the connection has its own generation */
+        if (!client->paused)
+            client_receive(client);
+        return;
+    }
     if (result == -ENOBUFS || result == -EINTR || result == -EAGAIN) {
         list_append(&client->driver->starved, &client->starved_node);
         return;
@@ -275,6 +280,25 @@ void client_received(struct client *client, const struct completion *completion)
         if (!take_bytes(client, bufring_piece(client->driver->buffers, &buffer, &left)))
             return;
     }
-    if (!client->receiving)
+    if (!client->receiving && !client->paused)
+        client_receive(client);
+}
+
+void client_stop_reading(struct client *client)
+{
+    if (client->paused || client->fd < 0)
+        return;
+    client->paused = true;
+    if (client->receiving)
+        uring_cancel(client->driver->ring, driver_pack(DRIVER_RECEIVE, client));
+}
+
+void client_read_again(struct client *client)
+{
+    if (!client->paused)
+        return;
+    client->paused = false;
+    if (client->fd >= 0 && client->state != CLIENT_CONNECTING && !client->receiving &&
+        list_empty(&client->starved_node))
         client_receive(client);
 }

@@ -173,7 +173,8 @@ static void feed_starved(struct driver *driver)
         struct client *client = LIST_ENTRY(list_first(&todo), struct client, starved_node);
 
         list_remove(&client->starved_node);
-        client_receive(client);
+        if (!client->paused)
+            client_receive(client);
     }
 }
 

@@ -192,6 +192,25 @@ static void test_connections(void **state)
     assert_true(number("not_closed") == 0);
     assert_int_equal(run(broker, "idle --count 20"), BENCH_OK);
     assert_true(number("connections") == 20);
+    assert_int_equal(run(broker, "reconnect-storm --count 7"), BENCH_OK);
+    assert_true(number("storms") >= 1);
+    assert_int_equal(
+        (int)cJSON_GetObjectItem(cJSON_GetObjectItem(result, "latency_us"), "count")->valuedouble,
+        7 * (int)number("storms"));
+    fake_stop(broker);
+}
+
+/* A subscriber that reads 100 messages a second gets them late, or not at all; nobody waits for it. */
+static void test_slow_subscribers(void **state)
+{
+    struct fake_broker *broker = fake_start(FAULT_NONE, NEVER);
+
+    (void)state;
+    assert_int_equal(run(broker, "slow-subscriber --subscribers 3 --rate 2000 --duration 0.3"),
+                     BENCH_OK);
+    assert_true(number("lost") == 0);
+    assert_true(number("received") >= 2 * number("sent"));
+    assert_true(number("slow_lacked") + number("received") == 3 * number("sent"));
     fake_stop(broker);
 }
 
@@ -244,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_broken_servers_get_a_clean_error),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_slow_subscribers),
         cmocka_unit_test(test_pub_sub_and_conn),
         cmocka_unit_test(test_usage),
     };

@@ -127,6 +127,8 @@ static void test_the_scenarios_of_the_program(void **state)
                                         "paced",
                                         "retained-storm",
                                         "connection-storm",
+                                        "reconnect-storm",
+                                        "slow-subscriber",
                                         "idle",
                                         "conn-tcp-1M-5K",
                                         "conn-tcp-10K-100",
