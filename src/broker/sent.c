@@ -33,10 +33,11 @@ static uint32_t confirm(struct connection *connection, uint32_t ordinal)
     return confirmed;
 }
 
-static void count_out(struct broker *broker, uint32_t deliveries)
+static void count_out(struct broker *broker, struct connection *connection, uint32_t deliveries)
 {
     if (deliveries == 0)
         return;
+    connection->traffic.message_out += deliveries;
     STAT_ADD(broker->stats, message_out, deliveries);
     STAT_ADD(broker->stats, delivery_sending, -(int64_t)deliveries);
 }
@@ -60,8 +61,9 @@ void connection_sent(struct broker *broker, struct connection *connection,
         delivered += confirm(connection, chunk->ordinal);
     if (connection->session != NULL || chunk->ordinal == 0)
         count_times(broker, chunk);
-    count_out(broker, delivered);
+    count_out(broker, connection, delivered);
     STAT_ADD(broker->stats, byte_out, chunk->len);
+    connection->traffic.byte_out += chunk->len;
     outbox_release(&connection->out, &broker->pool, chunk);
     if (connection->session != NULL && connection->out.bytes <= PUMP_MARK / 2) {
         struct session *session = connection->session;
@@ -117,7 +119,7 @@ void sent_in_part(struct broker *broker, struct connection *connection, struct o
     chunk->kept += delivered; /* I1 */
     if (ordinal != 0)
         delivered += confirm(connection, ordinal);
-    count_out(broker, delivered);
+    count_out(broker, connection, delivered);
 }
 
 void sent_never(struct broker *broker, struct connection *connection, struct outbox_chunk *chunk)
