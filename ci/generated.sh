@@ -21,4 +21,6 @@ same() { # file made-now command
 python3 ci/generate_mqtt_h.py --check || status=1
 "$shardmq" start --dump-config --defaults >"$work/shardmq.conf"
 same conf/shardmq.conf "$work/shardmq.conf" "shardmq start --dump-config --defaults > conf/shardmq.conf"
+"$shardmq" start --openapi >"$work/openapi.json"
+same api/openapi.json "$work/openapi.json" "shardmq start --openapi > api/openapi.json"
 exit $status

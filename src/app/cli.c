@@ -143,6 +143,8 @@ static bool take_word(struct cli *cli, const char *name, const char *value)
         cli->defaults = true;
     } else if (strcmp(name, "list-options") == 0) {
         cli->list_options = true;
+    } else if (strcmp(name, "openapi") == 0) {
+        cli->openapi = true;
     } else {
         cli->help = true;
     }

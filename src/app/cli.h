@@ -19,7 +19,7 @@ struct cli {
     size_t override_count;
     const char *log_file; /* NULL: as configured */
     enum cli_switch log_stdout, log_syslog;
-    bool check_config, dump_config, defaults, list_options, help;
+    bool check_config, dump_config, defaults, list_options, openapi, help;
     char warnings[2048]; /* one sentence a line */
 };
 

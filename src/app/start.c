@@ -180,6 +180,12 @@ static struct conf *prepare(struct cli *cli, int argc, char **argv, int *status)
     } else if (cli->help) {
         cli_help(argv[0], stdout);
         *status = 0;
+    } else if (cli->openapi) {
+        char *text = api_openapi();
+
+        puts(text);
+        cJSON_free(text);
+        *status = 0;
     } else if (cli->list_options) {
         conf_list_options(stdout);
         *status = 0;
