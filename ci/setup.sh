@@ -8,7 +8,7 @@ set -euo pipefail
 build_packages=(gcc g++ cmake ninja-build liburing-dev android-libboringssl-dev libcjson-dev
     libmimalloc-dev libxxhash-dev libhttp-parser-dev libwslay-dev)
 test_packages=(git clang libcmocka-dev libbenchmark-dev mosquitto mosquitto-clients python3
-    python3-paho-mqtt openssl)
+    python3-paho-mqtt openssl prometheus)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -69,15 +69,13 @@ for package in "${missing[@]}"; do
 done
 run "apt-get install failed (above)" "${as_root[@]}" apt-get install "${options[@]}" "${missing[@]}"
 
-# Debian starts a broker as soon as its package is installed. The tests want the program only: what this
-# script brought in it does not leave running. A mosquitto that was there before is left alone.
-case " ${missing[*]} " in
-*" mosquitto "*)
-    if [ -d /run/systemd/system ]; then
-        say "stopping and disabling the mosquitto service that came with the package"
-        "${as_root[@]}" systemctl disable --now mosquitto >/dev/null 2>&1 ||
-            say "that did not work: port 1883 may be taken by mosquitto"
-    fi
-    ;;
-esac
+# Debian starts a service as soon as its package is installed. The tests want the programs only: what this
+# script brought in it does not leave running. A service that was there before is left alone.
+for service in mosquitto prometheus; do
+    case " ${missing[*]} " in *" $service "*) ;; *) continue ;; esac
+    [ -d /run/systemd/system ] || continue
+    say "stopping and disabling the $service service that came with the package"
+    "${as_root[@]}" systemctl disable --now "$service" >/dev/null 2>&1 ||
+        say "that did not work: $service may be running"
+done
 say "done"
