@@ -74,6 +74,7 @@ int shard_enter(struct shard *shard, char *why, size_t size)
     if (!machine->features.wake_by_ring && open_event(shard, why, size) != 0)
         return -1;
     loop_read_clock(shard);
+    shard_beat(shard, false); /* somebody may ask before the first turn */
     timers_init(&shard->timers, shard->now_ms, shard);
     mesh_port_open(&shard->mesh, &machine->mesh, shard->index, machine->limits.mesh_congested,
                    machine->limits.mesh_full, shard->stats, loop_wake_peer, shard);
