@@ -96,6 +96,11 @@ void conf_free(struct conf *conf)
     for (unsigned i = 0; i < conf->listener_count; i++)
         mem_free(conf->listeners[i].name);
     mem_free(conf->listeners);
+    for (size_t i = 0; i < conf->files.count; i++) {
+        mem_free(conf->files.texts[i].path);
+        mem_free(conf->files.texts[i].text);
+    }
+    mem_free((struct conf_text *)(uintptr_t)conf->files.texts);
     mem_free(conf->warnings);
     mem_free(conf->file);
     mem_free(conf);
@@ -171,6 +176,17 @@ void conf_loader_free(struct conf_loader *loader)
     mem_free(loader);
 }
 
+/* What was read is what a change at run time starts from. */
+static void keep_texts(struct conf *conf, struct conf_loader *loader)
+{
+    size_t size = loader->file_count * sizeof(struct conf_text);
+    struct conf_text *texts = mem_alloc(size + 1);
+
+    memcpy(texts, loader->files, size);
+    conf->files = (struct conf_files){texts, loader->file_count};
+    loader->file_count = 0;
+}
+
 struct conf *conf_load(const struct conf_source *source, char *errors, size_t size)
 {
     struct conf_loader *loader = conf_loader_create(source->files);
@@ -197,6 +213,7 @@ struct conf *conf_load(const struct conf_source *source, char *errors, size_t si
     loader->warnings = NULL;
     conf->file = source->file != NULL ? mem_strdup(source->file) : NULL;
     conf->form = source->form;
+    keep_texts(conf, loader);
     conf_loader_free(loader);
     return conf;
 }

@@ -86,6 +86,17 @@ struct conf_listener {
 #include "conf/conf.def"
 };
 
+/* A file in memory: UTF-8 without U+0000, terminated. */
+struct conf_text {
+    char *path;
+    char *text;
+};
+
+struct conf_files {
+    const struct conf_text *texts;
+    size_t count;
+};
+
 enum conf_form { CONF_FORM_DETECT, CONF_FORM_HOCON, CONF_FORM_KEY_VALUE };
 
 struct conf {
@@ -101,6 +112,8 @@ struct conf {
     /* The file that it was read from, or NULL, and the form it was said to have. */
     char *file;
     enum conf_form form;
+    /* What it and the files that it includes held. */
+    struct conf_files files;
 };
 
 /* One option from outside of the file: the command line. */
@@ -108,17 +121,6 @@ struct conf_override {
     const char *path;  /* "mqtt.max_qos", or "url" for a listener */
     const char *value; /* as in a file, without quotes */
     const char *where; /* for messages: "--msq_len" */
-};
-
-/* A file in memory: UTF-8 without U+0000, terminated. */
-struct conf_text {
-    char *path;
-    char *text;
-};
-
-struct conf_files {
-    const struct conf_text *texts;
-    size_t count;
 };
 
 /* Where a configuration comes from; later members prevail over earlier ones, and all over the
@@ -150,6 +152,9 @@ bool conf_option_check(const char *path, const char *value, char *error, size_t 
 /* Writes the value of one option as the file would have it, without quotes; of a secret, stars. False when there is no
  * option of that path. */
 bool conf_option_get(const struct conf *conf, const char *path, char *to, size_t size);
+
+/* The bytes of a size as files have it, "10MB"; 0 when it is none. */
+uint64_t conf_size_bytes(const char *text);
 
 /* The options of shard `index`, below CONF_SHARDS_MAX. */
 const struct conf_shard *conf_shard(const struct conf *conf, unsigned index);

@@ -62,12 +62,15 @@ static cJSON *enter(cJSON *root, const char *path, const char **name)
     return root;
 }
 
-static void add(cJSON *root, const char *path, cJSON *value)
+void conf_json_add(cJSON *root, const char *path, cJSON *value)
 {
     const char *name;
     cJSON *object = enter(root, path, &name);
 
-    cJSON_AddItemToObject(object, name, value);
+    if (cJSON_HasObjectItem(object, name))
+        cJSON_Delete(value);
+    else
+        cJSON_AddItemToObject(object, name, value);
 }
 
 /* All rows of one scope, or those in which `object` and `unlike` differ. */
@@ -82,7 +85,7 @@ static void add_rows(cJSON *root, const char *prefix, enum conf_scope scope, con
             (unlike != NULL && conf_value_equal(row, object, unlike)))
             continue;
         snprintf(path, sizeof(path), "%s.%s", prefix, row->path);
-        add(root, path, value_of(row, object));
+        conf_json_add(root, path, value_of(row, object));
     }
 }
 
@@ -124,7 +127,7 @@ cJSON *conf_json_section(const struct conf *conf, const char *section)
         return NULL;
     for (row++; row < conf_rows + conf_row_count && row->kind != CONF_KIND_SECTION; row++) {
         if (row->scope == CONF_SCOPE_BROKER)
-            add(root, strchr(row->path, '.') + 1, value_of(row, conf));
+            conf_json_add(root, strchr(row->path, '.') + 1, value_of(row, conf));
     }
     if (strcmp(section, "shards") == 0)
         add_shards(root, conf);

@@ -28,6 +28,9 @@ cJSON *conf_json_section(const struct conf *conf, const char *section);
 /* One option; NULL when there is none of that path. */
 cJSON *conf_json_option(const struct conf *conf, const char *path);
 
+/* Adds a value under a dotted path, with the objects in between, unless there is one already. Takes the value. */
+void conf_json_add(cJSON *root, const char *path, cJSON *value);
+
 /* True when `path` is an option's. */
 bool conf_json_is_option(const char *path);
 

@@ -93,6 +93,14 @@ static bool parse_with_unit(const char *text, const struct unit *units, size_t c
     return false;
 }
 
+uint64_t conf_size_bytes(const char *text)
+{
+    int64_t value;
+
+    return parse_with_unit(text, size_units, ARRAY_LENGTH(size_units), &value) ? (uint64_t)value
+                                                                               : 0;
+}
+
 /* "1", "1.5", "1.125": thousandths. */
 static bool parse_fixed(const char *text, int64_t *value)
 {

@@ -236,19 +236,22 @@ static void on_shutdown_done(struct control *control, unsigned from, uint16_t st
     }
 }
 
-bool control_restart(struct control *control, char *why, size_t size)
+bool control_may_restart(const struct control *control, char *why, size_t size)
 {
     const struct machine_options *options = control->shard.machine->options;
 
-    if (control->stopping_step != 0) {
-        snprintf(why, size, "the broker is shutting down");
-        return false;
-    }
-    if (options->may_restart == NULL || !options->may_restart(options->argument, why, size))
-        return false;
+    if (control->stopping_step == 0 && options->may_restart != NULL)
+        return options->may_restart(options->argument, why, size);
+    snprintf(why, size, "the broker is shutting down");
+    return false;
+}
+
+void control_restart(struct control *control)
+{
+    if (control->stopping_step != 0)
+        return;
     control->restart = true;
     control_stop(control);
-    return true;
 }
 
 /* ---- reload ---- */

@@ -28,8 +28,10 @@ bool control_run(struct machine *machine);
  * the report (machine_options.reload) either way. */
 bool control_reload(struct control *control, const struct machine_reload *what, char *report,
                     size_t size);
-/* Begins a shutdown after which the broker starts again. False, with a sentence in `why`, when it would not start. */
-bool control_restart(struct control *control, char *why, size_t size);
+/* Whether the broker would start again if it ended now; if not, a sentence is in `why`. */
+bool control_may_restart(const struct control *control, char *why, size_t size);
+/* Begins a shutdown after which the broker starts again. */
+void control_restart(struct control *control);
 
 /* For the service (machine.h); on the control shard. */
 struct shard *control_shard(struct control *control);

@@ -167,13 +167,15 @@ static void command_restart(struct control *control, const char *argument, FILE 
 {
     char why[4096];
     cJSON *answer = cJSON_CreateObject();
-    bool restarts = control_restart(control, why, sizeof(why));
+    bool restarts = control_may_restart(control, why, sizeof(why));
     char *text;
 
     (void)argument;
     cJSON_AddBoolToObject(answer, "ok", restarts);
     if (!restarts)
         cJSON_AddStringToObject(answer, "error", why);
+    if (restarts)
+        control_restart(control);
     text = cJSON_PrintUnformatted(answer);
     fputs(text != NULL ? text : "{\"ok\":false}", to);
     cJSON_free(text);

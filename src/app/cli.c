@@ -254,12 +254,14 @@ static void beside_executable(char *to, size_t size)
 
 static const char *usual_file(char *buffer, size_t size)
 {
-    const char *named = getenv("SHARDMQ_CONF_PATH");
+    static const char *const variables[] = {"SHARDMQ_CONF_PATH", "NANOMQ_CONF_PATH"};
 
-    if (named == NULL)
-        named = getenv("NANOMQ_CONF_PATH");
-    if (named != NULL)
-        return named;
+    for (size_t i = 0; i < ARRAY_LENGTH(variables); i++) {
+        const char *named = getenv(variables[i]);
+
+        if (named != NULL && named[0] != '\0')
+            return named;
+    }
     beside_executable(buffer, size);
     if (buffer[0] != '\0' && access(buffer, F_OK) == 0)
         return buffer;

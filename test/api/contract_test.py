@@ -24,7 +24,9 @@ PARAMETERS = {
 # What is asked of a route beside what its schema would give, by the operation's name: a list of requests, each with
 # "path", "query" and "body" as far as they differ.
 REQUESTS = {
-    "ctrl_broker": [],  # ends the broker: control_test
+    "ctrl_broker": [],  # ends the broker: configuration_test
+    "update_configuration_file": [{"body": "nothing = 1", "status": 400}],
+    "set_log_level": [{"body": json.dumps({"level": "info"})}],
     "list_topic-tree": [{"query": {"topic": "contract"}}, {}],
 }
 # The status that a good request to this operation gets.
