@@ -451,6 +451,7 @@ static void release(struct clients_run *run)
     mem_free(run->threads);
     mem_free(run->workers);
     message_text_fini(&run->text);
+    load_fini(&run->load);
     mem_free(run);
 }
 

@@ -100,6 +100,31 @@ static bool allow_descriptors(uint64_t connections, char *error, size_t error_si
     return true;
 }
 
+static bool open_secure(struct load *load, char *error, size_t error_size)
+{
+    const struct bench_options *options = load->options;
+    struct secure_options secure = {
+        .kind = secure_kind(options->ssl, options->ws),
+        .host = options->host,
+        .port = (uint16_t)options->port,
+        .version = (enum mqtt_version)options->version,
+        .cafile = options->cafile,
+        .certfile = options->certfile,
+        .keyfile = options->keyfile,
+        .keypass = options->keypass,
+        .insecure = options->insecure,
+        .server_name = options->servername,
+        .alpn = "mqtt",
+        .path = options->path,
+    };
+
+    if (secure.kind == TRANSPORT_PLAIN) {
+        return true;
+    }
+    load->target.transport = &load->secure.transport;
+    return secure_open(&load->secure, &secure, error, error_size);
+}
+
 bool load_init(struct load *load, const struct bench_options *options, uint64_t connections,
                char *error, size_t error_size)
 {
@@ -123,12 +148,17 @@ bool load_init(struct load *load, const struct bench_options *options, uint64_t 
                  (unsigned long long)options->broker_pid);
         return false;
     }
-    return report_check_files(options, error, error_size) &&
+    return report_check_files(options, error, error_size) && open_secure(load, error, error_size) &&
            target_resolve(&load->target, options->host, (uint16_t)options->port, error,
                           error_size) &&
            find_sources(load, connections, error, error_size) &&
            enough_ports(load, connections, error, error_size) &&
            allow_descriptors(connections, error, error_size);
+}
+
+void load_fini(struct load *load)
+{
+    secure_close(&load->secure);
 }
 
 void load_fail(struct load *load, const char *format, ...)

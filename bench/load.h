@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "bench/options.h"
+#include "bench/secure.h"
 #include "driver/target.h"
 
 /* What the run is doing; only the first thread changes it. */
@@ -32,6 +33,7 @@ struct monitor;
 struct load {
     const struct bench_options *options;
     struct target target;    /* the broker, and the addresses to connect from */
+    struct secure secure;    /* of the target, with TLS or WebSocket */
     uint32_t mark;           /* of this run's payloads, client identifiers and topics */
     struct monitor *monitor; /* used by the first thread only; NULL: nobody watches */
     _Atomic enum load_phase phase;
@@ -40,10 +42,13 @@ struct load {
     atomic_bool failure_written;
 };
 
-/* Finds the broker's address, the source addresses, and room for `connections` descriptors. Returns
+/* Finds the broker's address, its certificates, the source addresses, and room for `connections` descriptors. Returns
  * false with a sentence in `error`. */
 bool load_init(struct load *load, const struct bench_options *options, uint64_t connections,
                char *error, size_t error_size);
+
+/* Frees what load_init() made, whether it succeeded or not; `load` was zeroed before. */
+void load_fini(struct load *load);
 
 /* Ends the run as failed; the first caller's sentence is the one that is shown. */
 void load_fail(struct load *load, const char *format, ...) __attribute__((format(printf, 2, 3)));

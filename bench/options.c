@@ -8,8 +8,7 @@
 
 #include "base/check.h"
 #include "bench/payload.h"
-
-#define PORT_WITH_TLS 8883
+#include "bench/secure.h"
 
 /* The rows twice, because `run` has defaults of its own. */
 #define ROW(row_kind, member, long_name, short_name, shown, where, help_text, preset_text,         \
@@ -111,12 +110,17 @@ static const char *check_transport(struct bench_options *options)
         return "--keypass needs --keyfile, which it opens";
     }
     options->ssl = options->ssl || named;
-    if (options->ssl && !GIVEN(port)) {
-        options->port = PORT_WITH_TLS;
+    if (!options->ssl && (options->insecure || options->servername != NULL)) {
+        return "--insecure and --servername are about TLS: they need --ssl";
     }
-    if (options->ssl || options->ws) {
-        return "this version of the load tool speaks MQTT over plain TCP only, not over TLS or "
-               "WebSocket";
+    if (!options->ws && GIVEN(path)) {
+        return "--path is that of a WebSocket: it needs --ws";
+    }
+    if (options->path[0] != '/') {
+        return "--path must begin with /";
+    }
+    if (!GIVEN(port)) {
+        options->port = secure_port(secure_kind(options->ssl, options->ws));
     }
     return NULL;
 }

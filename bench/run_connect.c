@@ -134,6 +134,7 @@ int run_connect(const char *name, const struct bench_options *options)
     int status;
 
     if (!load_init(&run->load, options, count, error, sizeof(error))) {
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
@@ -141,6 +142,7 @@ int run_connect(const char *name, const struct bench_options *options)
     if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
         monitor_fini(&run->monitor);
         worker_fini(&run->worker);
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
@@ -165,6 +167,7 @@ int run_connect(const char *name, const struct bench_options *options)
     run->worker.on_turn = NULL;
     monitor_fini(&run->monitor);
     worker_fini(&run->worker);
+    load_fini(&run->load);
     mem_free(run);
     return status;
 }

@@ -128,6 +128,7 @@ int run_idle(const char *name, const struct bench_options *options)
     int status;
 
     if (!load_init(&run->load, options, count, error, sizeof(error))) {
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
@@ -135,6 +136,7 @@ int run_idle(const char *name, const struct bench_options *options)
     if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
         monitor_fini(&run->monitor);
         worker_fini(&run->worker);
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
@@ -144,6 +146,7 @@ int run_idle(const char *name, const struct bench_options *options)
     monitor_fini(&run->monitor);
     worker_fini(&run->worker);
     run_topics_fini(&run->topics);
+    load_fini(&run->load);
     mem_free(run);
     return status;
 }

@@ -145,6 +145,7 @@ int run_reconnect(const char *name, const struct bench_options *options)
     int status;
 
     if (!load_init(&run->load, options, options->count, error, sizeof(error))) {
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
@@ -159,6 +160,7 @@ int run_reconnect(const char *name, const struct bench_options *options)
     worker_leave_all(&run->worker, WORKER_LEAVE_NS);
     worker_fini(&run->worker);
     run_topics_fini(&run->topics);
+    load_fini(&run->load);
     mem_free(run);
     return status;
 }

@@ -278,16 +278,19 @@ int run_retained(const char *name, const struct bench_options *options)
     run->count = (uint32_t)options->count;
     if (run->count > MESSAGES_MAX) {
         snprintf(error, sizeof(error), "--count: at most %u retained messages", MESSAGES_MAX);
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
     if (!load_init(&run->load, options, 2, error, sizeof(error))) {
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
     run->mark = PAYLOAD_MARK ^ run->load.mark;
     if (!prepare(run, error, sizeof(error)) ||
         !run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
+        load_fini(&run->load);
         mem_free(run);
         return run_refuse(error);
     }
@@ -299,6 +302,7 @@ int run_retained(const char *name, const struct bench_options *options)
     template_fini(&run->store);
     template_fini(&run->clear);
     sequence_fini(&run->sequence);
+    load_fini(&run->load);
     mem_free(run);
     return status;
 }

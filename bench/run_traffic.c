@@ -276,6 +276,7 @@ int run_traffic(const char *name, const struct bench_options *options)
     }
     monitor_fini(&run->monitor);
     traffic_fini(&run->traffic);
+    load_fini(&run->load);
     mem_free(run);
     return status;
 }

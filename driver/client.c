@@ -116,6 +116,8 @@ void client_end(struct client *client, const char *why)
 {
     if (client->state == CLIENT_CLOSED)
         return;
+    if (client->ended_in == CLIENT_CLOSED)
+        client->ended_in = client->state;
     if (client->state == CLIENT_LEAVING)
         why = NULL; /* after DISCONNECT any end is a good one */
     if (client->state != CLIENT_WAITING)
@@ -206,7 +208,8 @@ void client_open(struct client *client)
     ASSERT(target->address_count > 0);
     timer_disarm(&client->driver->timers, &client->timer);
     client->opened_ns = client->driver->now_ns;
-    client->no_reconnect = client->refused = false;
+    client->no_reconnect = client->refused = client->dismissed = false;
+    client->ended_in = CLIENT_CLOSED;
     client->reason = MQTT_REASON_SUCCESS;
     client->address_at = 0;
     if (target->open_timeout_ms > 0)
@@ -227,6 +230,7 @@ static void try_next_address(struct client *client, int error)
         return;
     }
     target_format(&client->target->addresses[client->address_at], text, sizeof(text));
+    client->ended_in = CLIENT_CONNECTING;
     client->state = CLIENT_HANDSHAKE; /* nothing is left to cancel */
     client_lost(client, "cannot connect to %s: %s", text, strerror(error));
 }

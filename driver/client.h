@@ -66,7 +66,10 @@ struct client {
     bool receiving;     /* a receive is armed */
     bool paused;        /* none is armed again until client_read_again() */
     bool refused;       /* CONNACK said no */
-    bool no_reconnect;  /* the user closed it, or it cannot get better */
+    bool dismissed;     /* the server sent DISCONNECT */
+    uint8_t
+        ended_in; /* enum client_state that the connection ended in; CLIENT_CLOSED: it has not */
+    bool no_reconnect; /* the user closed it, or it cannot get better */
     int fd;
     uint32_t slot, generation;
     uint32_t attempts; /* failures since the last CONNACK */

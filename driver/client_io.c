@@ -60,6 +60,11 @@ static bool wrap_output(struct client *client)
                   client_keep_wire(client);
         client_block_put(&client->driver->pool, block);
     }
+    if (wrapped && client->state == CLIENT_LEAVING) {
+        /* behind DISCONNECT: some servers wait for the close frame of a WebSocket */
+        transport_close(client->transport, WEBSOCKET_NORMAL, &client->driver->wire);
+        wrapped = client_keep_wire(client);
+    }
     return wrapped;
 }
 
@@ -165,6 +170,7 @@ static void on_connack(struct client *client, const struct client_event *event)
 static void on_end(struct client *client, const struct client_event *event)
 {
     client->reason = event->ack.reason;
+    client->dismissed = event->kind == CLIENT_DISCONNECTED;
     if (event->kind == CLIENT_BROKEN)
         client_lost(client, "%s", event->why);
     else if (event->kind == CLIENT_CONNACK)
@@ -246,7 +252,10 @@ static void on_closed(struct client *client)
         return;
     }
     client_lost(client, "the server closed the connection%s",
-                client->state == CLIENT_AWAIT_CONNACK ? " before it answered CONNECT" : "");
+                client->state == CLIENT_AWAIT_CONNACK ? " before it answered CONNECT"
+                : client->state == CLIENT_HANDSHAKE
+                    ? " in the handshake of TLS or WebSocket: does it speak that on this port?"
+                    : "");
 }
 
 void client_received(struct client *client, const struct completion *completion)

@@ -178,6 +178,11 @@ static void feed_starved(struct driver *driver)
     }
 }
 
+void driver_watch(struct driver *driver, int fd)
+{
+    uring_poll(driver->ring, fd, (uint64_t)DRIVER_NOBODY << 56);
+}
+
 void driver_push(struct driver *driver)
 {
     flush(driver);

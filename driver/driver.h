@@ -74,6 +74,9 @@ void driver_fini(struct driver *driver);
  * long as it takes; 0 or the past: not at all). */
 void driver_turn(struct driver *driver, uint64_t wake_ns);
 
+/* Ends a wait of driver_turn(), once, when `fd` can be read: a signalfd, a pipe. */
+void driver_watch(struct driver *driver, int fd);
+
 /* Sends what clients have written so far, without waiting and without calling anybody: for those
  * who produce more in one turn than fits into a processor's cache. */
 void driver_push(struct driver *driver);

@@ -133,8 +133,18 @@ static void test_contradictions(void **state)
     assert_false(check(RUN, "--shared a/b"));
     assert_false(check(CONN, "-P secret -V 4"));
     assert_true(check(CONN, "-P secret -V 5"));
-    assert_false(check(CONN, "-S"));
-    assert_false(check(CONN, "--ws"));
+    assert_true(check(CONN, "-S"));
+    assert_int_equal(options.port, 8883);
+    assert_true(check(CONN, "--ws"));
+    assert_int_equal(options.port, 8083);
+    assert_true(check(CONN, "--ws --cafile x"));
+    assert_int_equal(options.port, 8084);
+    assert_true(options.ssl);
+    assert_true(check(CONN, "--cafile x -p 1"));
+    assert_int_equal(options.port, 1);
+    assert_false(check(CONN, "--insecure"));
+    assert_false(check(CONN, "--path /x"));
+    assert_false(check(CONN, "--ws --path x"));
     assert_false(check(CONN, "--certfile x"));
 }
 
