@@ -5,6 +5,7 @@
 #include "app/start.h"
 #include "base/check.h"
 #include "bench/bench.h"
+#include "bench/tool.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -23,6 +24,9 @@ static const struct application {
     {"stop", command_stop, "the same as shardmq broker stop", true},
     {"restart", command_restart, "the same as shardmq broker restart", true},
     {"reload", command_reload, "the same as shardmq broker reload", true},
+    {"pub", tool_pub_main, "publishes messages", false},
+    {"sub", tool_sub_main, "subscribes and prints messages", false},
+    {"conn", tool_conn_main, "connects and stays connected", false},
     {"bench", bench_main, "the load tool: shardmq bench start|run", false},
 };
 

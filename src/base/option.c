@@ -18,6 +18,12 @@ static void *value_of(const struct option_parser *parser, const struct option_ro
     return (char *)parser->values + row->offset;
 }
 
+void option_list_add(struct option_list *list, const char *item)
+{
+    list->items = mem_realloc(list->items, (list->count + 1) * sizeof(list->items[0]));
+    list->items[list->count++] = item;
+}
+
 void option_preset(const struct option_parser *parser)
 {
     for (size_t i = 0; i < parser->count; i++) {
@@ -198,13 +204,9 @@ static bool take_value(const struct option_parser *parser, const struct option_r
     case OPTION_TEXT:
         memcpy(at, &text, sizeof(text));
         return true;
-    case OPTION_LIST: {
-        struct option_list *list = at;
-
-        list->items = mem_realloc(list->items, (list->count + 1) * sizeof(list->items[0]));
-        list->items[list->count++] = text;
+    case OPTION_LIST:
+        option_list_add(at, text);
         return true;
-    }
     case OPTION_FLAG:
         if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
             snprintf(error, error_size, "--%s takes true or false, not \"%s\"", row->name, text);
@@ -279,6 +281,10 @@ int option_parse(const struct option_parser *parser, int argc, char **argv, char
 
         if (strcmp(argv[i], "--help") == 0) {
             return 1;
+        }
+        if (row == NULL && parser->stray != NULL && argv[i][0] != '-') {
+            row = parser->stray;
+            value = argv[i];
         }
         if (row == NULL) {
             no_such_option(parser, argv[i], error, error_size);

@@ -53,7 +53,11 @@ struct option_parser {
      * word behind it, or NULL. Returns NULL to leave it to the rows. May be NULL. */
     const struct option_row *(*choose)(const struct option_parser *parser, char letter,
                                        const char *attached, const char *next);
+    const struct option_row *stray; /* takes a word that is no option; NULL: such a word is an error */
 };
+
+/* Adds at the end. */
+void option_list_add(struct option_list *list, const char *item);
 
 /* Sets every value to its default. */
 void option_preset(const struct option_parser *parser);

@@ -8,7 +8,7 @@
 #   rsa.pem           a server certificate with an RSA key of 2048 bits, for localhost
 #   locked.key        server.key, encrypted with "secret"
 #   revoked.pem       a client that crl.pem revokes
-#   expired.pem       a client whose time is over
+#   expired.pem       a client whose time is over; expired-server.pem a server for localhost, likewise
 #   wrong-use.pem     a client with a certificate for servers
 #   wrong-name.pem    a server certificate for elsewhere.test
 #   other-ca.pem      another authority; stranger.pem a client of it; other-crl.pem an empty list of it
@@ -63,8 +63,12 @@ default_md=sha256\ndefault_crl_days=30\ncertificate=%s.pem\nprivate_key=%s.key\n
 database ca
 database other-ca
 ec_key expired
+ec_key expired-server
 run req -new -key expired.key -subj /CN=expired -out expired.csr
 run ca -batch -config ca.cnf -in expired.csr -out expired.pem -notext -startdate 20200101000000Z -enddate 20200201000000Z
+run req -new -key expired-server.key -subj /CN=localhost -out expired-server.csr
+sed -i 's/^extendedKeyUsage=.*/extendedKeyUsage=serverAuth\nsubjectAltName=DNS:localhost,IP:127.0.0.1/' ca.cnf
+run ca -batch -config ca.cnf -in expired-server.csr -out expired-server.pem -notext -startdate 20200101000000Z -enddate 20200201000000Z
 run ca -batch -config ca.cnf -revoke revoked.pem
 run ca -batch -config ca.cnf -gencrl -out crl.pem
 run ca -batch -config other-ca.cnf -gencrl -out other-crl.pem

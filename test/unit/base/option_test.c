@@ -52,7 +52,8 @@ static int parse(unsigned command, const char *words)
     static char text[512];
     char *argv[32], *rest;
     int argc = 0;
-    struct option_parser parser = {rows, ARRAY_LENGTH(rows), command, &values, given, choose};
+    struct option_parser parser = {rows,    ARRAY_LENGTH(rows), command, &values, given,
+                                   choose,  command == SECOND ? &rows[1] : NULL};
 
     snprintf(text, sizeof(text), "%s", words);
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
@@ -98,6 +99,9 @@ static void test_a_letter_belongs_to_the_command(void **state)
     assert_int_equal(parse(FIRST, "-x a -x"), 0);
     assert_int_equal(values.list.count, 1);
     assert_true(given[2]);
+    assert_int_equal(parse(SECOND, "stray -f word"), 0);
+    assert_int_equal(values.list.count, 2);
+    assert_string_equal(values.list.items[1], "word");
     assert_int_equal(parse(SECOND, "--text a"), -1);
     assert_string_equal(error, "--text has no meaning for this command");
 }
