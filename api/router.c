@@ -197,6 +197,7 @@ static bool admit_account(struct api_request *request, const struct conn *conn)
 {
     const struct conf *conf = api_conf(request->api);
     struct span header = {0};
+    char peer[64];
 
     if ((request->route->flags & API_NO_AUTH) != 0 ||
         conf->http_server_auth_type == CONF_HTTP_AUTH_NONE)
@@ -214,7 +215,8 @@ static bool admit_account(struct api_request *request, const struct conn *conn)
         return false;
     case AUTH_WRONG:
         request->challenge = true;
-        LOG_WARN("http: wrong user name or password");
+        conn_peer_name(conn, peer, sizeof(peer));
+        LOG_WARN("http: wrong user name or password from %s", peer);
         api_reply_error(request, 401, API_WRONG_PASSWORD, "wrong user name or password");
         return false;
     case AUTH_SLOWED:
@@ -339,6 +341,15 @@ static bool parse_body(struct api_request *request)
     return false;
 }
 
+/* Digits without a sign or leading zeros, as json_raw_number() gives them. */
+static bool is_64_bit(struct span digits)
+{
+    static const char most[] = "18446744073709551615";
+    uint32_t len = sizeof(most) - 1;
+
+    return digits.len < len || (digits.len == len && memcmp(digits.data, most, len) <= 0);
+}
+
 /* The envelope of a request code; its seq comes back with every answer. */
 static bool read_envelope(struct api_request *request)
 {
@@ -350,14 +361,15 @@ static bool read_envelope(struct api_request *request)
         return false;
     }
     seq = json_raw_number(request->body_bytes, "seq");
-    if (seq.len < sizeof(request->seq))
-        memcpy(request->seq, seq.data == NULL ? (const uint8_t *)"" : seq.data, seq.len);
+    if (seq.len != 0 && is_64_bit(seq))
+        memcpy(request->seq, seq.data, seq.len);
     number = cJSON_GetObjectItemCaseSensitive(request->body, "req");
     if (cJSON_IsNumber(number) && number->valuedouble > 0 && number->valuedouble < 1e9 &&
         (double)number->valueint == number->valuedouble)
         request->rep = number->valuedouble;
     if (cJSON_HasObjectItem(request->body, "seq") && request->seq[0] == '\0') {
-        api_reply_error(request, 400, API_BAD_PARAMETER, "seq: a whole number was expected");
+        api_reply_error(request, 400, API_BAD_PARAMETER,
+                        "seq: a whole number of at most 64 bits was expected");
         return false;
     }
     for (unsigned i = 0; i < api_request_code_count; i++)
