@@ -103,6 +103,7 @@ static void on_event(struct client *client, const struct client_event *event)
 {
     struct actor *actor = client->owner;
 
+    actor->worker->now_ns = client->driver->now_ns; /* when these bytes were taken */
     if (LIKELY(event->kind == CLIENT_MESSAGE)) {
         if (actor->events->message != NULL) {
             actor->events->message(actor, &event->publish);
@@ -163,12 +164,14 @@ void actor_open(struct actor *actor)
 uint8_t *actor_reserve(struct actor *actor, uint32_t size, const uint8_t **end)
 {
     const struct client_block *block = actor->client.mqtt.output;
+    uint32_t written = block != NULL ? block->len : 0;
+    uint32_t left = written < CLIENT_BLOCK_ROOM ? CLIENT_BLOCK_ROOM - written : 0;
     uint8_t *at;
 
-    if (!actor->ready || (block != NULL && block->len > 0 && size > block->size - block->len)) {
+    if (!actor->ready || (written > 0 && size > left)) {
         return NULL;
     }
-    at = mqtt_client_reserve(&actor->client.mqtt, size);
+    at = mqtt_client_reserve(&actor->client.mqtt, size > left ? size : left);
     block = actor->client.mqtt.output;
     *end = at != NULL ? block->data + block->size : NULL;
     return at;

@@ -90,12 +90,8 @@ void conf_free(struct conf *conf)
 
         if (row->scope == CONF_SCOPE_BROKER && row->kind != CONF_KIND_SECTION)
             conf_value_free(row, conf);
-        for (unsigned i = 0; row->scope == CONF_SCOPE_LISTENER && i < conf->listener_count; i++)
-            conf_value_free(row, &conf->listeners[i]);
     }
-    for (unsigned i = 0; i < conf->listener_count; i++)
-        mem_free(conf->listeners[i].name);
-    mem_free(conf->listeners);
+    conf_listeners_free(conf);
     for (size_t i = 0; i < conf->files.count; i++) {
         mem_free(conf->files.texts[i].path);
         mem_free(conf->files.texts[i].text);

@@ -15,8 +15,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define CONF_SHARDS_MAX    62
-#define CONF_LISTENERS_MAX 64
+#define CONF_SHARDS_MAX     62
+#define CONF_LISTENERS_MAX  64
+#define CONF_URL_PATH_BYTES 128 /* with its terminator */
 
 enum conf_queue_policy { CONF_QUEUE_POLICY_DROP_NEWEST, CONF_QUEUE_POLICY_DROP_OLDEST };
 
@@ -48,13 +49,34 @@ enum conf_log_to {
 
 enum conf_http_auth { CONF_HTTP_AUTH_BASIC, CONF_HTTP_AUTH_NONE };
 
-enum conf_listener_kind { CONF_LISTENER_TCP };
+/* In the order of their names in conf_listener.c. */
+enum conf_listener_kind {
+    CONF_LISTENER_TCP,
+    CONF_LISTENER_SSL,
+    CONF_LISTENER_WS,
+    CONF_LISTENER_WSS
+};
+
+/* A listener's kind is a set of two: what is spoken below MQTT. */
+#define CONF_LISTENER_IS_TLS(kind)       ((kind) == CONF_LISTENER_SSL || (kind) == CONF_LISTENER_WSS)
+#define CONF_LISTENER_IS_WEBSOCKET(kind) ((kind) == CONF_LISTENER_WS || (kind) == CONF_LISTENER_WSS)
+
+enum conf_peer_username {
+    CONF_PEER_USERNAME_NONE,
+    CONF_PEER_USERNAME_CN,
+    CONF_PEER_USERNAME_SAN,
+    CONF_PEER_USERNAME_SUBJECT
+};
+
+enum conf_tls_version { CONF_TLS_VERSION_TLSV1_2, CONF_TLS_VERSION_TLSV1_3 };
 
 /* A numeric address without brackets, and a port (0 in an option of the kind HOST, which has none). */
 struct conf_address {
     char host[46]; /* INET6_ADDRSTRLEN */
     uint16_t port;
     bool ipv6;
+    char path[CONF_URL_PATH_BYTES]; /* of a WebSocket listener, with its slash; else empty */
+    char scheme[12];                /* as it was written: "nmq-tcp"; mostly empty */
 };
 
 /* The C type of each kind of option. */
@@ -79,10 +101,12 @@ struct conf_shard {
 };
 
 struct conf_listener {
-    char *name; /* "tcp" for listeners.tcp itself, else "tcp.<name>" */
+    char *name; /* "ssl" for listeners.ssl itself, else "ssl.<name>" */
     enum conf_listener_kind kind;
 #define LISTENER_OPTION(kind, field, path, preset, least, most, unit, when, help)                  \
     CONF_TYPE_##kind field;
+#define TLS_OPTION       LISTENER_OPTION
+#define WEBSOCKET_OPTION LISTENER_OPTION
 #include "conf/conf.def"
 };
 
@@ -184,6 +208,13 @@ void conf_dump_defaults(FILE *to);
 /* Writes one line for each option: path, value form, default, bounds, when it takes effect, help.
  */
 void conf_list_options(FILE *to);
+
+/* "tcp", "ssl", "ws" or "wss". */
+const char *conf_listener_kind_name(enum conf_listener_kind kind);
+
+/* Takes the next of a list of words that commas separate, without the blanks around it; false at the end, and for one
+ * that does not fit. */
+bool conf_list_next(const char **list, char *item, size_t size);
 
 /* Only this machine can reach it: 127.0.0.0/8, ::1, and the former written as IPv6. */
 bool conf_address_loopback(const struct conf_address *address);

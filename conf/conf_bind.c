@@ -20,7 +20,7 @@ const char *conf_where(const struct conf_loader *loader, const struct conf_entry
     return to;
 }
 
-static void entry_error(struct conf_loader *loader, const struct conf_entry *entry, const char *why)
+void conf_entry_error(struct conf_loader *loader, const struct conf_entry *entry, const char *why)
 {
     char where[CONF_SENTENCE_BYTES / 2];
 
@@ -62,15 +62,15 @@ static bool convert(const struct conf_legacy *row, const char *value, char *to, 
     return snprintf(to, size, "%s%s", value, row->text) < (int)size;
 }
 
-static void bind_row(struct conf_loader *loader, const struct conf_entry *entry,
-                     const struct conf_row *row, const char *value, void *object)
+void conf_bind_row(struct conf_loader *loader, const struct conf_entry *entry,
+                   const struct conf_row *row, const char *value, void *object)
 {
     char error[CONF_SENTENCE_BYTES / 4];
 
     if (entry->complex)
-        entry_error(loader, entry, "takes one value, or a list of words");
+        conf_entry_error(loader, entry, "takes one value, or a list of words");
     else if (!conf_value_parse(row, value, object, error, sizeof(error)))
-        entry_error(loader, entry, error);
+        conf_entry_error(loader, entry, error);
 }
 
 static unsigned shard_row_index(const struct conf_row *row)
@@ -96,120 +96,74 @@ static bool bind_shard(struct conf_loader *loader, const struct conf_entry *entr
     if (row == NULL)
         return false;
     if (strncmp(rest, "default.", 8) == 0) {
-        bind_row(loader, entry, row, entry->value, &loader->conf->shard_default);
+        conf_bind_row(loader, entry, row, entry->value, &loader->conf->shard_default);
         return true;
     }
     number = strtoul(rest, &end, 10);
     if (end != dot || *rest < '0' || *rest > '9')
         return false;
     if (number >= CONF_SHARDS_MAX) {
-        entry_error(loader, entry, "shards have the numbers 0 to 61");
+        conf_entry_error(loader, entry, "shards have the numbers 0 to 61");
         return true;
     }
-    bind_row(loader, entry, row, entry->value, &loader->conf->shards[number]);
+    conf_bind_row(loader, entry, row, entry->value, &loader->conf->shards[number]);
     loader->shard_set[number][shard_row_index(row)] = true;
     return true;
 }
 
-struct conf_listener *conf_listener_find(const struct conf *conf, const char *name)
-{
-    for (unsigned i = 0; i < conf->listener_count; i++) {
-        if (strcmp(conf->listeners[i].name, name) == 0)
-            return &conf->listeners[i];
-    }
-    return NULL;
-}
-
-static void free_listeners(struct conf *conf)
-{
-    for (unsigned i = 0; i < conf->listener_count; i++) {
-        for (unsigned r = 0; r < conf_row_count; r++) {
-            if (conf_rows[r].scope == CONF_SCOPE_LISTENER)
-                conf_value_free(&conf_rows[r], &conf->listeners[i]);
-        }
-        mem_free(conf->listeners[i].name);
-    }
-    mem_free(conf->listeners);
-    conf->listeners = NULL;
-    conf->listener_count = 0;
-}
-
-/* NULL when there are too many. */
-static struct conf_listener *add_listener(struct conf *conf, const char *name)
-{
-    struct conf_listener *listener;
-
-    if (conf->listener_count == CONF_LISTENERS_MAX)
-        return NULL;
-    conf->listeners =
-        mem_realloc(conf->listeners, (conf->listener_count + 1) * sizeof(*conf->listeners));
-    listener = &conf->listeners[conf->listener_count++];
-    memset(listener, 0, sizeof(*listener));
-    listener->name = mem_strdup(name);
-    listener->kind = CONF_LISTENER_TCP;
-    for (unsigned r = 0; r < conf_row_count; r++) {
-        if (conf_rows[r].kind != CONF_KIND_SECTION && conf_rows[r].scope == CONF_SCOPE_LISTENER)
-            conf_value_preset(&conf_rows[r], listener);
-    }
-    return listener;
-}
-
-static bool name_good(const char *name)
-{
-    size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-
-    return len > 0 && len < CONF_NAME_BYTES && name[len] == '\0';
-}
-
-/* `rest` is what follows "listeners.tcp.". False when that is no listener's option. */
+/* `rest` is what follows "listeners.". False when that is no listener's option. */
 static bool bind_listener(struct conf_loader *loader, const struct conf_entry *entry,
                           const char *rest, const char *value)
 {
-    const char *dot = strchr(rest, '.');
-    const struct conf_row *row = conf_row_find(CONF_SCOPE_LISTENER, dot != NULL ? dot + 1 : rest);
-    char name[CONF_PATH_BYTES] = "tcp";
+    char name[CONF_PATH_BYTES];
+    enum conf_listener_kind kind;
+    const struct conf_row *row = conf_listener_row(rest, &kind, name);
     struct conf_listener *listener;
 
     if (row == NULL)
         return false;
-    if (dot != NULL)
-        snprintf(name, sizeof(name), "tcp.%.*s", (int)(dot - rest), rest);
-    if (dot != NULL && !name_good(name + 4)) {
-        entry_error(loader, entry,
-                    "a listener's name has 1 to 32 letters, digits, - and _, and no others");
+    listener = conf_listener_get(loader, entry, kind, name);
+    if (listener == NULL)
         return true;
-    }
-    listener = conf_listener_find(loader->conf, name);
-    if (listener == NULL)
-        listener = add_listener(loader->conf, name);
-    if (listener == NULL)
-        entry_error(loader, entry, "there are too many listeners");
-    else
-        bind_row(loader, entry, row, value, listener);
+    conf_bind_row(loader, entry, row, value, listener);
+    if (!conf_listener_scheme_fits(kind, listener->address.scheme))
+        conf_entry_error(loader, entry, "this URL is of another kind of listener");
     return true;
 }
 
-/* --url: the first replaces all listeners of the file and of the environment, more of them add to it. */
+/* --url: the first replaces all listeners of the file and of the environment, more of them add to it. What ssl has of
+ * certificates stays for those that need them. */
 static void bind_url(struct conf_loader *loader, const struct conf_entry *entry)
 {
     const struct conf_row *row = conf_row_find(CONF_SCOPE_LISTENER, "bind");
-    char name[CONF_NAME_BYTES] = "tcp";
+    char name[CONF_NAME_BYTES], error[CONF_SENTENCE_BYTES / 4];
+    enum conf_listener_kind kind = CONF_LISTENER_TCP;
     struct conf_listener *listener;
+    struct conf_address address;
 
+    if (!conf_value_address(entry->value, &address, error, sizeof(error))) {
+        conf_entry_error(loader, entry, error);
+        return;
+    }
+    conf_listener_scheme_kind(address.scheme, &kind);
     if (!loader->listeners_replaced)
-        free_listeners(loader->conf);
+        for (unsigned i = 0; i < loader->conf->listener_count; i++)
+            loader->conf->listeners[i].enable = false;
     loader->listeners_replaced = true;
-    if (loader->conf->listener_count > 0)
-        snprintf(name, sizeof(name), "tcp.url-%u", loader->conf->listener_count + 1);
-    listener = add_listener(loader->conf, name);
+    snprintf(name, sizeof(name), "%s", conf_listener_kind_name(kind));
+    listener = conf_listener_find(loader->conf, name);
+    if (listener != NULL && listener->enable)
+        snprintf(name, sizeof(name), "%s.url-%u", conf_listener_kind_name(kind),
+                 loader->conf->listener_count + 1);
+    listener = conf_listener_get(loader, entry, kind, name);
     if (listener == NULL)
-        entry_error(loader, entry, "there are too many listeners");
-    else
-        bind_row(loader, entry, row, entry->value, listener);
+        return;
+    listener->enable = true;
+    conf_bind_row(loader, entry, row, entry->value, listener);
 }
 
 /* The last entry of that path, or NULL. */
-static const struct conf_entry *find_entry(const struct conf_loader *loader, const char *path)
+const struct conf_entry *conf_entry_find(const struct conf_loader *loader, const char *path)
 {
     for (size_t i = loader->entry_count; i-- > 0;) {
         if (strcmp(loader->entries[i].path, path) == 0)
@@ -238,7 +192,7 @@ static bool switched_off(const struct conf_loader *loader, const char *path, siz
 
         for (size_t i = 0; i < ARRAY_LENGTH(switches); i++) {
             snprintf(key, sizeof(key), "%s.%s", block, switches[i]);
-            if (is_false(find_entry(loader, key)))
+            if (is_false(conf_entry_find(loader, key)))
                 return true;
         }
         dot = strrchr(block, '.');
@@ -278,7 +232,7 @@ static void bind_absent(struct conf_loader *loader, const struct conf_entry *ent
     else
         snprintf(why, sizeof(why), "%s is not part of this version%s", row->text,
                  is_switch(entry->path) ? ": only false is possible" : "");
-    entry_error(loader, entry, why);
+    conf_entry_error(loader, entry, why);
 }
 
 static void bind_ignored(struct conf_loader *loader, const struct conf_entry *entry,
@@ -301,7 +255,7 @@ static void refuse_unknown(struct conf_loader *loader, const struct conf_entry *
         snprintf(why, sizeof(why), "there is no such option; did you mean %s?", near);
     else
         snprintf(why, sizeof(why), "there is no such option");
-    entry_error(loader, entry, why);
+    conf_entry_error(loader, entry, why);
 }
 
 static const char *after(const char *path, const char *prefix)
@@ -318,13 +272,13 @@ static void bind_broker(struct conf_loader *loader, const struct conf_entry *ent
     char why[CONF_SENTENCE_BYTES / 4], error[CONF_SENTENCE_BYTES / 8];
 
     if (missing == NULL) {
-        bind_row(loader, entry, row, value, loader->conf);
+        conf_bind_row(loader, entry, row, value, loader->conf);
         return;
     }
     /* what the option takes, in the words of the option */
     conf_value_parse(row, value, loader->conf, error, sizeof(error));
     snprintf(why, sizeof(why), "%s is not part of this version: the option %s", missing, error);
-    entry_error(loader, entry, why);
+    conf_entry_error(loader, entry, why);
 }
 
 /* False when no option has that path. */
@@ -341,14 +295,14 @@ static bool bind_option(struct conf_loader *loader, const struct conf_entry *ent
     rest = after(path, "shards.");
     if (rest != NULL)
         return bind_shard(loader, entry, rest);
-    rest = after(path, "listeners.tcp.");
+    rest = after(path, "listeners.");
     return rest != NULL && bind_listener(loader, entry, rest, value);
 }
 
 static void bind_renamed(struct conf_loader *loader, const struct conf_entry *entry,
                          const struct conf_legacy *row)
 {
-    const struct conf_entry *own = find_entry(loader, row->argument);
+    const struct conf_entry *own = conf_entry_find(loader, row->argument);
     char value[CONF_VALUE_BYTES], where[CONF_SENTENCE_BYTES / 2];
 
     if (own != NULL && own->layer == entry->layer) {
@@ -359,7 +313,7 @@ static void bind_renamed(struct conf_loader *loader, const struct conf_entry *en
     if (convert(row, entry->value, value, sizeof(value)))
         bind_option(loader, entry, row->argument, value);
     else
-        entry_error(loader, entry, "the value is too long");
+        conf_entry_error(loader, entry, "the value is too long");
 }
 
 /* "http://127.0.0.1:8081" is an address for one option and a port for another. */
@@ -373,9 +327,9 @@ static void bind_split(struct conf_loader *loader, const struct conf_entry *entr
     if (rest != NULL && strncasecmp(value, "http://", 7) == 0)
         value = rest + 3;
     if (entry->complex) {
-        entry_error(loader, entry, "takes one value");
+        conf_entry_error(loader, entry, "takes one value");
     } else if (!conf_value_address(value, &address, error, sizeof(error))) {
-        entry_error(loader, entry, error);
+        conf_entry_error(loader, entry, error);
     } else {
         snprintf(port, sizeof(port), "%u", address.port);
         bind_option(loader, entry, row->argument, address.host);
@@ -447,6 +401,5 @@ void conf_bind(struct conf_loader *loader)
         bind_entry(loader, &loader->entries[i]);
     enable_http_by_block(loader);
     complete_shards(loader);
-    if (loader->conf->listener_count == 0)
-        ASSERT(add_listener(loader->conf, "tcp") != NULL);
+    conf_listeners_complete(loader);
 }

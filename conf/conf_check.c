@@ -8,28 +8,6 @@
 
 #define SOCKET_PATH_MAX 107 /* sun_path, with its terminator */
 
-static void check_listeners(const struct conf *conf, struct conf_report *report)
-{
-    unsigned enabled = 0;
-
-    for (unsigned i = 0; i < conf->listener_count; i++) {
-        const struct conf_listener *one = &conf->listeners[i];
-
-        enabled += one->enable;
-        for (unsigned j = i + 1; j < conf->listener_count; j++) {
-            const struct conf_listener *other = &conf->listeners[j];
-
-            if (one->enable && other->enable && one->address.port != 0 &&
-                one->address.port == other->address.port &&
-                strcmp(one->address.host, other->address.host) == 0)
-                conf_report_add(report, "listeners.%s and listeners.%s have the same address",
-                                one->name, other->name);
-        }
-    }
-    if (enabled == 0)
-        conf_report_add(report, "no listener is enabled: nobody could connect");
-}
-
 static void check_paths(const struct conf *conf, struct conf_report *report)
 {
     char control[1100];
@@ -97,7 +75,7 @@ bool conf_check(const struct conf *conf, char *errors, size_t size)
     struct conf_report report;
 
     conf_report_begin(&report, errors, size);
-    check_listeners(conf, &report);
+    conf_listeners_check(conf, &report);
     check_paths(conf, &report);
     check_sizes(conf, &report);
     check_http(conf, &report);

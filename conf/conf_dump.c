@@ -47,14 +47,15 @@ static void print_option(const struct conf_row *row, const char *name, const voi
     fputc('\n', to);
 }
 
-/* The rows of one scope that differ from `unlike`, or all when it is NULL. */
-static void print_rows(enum conf_scope scope, const void *object, const void *unlike,
-                       const char *indent, FILE *to)
+/* The rows of one scope (that have all of `kinds`) that differ from `unlike`, or all when it is NULL. */
+static void print_rows(enum conf_scope scope, unsigned kinds, const void *object,
+                       const void *unlike, const char *indent, FILE *to)
 {
     for (unsigned i = 0; i < conf_row_count; i++) {
         const struct conf_row *row = &conf_rows[i];
 
         if (row->kind != CONF_KIND_SECTION && row->scope == scope &&
+            (row->kinds & kinds) == kinds &&
             (unlike == NULL || !conf_value_equal(row, object, unlike)))
             print_option(row, row->path, object, indent, to);
     }
@@ -75,13 +76,13 @@ static bool shard_differs(const struct conf *conf, unsigned index)
 static void print_shards(const struct conf *conf, FILE *to)
 {
     fputs("    default {\n", to);
-    print_rows(CONF_SCOPE_SHARD, &conf->shard_default, NULL, "        ", to);
+    print_rows(CONF_SCOPE_SHARD, 0, &conf->shard_default, NULL, "        ", to);
     fputs("    }\n", to);
     for (unsigned i = 0; i < CONF_SHARDS_MAX; i++) {
         if (!shard_differs(conf, i))
             continue;
         fprintf(to, "    %u {\n", i);
-        print_rows(CONF_SCOPE_SHARD, &conf->shards[i], &conf->shard_default, "        ", to);
+        print_rows(CONF_SCOPE_SHARD, 0, &conf->shards[i], &conf->shard_default, "        ", to);
         fputs("    }\n", to);
     }
 }
@@ -90,7 +91,8 @@ static void print_listeners(const struct conf *conf, FILE *to)
 {
     for (unsigned i = 0; i < conf->listener_count; i++) {
         fprintf(to, "    %s {\n", conf->listeners[i].name);
-        print_rows(CONF_SCOPE_LISTENER, &conf->listeners[i], NULL, "        ", to);
+        print_rows(CONF_SCOPE_LISTENER, 1u << conf->listeners[i].kind, &conf->listeners[i], NULL,
+                   "        ", to);
         fputs("    }\n", to);
     }
 }
@@ -171,8 +173,8 @@ static void describe_bounds(const struct conf_row *row, char *to, size_t size)
              row->unit != NULL ? row->unit : "");
 }
 
-/* The default as the file would have it. */
-static void print_preset(const struct conf_row *row, FILE *to)
+/* The default as the file would have it, in a listener of that kind. */
+static void print_preset(const struct conf_row *row, enum conf_listener_kind kind, FILE *to)
 {
     struct conf_row at_begin = *row;
     union conf_scratch scratch;
@@ -183,13 +185,14 @@ static void print_preset(const struct conf_row *row, FILE *to)
     }
     memset(&scratch, 0, sizeof(scratch));
     at_begin.offset = 0;
+    at_begin.preset_text = conf_listener_preset(row, kind);
     conf_value_preset(&at_begin, &scratch);
     print_value(&at_begin, &scratch, to);
     conf_value_free(&at_begin, &scratch);
 }
 
-static void print_documented(const struct conf_row *row, const char *name, const char *indent,
-                             FILE *to)
+static void print_documented(const struct conf_row *row, enum conf_listener_kind kind,
+                             const char *name, const char *indent, FILE *to)
 {
     const char *shipped = conf_shipped(row);
     char bounds[200], line[300];
@@ -204,25 +207,41 @@ static void print_documented(const struct conf_row *row, const char *name, const
     if (shipped != NULL)
         fputs(shipped, to);
     else
-        print_preset(row, to);
+        print_preset(row, kind, to);
     fputs("\n\n", to);
 }
 
+/* Of a kind of listener: what no kind before it has, and what has another default. */
+static bool documented_in(const struct conf_row *row, enum conf_scope scope,
+                          enum conf_listener_kind kind)
+{
+    unsigned before = (1u << kind) - 1;
+
+    if (row->scope != scope || scope != CONF_SCOPE_LISTENER)
+        return row->scope == scope;
+    return (row->kinds & 1u << kind) != 0 &&
+           ((row->kinds & before) == 0 || conf_listener_preset(row, kind) != row->preset_text);
+}
+
 static void print_documented_scope(const struct conf_row *section, enum conf_scope scope,
-                                   const char *block, FILE *to)
+                                   enum conf_listener_kind kind, const char *block, FILE *to)
 {
     bool any = false;
 
     for (const struct conf_row *row = section + 1;
          row < conf_rows + conf_row_count && row->kind != CONF_KIND_SECTION; row++) {
-        if (row->scope != scope)
+        if (!documented_in(row, scope, kind))
             continue;
         if (!any && block != NULL)
             fprintf(to, "    %s {\n", block);
         any = true;
-        print_documented(row, scope == CONF_SCOPE_BROKER ? strchr(row->path, '.') + 1 : row->path,
+        print_documented(row, kind,
+                         scope == CONF_SCOPE_BROKER ? strchr(row->path, '.') + 1 : row->path,
                          block != NULL ? "        " : "    ", to);
     }
+    if (any && kind != CONF_LISTENER_TCP)
+        fprintf(to, "        # ... and the options of tcp%s\n",
+                kind == CONF_LISTENER_WSS ? ", ssl and ws" : "");
     if (any && block != NULL)
         fputs("    }\n", to);
 }
@@ -250,19 +269,34 @@ void conf_dump_defaults(FILE *to)
         fputc('\n', to);
         print_comment(section->help, "", to);
         fprintf(to, "%s {\n", section->path);
-        print_documented_scope(section, CONF_SCOPE_BROKER, NULL, to);
-        print_documented_scope(section, CONF_SCOPE_SHARD, "default", to);
-        print_documented_scope(section, CONF_SCOPE_LISTENER, "tcp", to);
+        print_documented_scope(section, CONF_SCOPE_BROKER, CONF_LISTENER_TCP, NULL, to);
+        print_documented_scope(section, CONF_SCOPE_SHARD, CONF_LISTENER_TCP, "default", to);
+        for (unsigned kind = 0; kind < CONF_LISTENER_KINDS; kind++)
+            print_documented_scope(section, CONF_SCOPE_LISTENER, (enum conf_listener_kind)kind,
+                                   conf_listener_kind_name((enum conf_listener_kind)kind), to);
         fputs("}\n", to);
     }
 }
 
+/* "listeners.ssl.<name>.": where an option of listeners is for the first time. */
+static const char *list_prefix(const struct conf_row *row)
+{
+    static const char *const listeners[] = {"listeners.<tcp|ssl|ws|wss>.<name>.",
+                                            "listeners.<ssl|wss>.<name>.",
+                                            "listeners.<ws|wss>.<name>."};
+
+    if (row->scope == CONF_SCOPE_BROKER)
+        return "";
+    if (row->scope == CONF_SCOPE_SHARD)
+        return "shards.<n>.";
+    for (unsigned kind = 0; kind < 2; kind++)
+        if ((row->kinds & 1u << kind) != 0)
+            return listeners[kind];
+    return listeners[2];
+}
+
 void conf_list_options(FILE *to)
 {
-    static const char *const prefixes[] = {[CONF_SCOPE_BROKER] = "",
-                                           [CONF_SCOPE_SHARD] = "shards.<n>.",
-                                           [CONF_SCOPE_LISTENER] = "listeners.tcp.<name>."};
-
     for (unsigned i = 0; i < conf_row_count; i++) {
         const struct conf_row *row = &conf_rows[i];
         char bounds[200];
@@ -270,8 +304,8 @@ void conf_list_options(FILE *to)
         if (row->kind == CONF_KIND_SECTION)
             continue;
         describe_bounds(row, bounds, sizeof(bounds));
-        fprintf(to, "%s%s = ", prefixes[row->scope], row->path);
-        print_preset(row, to);
+        fprintf(to, "%s%s = ", list_prefix(row), row->path);
+        print_preset(row, CONF_LISTENER_TCP, to);
         fprintf(to, "  (%s; %s)\n", bounds, row->when == CONF_WHEN_RELOAD ? "reload" : "start");
         print_comment(row->help, "    ", to);
     }

@@ -97,12 +97,16 @@ static bool shard_path(const char *name, char path[CONF_PATH_BYTES])
 /* "LISTENERS_TCP_BIND"; the names of further listeners cannot be told from those of options. */
 static bool listener_path(const char *name, char path[CONF_PATH_BYTES])
 {
-    for (unsigned i = 0; i < conf_row_count; i++) {
-        if (conf_rows[i].scope == CONF_SCOPE_LISTENER &&
-            names_path(name + strlen("LISTENERS_TCP_"), conf_rows[i].path)) {
-            snprintf(path, CONF_PATH_BYTES, "listeners.tcp.%s", conf_rows[i].path);
+    for (unsigned i = 0; i < CONF_LISTENER_KINDS * conf_row_count; i++) {
+        const struct conf_row *row = &conf_rows[i / CONF_LISTENER_KINDS];
+        unsigned kind = i % CONF_LISTENER_KINDS;
+
+        if (row->scope != CONF_SCOPE_LISTENER || (row->kinds >> kind & 1) == 0)
+            continue;
+        snprintf(path, CONF_PATH_BYTES, "listeners.%s.%s",
+                 conf_listener_kind_name((enum conf_listener_kind)kind), row->path);
+        if (names_path(name, path))
             return true;
-        }
     }
     return false;
 }
@@ -121,7 +125,7 @@ static bool option_path(const char *name, char path[CONF_PATH_BYTES])
     }
     if (strncmp(name, "SHARDS_", strlen("SHARDS_")) == 0)
         return shard_path(name, path);
-    if (strncmp(name, "LISTENERS_TCP_", strlen("LISTENERS_TCP_")) == 0)
+    if (strncmp(name, "LISTENERS_", strlen("LISTENERS_")) == 0)
         return listener_path(name, path);
     return false;
 }

@@ -88,10 +88,28 @@ static bool is_number(const char *begin, const char *end)
 /* "shards.3." of "shards.3.cpus" as it stands; what a row of that scope begins with otherwise. */
 static void scope_prefix(const struct conf_row *row, const char *path, char to[CONF_PATH_BYTES])
 {
-    const char *root = row->scope == CONF_SCOPE_SHARD ? "shards." : "listeners.tcp.";
-    const char *fallback = row->scope == CONF_SCOPE_SHARD ? "shards.default." : root;
-    size_t len = strlen(root);
-    const char *dot;
+    unsigned kind = 0;
+    char listeners[32];
+    const char *root = listeners, *fallback = listeners, *dot;
+    size_t len;
+
+    /* the kind that the path names, if the option is one of it, else the first that has it */
+    for (unsigned k = CONF_LISTENER_KINDS; row->scope == CONF_SCOPE_LISTENER && k-- > 0;) {
+        snprintf(listeners, sizeof(listeners), "listeners.%s.",
+                 conf_listener_kind_name((enum conf_listener_kind)k));
+        if ((row->kinds >> k & 1) == 0)
+            continue;
+        kind = k;
+        if (strncmp(path, listeners, strlen(listeners)) == 0)
+            break;
+    }
+    snprintf(listeners, sizeof(listeners), "listeners.%s.",
+             conf_listener_kind_name((enum conf_listener_kind)kind));
+    if (row->scope == CONF_SCOPE_SHARD) {
+        root = "shards.";
+        fallback = "shards.default.";
+    }
+    len = strlen(root);
 
     snprintf(to, CONF_PATH_BYTES, "%s", row->scope == CONF_SCOPE_BROKER ? "" : fallback);
     if (row->scope == CONF_SCOPE_BROKER || strncmp(path, root, len) != 0)

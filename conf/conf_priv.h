@@ -64,6 +64,7 @@ struct conf_row {
     enum conf_kind kind;
     enum conf_scope scope;
     enum conf_when when;
+    unsigned kinds; /* of LISTENER: a bit for each enum conf_listener_kind that has it */
     size_t offset;
     const char *preset_text; /* TEXT, ADDRESS */
     int64_t preset, least, most;
@@ -249,7 +250,35 @@ const struct conf_legacy *conf_legacy_row(unsigned index);
 /* Writes the known key nearest to `path` to `to`; false when none is near. */
 bool conf_suggest(const char *path, char *to, size_t size);
 
+/* ---- conf_listener.c ---- */
+
+#define CONF_LISTENER_KINDS 4u
+
 /* Where conf_diff_reload's rules, loading and printing find a listener by name. */
 struct conf_listener *conf_listener_find(const struct conf *conf, const char *name);
+/* What a row is at first in a listener of that kind. */
+const char *conf_listener_preset(const struct conf_row *row, enum conf_listener_kind kind);
+/* The kind that "ssl.bind" or "ssl.<name>.bind" is of, and the row; `rest` is what follows "listeners.". NULL when
+ * there is no such option. `name` gets "ssl" or "ssl.<name>". */
+const struct conf_row *conf_listener_row(const char *rest, enum conf_listener_kind *kind,
+                                         char name[CONF_PATH_BYTES]);
+/* Finds or makes the listener; NULL after adding the error. */
+struct conf_listener *conf_listener_get(struct conf_loader *loader, const struct conf_entry *entry,
+                                        enum conf_listener_kind kind, const char *name);
+void conf_listeners_free(struct conf *conf);
+/* The scheme of an address fits the kind of its listener, or has none. */
+bool conf_listener_scheme_fits(enum conf_listener_kind kind, const char *scheme);
+/* The kind that a scheme names; TCP without one. False when it names none. */
+bool conf_listener_scheme_kind(const char *scheme, enum conf_listener_kind *kind);
+/* Completes them when everything is bound: NanoMQ's old switches, and what wss takes from ssl. */
+void conf_listeners_complete(struct conf_loader *loader);
+/* What is wrong with them together. */
+void conf_listeners_check(const struct conf *conf, struct conf_report *report);
+/* What binds an entry to a field of any object. */
+void conf_bind_row(struct conf_loader *loader, const struct conf_entry *entry,
+                   const struct conf_row *row, const char *value, void *object);
+void conf_entry_error(struct conf_loader *loader, const struct conf_entry *entry, const char *why);
+/* The last entry of that path, or NULL. */
+const struct conf_entry *conf_entry_find(const struct conf_loader *loader, const char *path);
 
 #endif

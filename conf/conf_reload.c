@@ -25,15 +25,15 @@ static void tell(struct comparison *comparison, enum conf_when when, const char 
 }
 
 /* All rows of one scope; `prefix` ends in a dot or is empty. */
-static void compare(struct comparison *comparison, enum conf_scope scope, const char *prefix,
-                    const void *running, const void *wanted)
+static void compare(struct comparison *comparison, enum conf_scope scope, unsigned kinds,
+                    const char *prefix, const void *running, const void *wanted)
 {
     for (unsigned i = 0; i < conf_row_count; i++) {
         const struct conf_row *row = &conf_rows[i];
         char path[2 * CONF_PATH_BYTES], before[CONF_VALUE_BYTES], after[CONF_VALUE_BYTES];
 
         if (row->kind == CONF_KIND_SECTION || row->scope != scope ||
-            conf_value_equal(row, running, wanted))
+            (row->kinds & kinds) != kinds || conf_value_equal(row, running, wanted))
             continue;
         snprintf(path, sizeof(path), "%s%s", prefix, row->path);
         conf_value_format(row, running, before, sizeof(before));
@@ -55,7 +55,7 @@ static bool same_shard(const struct conf_shard *a, const struct conf_shard *b)
 static void compare_shards(struct comparison *comparison, const struct conf *running,
                            const struct conf *wanted)
 {
-    compare(comparison, CONF_SCOPE_SHARD, "shards.default.", &running->shard_default,
+    compare(comparison, CONF_SCOPE_SHARD, 0, "shards.default.", &running->shard_default,
             &wanted->shard_default);
     for (unsigned i = 0; i < CONF_SHARDS_MAX; i++) {
         char prefix[32];
@@ -64,7 +64,7 @@ static void compare_shards(struct comparison *comparison, const struct conf *run
             same_shard(&wanted->shards[i], &wanted->shard_default))
             continue;
         snprintf(prefix, sizeof(prefix), "shards.%u.", i);
-        compare(comparison, CONF_SCOPE_SHARD, prefix, &running->shards[i], &wanted->shards[i]);
+        compare(comparison, CONF_SCOPE_SHARD, 0, prefix, &running->shards[i], &wanted->shards[i]);
     }
 }
 
@@ -83,7 +83,7 @@ static void compare_listeners(struct comparison *comparison, const struct conf *
             continue;
         }
         snprintf(path, sizeof(path), "listeners.%s.", one->name);
-        compare(comparison, CONF_SCOPE_LISTENER, path, one, other);
+        compare(comparison, CONF_SCOPE_LISTENER, 1u << one->kind, path, one, other);
     }
     for (unsigned i = 0; i < wanted->listener_count; i++) {
         if (conf_listener_find(running, wanted->listeners[i].name) == NULL) {
@@ -98,23 +98,37 @@ unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
 {
     struct comparison comparison = {.applied = applied, .restart = restart, .argument = argument};
 
-    compare(&comparison, CONF_SCOPE_BROKER, "", running, wanted);
+    compare(&comparison, CONF_SCOPE_BROKER, 0, "", running, wanted);
     compare_shards(&comparison, running, wanted);
     compare_listeners(&comparison, running, wanted);
     return comparison.count;
 }
 
+/* The listeners that are there, with those of their options that were changed and may be. */
 static void keep_listeners(const struct conf *running, struct conf *wanted)
 {
-    for (unsigned i = 0; i < wanted->listener_count; i++)
-        mem_free(wanted->listeners[i].name);
-    wanted->listener_count = running->listener_count;
-    wanted->listeners =
-        mem_realloc(wanted->listeners, running->listener_count * sizeof(*wanted->listeners));
+    struct conf kept = {0};
+
+    kept.listeners = mem_zalloc(running->listener_count * sizeof(*kept.listeners));
+    kept.listener_count = running->listener_count;
     for (unsigned i = 0; i < running->listener_count; i++) {
-        wanted->listeners[i] = running->listeners[i];
-        wanted->listeners[i].name = mem_strdup(running->listeners[i].name);
+        const struct conf_listener *former = &running->listeners[i];
+        const struct conf_listener *fresh = conf_listener_find(wanted, former->name);
+        struct conf_listener *listener = &kept.listeners[i];
+
+        listener->name = mem_strdup(former->name);
+        listener->kind = former->kind;
+        for (unsigned r = 0; r < conf_row_count; r++) {
+            const struct conf_row *row = &conf_rows[r];
+
+            if (row->kind != CONF_KIND_SECTION && row->scope == CONF_SCOPE_LISTENER)
+                conf_value_copy(row, listener,
+                                fresh != NULL && row->when == CONF_WHEN_RELOAD ? fresh : former);
+        }
     }
+    conf_listeners_free(wanted);
+    wanted->listeners = kept.listeners;
+    wanted->listener_count = kept.listener_count;
 }
 
 void conf_keep_boot(const struct conf *running, struct conf *wanted)
@@ -126,7 +140,7 @@ void conf_keep_boot(const struct conf *running, struct conf *wanted)
             row->when == CONF_WHEN_BOOT)
             conf_value_copy(row, wanted, running);
     }
-    /* All options of shards and listeners are BOOT, and none is a text of its own. */
+    /* All options of shards are BOOT, and none is a text of its own. */
     wanted->shard_default = running->shard_default;
     memcpy(wanted->shards, running->shards, sizeof(wanted->shards));
     keep_listeners(running, wanted);

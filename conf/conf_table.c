@@ -20,11 +20,12 @@
 #define PRESET_ADDRESS(value)  value, 0
 #define PRESET_HOST(value)     value, 0
 
-#define ROW(type, scope, kind, field, path, preset, least, most, unit, when, help)                 \
+#define ROW(type, scope, kinds, kind, field, path, preset, least, most, unit, when, help)          \
     {path,                                                                                         \
      CONF_KIND_##kind,                                                                             \
      scope,                                                                                        \
      CONF_WHEN_##when,                                                                             \
+     kinds,                                                                                        \
      offsetof(type, field),                                                                        \
      PRESET_##kind(preset),                                                                        \
      least,                                                                                        \
@@ -32,12 +33,18 @@
      unit,                                                                                         \
      help},
 
+#define KIND(name) (1u << CONF_LISTENER_##name)
+#define EVERY_KIND (KIND(TCP) | KIND(SSL) | KIND(WS) | KIND(WSS))
+
 const struct conf_row conf_rows[] = {
 #define SECTION(name, help)                                                                        \
-    {#name, CONF_KIND_SECTION, CONF_SCOPE_BROKER, CONF_WHEN_BOOT, 0, NULL, 0, 0, 0, NULL, help},
-#define OPTION(...)          ROW(struct conf, CONF_SCOPE_BROKER, __VA_ARGS__)
-#define SHARD_OPTION(...)    ROW(struct conf_shard, CONF_SCOPE_SHARD, __VA_ARGS__)
-#define LISTENER_OPTION(...) ROW(struct conf_listener, CONF_SCOPE_LISTENER, __VA_ARGS__)
+    {#name, CONF_KIND_SECTION, CONF_SCOPE_BROKER, CONF_WHEN_BOOT, 0, 0, NULL, 0, 0, 0, NULL, help},
+#define OPTION(...)           ROW(struct conf, CONF_SCOPE_BROKER, 0, __VA_ARGS__)
+#define SHARD_OPTION(...)     ROW(struct conf_shard, CONF_SCOPE_SHARD, 0, __VA_ARGS__)
+#define LISTENER_ROW(...)     ROW(struct conf_listener, CONF_SCOPE_LISTENER, __VA_ARGS__)
+#define LISTENER_OPTION(...)  LISTENER_ROW(EVERY_KIND, __VA_ARGS__)
+#define TLS_OPTION(...)       LISTENER_ROW(KIND(SSL) | KIND(WSS), __VA_ARGS__)
+#define WEBSOCKET_OPTION(...) LISTENER_ROW(KIND(WS) | KIND(WSS), __VA_ARGS__)
 #include "conf/conf.def"
 };
 
@@ -59,6 +66,8 @@ static const struct {
     {"log_level", {"fatal", "error", "warn", "info", "debug", "trace"}},
     {"log_format", {"text", "json"}},
     {"http_auth", {"basic", "no_auth"}},
+    {"peer_username", {"none", "cn", "san", "subject"}},
+    {"tls_version", {"tlsv1.2", "tlsv1.3"}},
     {"log_to", {"console", "file", "syslog", "journald"}},
 };
 

@@ -6,6 +6,7 @@
 #include "conf/conf_priv.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -156,33 +157,38 @@ static bool parse_choices(const char *const *names, const char *text, int64_t *v
     return true;
 }
 
-static const char *without_scheme(const char *text)
+/* Takes "nmq-tcp://" off the front of *text. False when it is no scheme of a listener's URL. */
+static bool take_scheme(const char **text, struct conf_address *address)
 {
-    static const char *const schemes[] = {"nmq-tcp://", "broker+tcp://", "tcp://", "mqtt-tcp://"};
+    const char *end = strstr(*text, "://");
+    enum conf_listener_kind kind;
 
-    for (size_t i = 0; i < ARRAY_LENGTH(schemes); i++) {
-        if (strncasecmp(text, schemes[i], strlen(schemes[i])) == 0)
-            return text + strlen(schemes[i]);
-    }
-    return text;
+    if (end == NULL)
+        return true;
+    if ((size_t)(end - *text) >= sizeof(address->scheme))
+        return false;
+    for (size_t i = 0; *text + i < end; i++)
+        address->scheme[i] = (char)tolower((unsigned char)(*text)[i]);
+    *text = end + 3;
+    return conf_listener_scheme_kind(address->scheme, &kind);
 }
 
-static bool refuse_scheme(const char *text, char *error, size_t size)
+/* Takes "/mqtt" off the end. False when it is no path of a URL. */
+static bool take_path(const char *text, size_t *len, struct conf_address *address)
 {
-    int scheme = (int)(strstr(text, "://") - text);
+    const char *slash = memchr(text, '/', *len);
+    size_t path_len = slash == NULL ? 0 : *len - (size_t)(slash - text);
 
-    if (strncasecmp(text, "tls", 3) == 0 || strncasecmp(text, "nmq-tls", 7) == 0)
-        return conf_refuse(error, size, "TLS listeners (%.*s://) are not part of this version",
-                           scheme, text);
-    if (strncasecmp(text, "nmq-ws", 6) == 0 || strncasecmp(text, "nmq+ws", 6) == 0 ||
-        strncasecmp(text, "ws", 2) == 0)
-        return conf_refuse(error, size,
-                           "WebSocket listeners (%.*s://) are not part of this version", scheme,
-                           text);
-    return conf_refuse(
-        error, size,
-        "a listener's URL begins with nmq-tcp://, broker+tcp:// or tcp://, not %.*s://", scheme,
-        text);
+    if (slash == NULL)
+        return true;
+    if (path_len >= sizeof(address->path))
+        return false;
+    for (size_t i = 0; i < path_len; i++)
+        if (slash[i] <= ' ' || slash[i] > '~' || slash[i] == '?' || slash[i] == '#')
+            return false;
+    memcpy(address->path, slash, path_len);
+    *len = (size_t)(slash - text);
+    return true;
 }
 
 static bool parse_host(const char *text, size_t len, struct conf_address *address)
@@ -211,15 +217,24 @@ static bool parse_host(const char *text, size_t len, struct conf_address *addres
 
 bool conf_value_address(const char *text, struct conf_address *address, char *error, size_t size)
 {
-    const char *host = without_scheme(text), *colon;
+    const char *host = text, *colon;
     struct conf_address parsed = {0};
+    char port_text[8] = "";
     int64_t port;
+    size_t len;
 
-    if (strstr(host, "://") != NULL)
-        return refuse_scheme(text, error, size);
-    colon = strrchr(host, ':');
+    if (!take_scheme(&host, &parsed))
+        return conf_refuse(
+            error, size,
+            "a listener's URL begins with nmq-tcp://, nmq-tls://, nmq-ws:// or nmq-wss://, "
+            "not %.*s://",
+            (int)(strstr(text, "://") - text), text);
+    len = strlen(host);
+    colon = take_path(host, &len, &parsed) ? memrchr(host, ':', len) : NULL;
+    if (colon != NULL && (size_t)(host + len - colon) <= sizeof(port_text))
+        snprintf(port_text, sizeof(port_text), "%.*s", (int)(host + len - colon - 1), colon + 1);
     if (colon == NULL || !parse_host(host, (size_t)(colon - host), &parsed) ||
-        !parse_integer(colon + 1, &port) || port < 0 || port > 65535)
+        !parse_integer(port_text, &port) || port < 0 || port > 65535)
         return conf_refuse(
             error, size,
             "takes a numeric address and a port, as 127.0.0.1:1883 or [::1]:1883, not "
@@ -513,8 +528,8 @@ void conf_value_format(const struct conf_row *row, const void *object, char *to,
     } else if (row->kind == CONF_KIND_ADDRESS) {
         const struct conf_address *address = (const void *)field;
 
-        snprintf(to, size, address->ipv6 ? "[%s]:%u" : "%s:%u", address->host,
-                 (unsigned)address->port);
+        snprintf(to, size, address->ipv6 ? "[%s]:%u%s" : "%s:%u%s", address->host,
+                 (unsigned)address->port, address->path);
     } else {
         format_number(row, load_number(row, object), to, size);
     }

@@ -2,6 +2,7 @@
 #include "shards/conn_io.h"
 
 #include "base/log.h"
+#include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -34,6 +35,7 @@ void conns_fini(struct shard *shard)
     mem_free(conns->starved.slots);
     mem_free(conns->paused.slots);
     mem_free(conns->dying.slots);
+    mem_free(conns->shaking.slots);
     conn_close_fini(shard);
     conn_send_fini(shard);
 }
@@ -149,6 +151,7 @@ static struct conn *take_slot(struct shard *shard)
     conn->send_bytes = conn->discarded = conn->sending_offset = 0;
     conn->sending = NULL;
     conn->held = NULL;
+    conn->filter = NULL;
     return conn;
 }
 
@@ -165,6 +168,12 @@ void conn_peer_name(const struct conn *conn, char *to, size_t size)
 
 void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes)
 {
+    conn_open_filtered(shard, fd, adopted, bytes, NULL, 0);
+}
+
+void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *adopted,
+                        struct span bytes, struct conn_filter *filter, uint32_t listener)
+{
     struct conn *conn = allowed(shard) ? take_slot(shard) : NULL;
 
     if (conn == NULL) {
@@ -174,9 +183,12 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
                      shard->conns.used, shard->limits->connections,
                      machine_connections(shard->machine), shard->machine->limits.connections);
         uring_close_descriptor(shard->ring, fd);
+        conn_filter_destroy(filter);
         return;
     }
     conn->fd = fd;
+    conn->listener = listener;
+    conn_filter_attach(shard, conn, filter);
     if (adopted != NULL) {
         conn->family = adopted->family;
         conn->port = adopted->port;
@@ -185,6 +197,8 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
         read_peer(conn);
     }
     shard->conns.protocol->opened(shard, conn, adopted != NULL);
+    if (filter != NULL && conn_filter_output(filter))
+        conn_again(shard, conn);
     if (bytes.len != 0)
         conn_feed(shard, conn, bytes.data, bytes.len);
     conn_arm(shard, conn);

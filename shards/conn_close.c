@@ -19,6 +19,7 @@
  * freed when nothing at all is in flight.
  */
 #include "base/log.h"
+#include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -162,14 +163,18 @@ static bool is_marked(const struct shard *shard, const struct conn *conn)
 
 void conn_linger(struct shard *shard, struct conn *conn)
 {
-    bool lingers = shard->conns.protocol->lingers(conn);
+    /* a filter's peer answers a good-bye, or has not read an alert yet */
+    bool lingers = conn->filter != NULL || shard->conns.protocol->lingers(conn);
+    struct outbox_chunk *unsent = conn->sending; /* only when the filter has failed */
 
     if (is_marked(shard, conn)) { /* still on the protocol's list: the next round */
         conn_again(shard, conn);
         return;
     }
     conn->flags |= CONN_ENDED;
-    shard->conns.protocol->closed(shard, conn, NULL);
+    conn->sending = NULL;
+    shard->conns.protocol->closed(shard, conn, unsent);
+    conn_filter_destroy(conn_filter_detach(shard, conn));
     if ((conn->flags & CONN_END_OF_INPUT) != 0 || !lingers || shutdown(conn->fd, SHUT_WR) != 0) {
         conn_kill(shard, conn);
         return;
@@ -195,7 +200,7 @@ int conn_give_away(struct shard *shard, struct conn *conn)
 {
     int fd = conn->fd;
 
-    ASSERT(conn->operations == 0 && conn->sending == NULL);
+    ASSERT(conn->operations == 0 && conn->sending == NULL && conn->filter == NULL);
     conn->fd = -1;
     conn->flags |= CONN_ENDED;
     conn_kill(shard, conn); /* frees the slot at the end of the turn */
@@ -216,6 +221,7 @@ static void close_socket(struct shard *shard, struct conn *conn)
             unsent->sent = conn->sending_offset;
         shard->conns.protocol->closed(shard, conn, unsent);
     }
+    conn_filter_destroy(conn_filter_detach(shard, conn));
     if (conn->fd >= 0)
         uring_close_descriptor(shard->ring, conn->fd);
     conn->fd = -1;

@@ -36,6 +36,7 @@
 
 struct shard;
 struct completion;
+struct conn_filter;
 
 enum conn_flag {
     CONN_USED = 1u << 0,
@@ -77,6 +78,9 @@ struct conn {
     uint32_t sending_offset;      /* of the first of these chunks that is sent */
     uint32_t next_free;
     struct conn_held *held;
+    struct conn_filter *filter; /* TLS and WebSocket; NULL: plain TCP */
+    uint32_t listener;          /* of the shard, that accepted it */
+    uint32_t reserved;          /* the protocol's state is aligned to 8 */
     /* the protocol's state lies here */
 };
 
@@ -150,6 +154,9 @@ struct conns {
     struct conn_list starved; /* CONN_STARVED */
     struct conn_list paused;  /* CONN_PAUSED */
     struct conn_list dying;   /* CONN_DYING */
+    struct conn_list shaking; /* handshakes that wait for their turn: conn_filter.c */
+    uint32_t handshakes;      /* under way */
+    uint64_t handshake_ns;    /* what they took of this turn */
     struct conn_deadlines flushing, lingering;
 };
 
@@ -193,6 +200,9 @@ void conn_list_add(struct conn_list *list, uint32_t slot);
  * knew it, and `bytes` are what had come there. Owns the descriptor from the call on, also when there
  * is no memory or no room (then it is closed and counted). */
 void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes);
+/* The same with a filter, which is owned from the call on, and the listener that accepted it. */
+void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *adopted,
+                        struct span bytes, struct conn_filter *filter, uint32_t listener);
 /* The connection in that slot, if it is still the one of that generation; else NULL. */
 struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation);
 /* Writes the peer's address, "127.0.0.1:50123" or "[::1]:50123"; always terminated. */
@@ -210,6 +220,10 @@ bool conn_resume_paused(struct shard *shard);
 /* Arms again what ran out of buffers. */
 void conn_feed_starved(struct shard *shard);
 void conn_drop_held(struct conn *conn);
+/* Keeps a copy of bytes behind those that are kept already; kills it when there is no memory. */
+void conn_keep(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len);
+/* Keeps plain bytes and pauses reading: they are fed when the connection is resumed. */
+void conn_hold(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len);
 
 /* ---- conn_send.c: bytes out ---- */
 /* One send for every connection with output; closes what wants to be closed. True when there is

@@ -30,6 +30,8 @@ void conn_mqtt_end_nameless(struct shard *shard);
 struct handoff {
     int fd;
     struct conn_peer peer;
+    struct conn_filter *filter; /* TLS and WebSocket, or NULL */
+    uint32_t listener;
     uint32_t len;
     uint8_t bytes[];
 };

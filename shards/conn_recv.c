@@ -8,6 +8,7 @@
  */
 #include "base/log.h"
 #include "shards/bufring.h"
+#include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -56,6 +57,17 @@ static void pause_reading(struct shard *shard, struct conn *conn)
     }
 }
 
+void conn_keep(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len)
+{
+    hold(shard, conn, data, len, false);
+}
+
+void conn_hold(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len)
+{
+    pause_reading(shard, conn);
+    hold(shard, conn, data, len, false);
+}
+
 static void discard(struct shard *shard, struct conn *conn, uint32_t len)
 {
     conn->discarded += len;
@@ -96,7 +108,8 @@ void conn_arm(struct shard *shard, struct conn *conn)
 
     if ((conn->flags &
          (CONN_RECEIVING | CONN_PAUSED | CONN_STARVED | CONN_DYING | CONN_END_OF_INPUT)) != 0 ||
-        (closing && (conn->flags & CONN_LINGERING) == 0) || conn->fd < 0)
+        (closing && (conn->flags & CONN_LINGERING) == 0) || conn->fd < 0 ||
+        (conn->filter != NULL && conn->filter->waiting))
         return;
     steady = !closing && shard->conns.protocol->steady(conn);
     conn->flags = (conn->flags | CONN_RECEIVING) & (uint32_t)~CONN_CANCELLING;
@@ -126,7 +139,10 @@ void conn_received(struct shard *shard, const struct completion *completion)
         while (conn != NULL && left != 0) {
             struct span piece = bufring_piece(shard->buffers, &first, &left);
 
-            feed(shard, conn, piece.data, piece.len, false);
+            if (conn->filter != NULL)
+                conn_filter_receive(shard, conn, piece.data, piece.len);
+            else
+                feed(shard, conn, piece.data, piece.len, false);
         }
         bufring_recycle(shard->buffers, completion_buffer(completion), (uint32_t)completion->res);
     }
@@ -175,6 +191,18 @@ void conn_feed_starved(struct shard *shard)
     list->count = 0;
 }
 
+/* The protocol may have a paused connection's bytes: it wants them, and if it may give it away, nothing is left in its
+ * filter. */
+static bool may_resume(struct shard *shard, const struct conn *conn)
+{
+    const struct conn_protocol *protocol = shard->conns.protocol;
+
+    if (conn->filter != NULL && !protocol->steady(conn) &&
+        ((conn->flags & CONN_SENDING) != 0 || conn_filter_output(conn->filter)))
+        return false;
+    return protocol->may_read(shard, conn);
+}
+
 /* Feeds what was held while the protocol takes it. */
 static void feed_held(struct shard *shard, struct conn *conn)
 {
@@ -199,8 +227,7 @@ bool conn_resume_paused(struct shard *shard)
 
         if ((conn->flags & CONN_PAUSED) == 0)
             continue;
-        if ((conn->flags & (CONN_DYING | CONN_ENDED)) == 0 &&
-            !shard->conns.protocol->may_read(shard, conn)) {
+        if ((conn->flags & (CONN_DYING | CONN_ENDED)) == 0 && !may_resume(shard, conn)) {
             list->slots[kept++] = slot;
             continue;
         }

@@ -35,6 +35,7 @@
  * (dearer below tens of kilobytes).
  */
 #include "base/log.h"
+#include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -127,7 +128,14 @@ static void send_next(struct shard *shard, struct conn *conn)
     struct outbox_chunk *only = conn->sending;
 
     ASSERT((conn->flags & CONN_SENDING) == 0); /* I1 */
-    if (LIKELY(only->next == NULL && only->len - conn->sending_offset <= SEND_BYTES_MAX)) {
+    if (conn->filter != NULL) {
+        const struct conn_filter *filter = conn->filter;
+        size_t left = filter->sending.len - filter->sent;
+
+        conn->send_bytes = left < SEND_BYTES_MAX ? (uint32_t)left : SEND_BYTES_MAX;
+        uring_send(shard->ring, conn->fd, filter->sending.data + filter->sent, conn->send_bytes,
+                   wait, name);
+    } else if (LIKELY(only->next == NULL && only->len - conn->sending_offset <= SEND_BYTES_MAX)) {
         conn->send_bytes = only->len - conn->sending_offset;
         uring_send(shard->ring, conn->fd, only->data + conn->sending_offset, conn->send_bytes, wait,
                    name);
@@ -149,12 +157,9 @@ static void send_next(struct shard *shard, struct conn *conn)
         note(shard, conn->slot);
 }
 
-void conn_flush(struct shard *shard, struct conn *conn)
+/* Takes what waits in the outbox; false when there is nothing to send. */
+static bool take_output(struct shard *shard, struct conn *conn)
 {
-    if (UNLIKELY((conn->flags & (CONN_DYING | CONN_ENDED)) != 0))
-        return;
-    if ((conn->flags & CONN_SENDING) != 0)
-        return; /* its completion or settling comes back here */
     if (conn->sending == NULL) {
         struct outbox *outbox = conn_outbox(conn);
 
@@ -162,21 +167,36 @@ void conn_flush(struct shard *shard, struct conn *conn)
         outbox->head = outbox->tail = NULL;
         conn->sending_offset = 0;
     }
+    if (LIKELY(conn->filter == NULL))
+        return conn->sending != NULL;
+    conn_filter_fill(shard, conn);
+    return conn->filter->sending.len != 0;
+}
+
+void conn_flush(struct shard *shard, struct conn *conn)
+{
+    bool output;
+
+    if (UNLIKELY((conn->flags & (CONN_DYING | CONN_ENDED)) != 0))
+        return;
+    if ((conn->flags & CONN_SENDING) != 0)
+        return; /* its completion or settling comes back here */
+    output = take_output(shard, conn);
     if (UNLIKELY((conn->flags & (CONN_FLUSHING | CONN_END_OF_INPUT)) != 0)) {
         bool last_sent = (conn->flags & CONN_LAST_SEND) != 0;
 
-        if ((conn->flags & CONN_FLUSHING) == 0 && (conn->sending == NULL || last_sent)) {
+        if ((conn->flags & CONN_FLUSHING) == 0 && (!output || last_sent)) {
             if ((conn->flags & CONN_ANSWERING) == 0) {
                 conn_kill(shard, conn);
                 return;
             }
-        } else if (conn->sending == NULL) {
+        } else if (!output) {
             conn_linger(shard, conn);
             return;
         }
         conn->flags |= CONN_LAST_SEND;
     }
-    if (conn->sending != NULL)
+    if (output)
         send_next(shard, conn);
 }
 
@@ -238,9 +258,10 @@ static void send_over(struct shard *shard, struct conn *conn, uint32_t bytes)
     conn->flags &= (uint32_t) ~(CONN_SENDING | CONN_SEND_WAITS | CONN_BACKLOG);
     if (bytes < conn->send_bytes)
         conn->flags |= CONN_BACKLOG;
-    advance(shard, conn, bytes);
+    advance(shard, conn, conn->filter == NULL ? bytes : conn_filter_sent(conn->filter, bytes));
     conn->send_bytes = 0;
     if (conn->sending != NULL || conn_outbox(conn)->head != NULL ||
+        (conn->filter != NULL && conn_filter_output(conn->filter)) ||
         (conn->flags & (CONN_FLUSHING | CONN_END_OF_INPUT)) != 0)
         conn_again(shard, conn);
     conn_operation_over(shard, conn);

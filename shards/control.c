@@ -24,12 +24,14 @@
 #include "base/log.h"
 #include "conf/conf.h"
 #include "shards/conn_mqtt.h"
+#include "shards/door.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
 #include "shards/notify.h"
 #include "shards/observe.h"
 #include "shards/op.h"
 
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -129,6 +131,7 @@ bool control_run(struct machine *machine)
     struct shard *shard = &control->shard;
 
     control->sys = sys_create(control);
+    doors_start(shard, machine->doors);
     arm_signals(control);
     control_socket_start(control);
     control->watchdog_ms = notify_watchdog_ms();
@@ -275,12 +278,30 @@ static const char *no_reload(const struct control *control)
                : "too many reloads are under way: a shard does not answer";
 }
 
+/* A certificate is not good: everything stays as it is. */
+static void refuse_keys(struct control *control, struct conf *fresh, const char *why, char *report,
+                        size_t size)
+{
+    cJSON *answer = cJSON_CreateObject();
+    char *text;
+
+    cJSON_AddBoolToObject(answer, "ok", false);
+    cJSON_AddStringToObject(answer, "error", why);
+    text = cJSON_PrintUnformatted(answer);
+    snprintf(report, size, "%s", text != NULL ? text : "{\"ok\":false}");
+    cJSON_free(text);
+    cJSON_Delete(answer);
+    retire(&control->shard, fresh);
+}
+
 bool control_reload(struct control *control, const struct machine_reload *what, char *report,
                     size_t size)
 {
     const struct machine_options *options = control->shard.machine->options;
     const char *why = no_reload(control);
     struct conf *fresh, *former;
+    struct door_keys *keys;
+    char reason[1024];
 
     if (why != NULL) {
         snprintf(report, size, "{\"ok\":false,\"error\":\"%s\"}", why);
@@ -290,6 +311,14 @@ bool control_reload(struct control *control, const struct machine_reload *what, 
     notify_reloading(control->shard.now_ns / 1000u);
     fresh = options->reload(options->argument, what, control->conf, report, size);
     if (fresh != NULL) {
+        keys = door_keys_create(control->shard.machine->doors, fresh, reason, sizeof(reason));
+        if (keys == NULL) {
+            refuse_keys(control, fresh, reason, report, size);
+            fresh = NULL;
+        }
+    }
+    if (fresh != NULL) {
+        door_keys_post(&control->shard, keys);
         /* the first one is the caller's */
         former = control->conf == options->conf ? NULL : (struct conf *)(uintptr_t)control->conf;
         control->conf = fresh;

@@ -10,11 +10,12 @@
  *   accepting shard                                    home shard
  *   receive, singly armed --> CONNECT complete
  *   connection_forget, slot freed
- *   MESH_HANDOFF {fd, peer, bytes} ------------------> conn_open(adopted), feed bytes, arm
+ *   MESH_HANDOFF {fd, peer, filter, bytes} ----------> conn_open(adopted), feed bytes, arm
  *
  * Invariants
  *   I1  nothing is in flight on the socket when it is handed over: receives before CONNECT are
- *       armed singly, and a connection that has not sent CONNECT has no output
+ *       armed singly, and a connection that has not sent CONNECT has no output; one with TLS or
+ *       WebSocket below MQTT is fed only when what those had to say is sent (conn_filter.c)
  *   I2  the descriptor belongs to exactly one of: a slot, a struct handoff
  *   I3  bytes arrive at the home shard in the order in which they came: those kept from earlier
  *       receives, then the rest of the last one; what is still in the socket comes behind them
@@ -23,6 +24,7 @@
  * decoder is enough), and a second listener per shard that clients are redirected to (3.1.1 has no
  * redirection).
  */
+#include "shards/conn_filter.h"
 #include "shards/conn_mqtt.h"
 #include "shards/machine_priv.h"
 
@@ -31,6 +33,7 @@
 void handoff_discard(struct handoff *handoff)
 {
     close(handoff->fd);
+    conn_filter_destroy(handoff->filter);
     mem_free(handoff);
 }
 
@@ -56,12 +59,15 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
     if (len != 0)
         memcpy(handoff->bytes + kept, data, len); /* I3 */
     connection_forget(shard->broker, mqtt);
+    handoff->listener = conn->listener;
+    handoff->filter = conn_filter_detach(shard, conn);
     handoff->fd = conn_give_away(shard, conn); /* I1, I2 */
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
 }
 
 void conn_adopt(struct shard *shard, struct handoff *handoff)
 {
-    conn_open(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len));
+    conn_open_filtered(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len),
+                       handoff->filter, handoff->listener);
     mem_free(handoff);
 }

@@ -16,6 +16,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/conf.h"
+#include "shards/conn_filter.h"
+#include "shards/door.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -165,14 +167,14 @@ struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, ch
     for (unsigned i = 0; i < conf->listener_count; i++) {
         const struct conf_listener *listener = &conf->listeners[i];
 
-        if (listener->enable &&
-            !add_address(set,
-                         (struct listener_address){.conf = &listener->address,
-                                                   .port = listener->address.port,
-                                                   .name = listener->name,
-                                                   .scheme = "tcp",
-                                                   .backlog = listener->backlog},
-                         why, size)) {
+        if (listener->enable && !add_address(set,
+                                             (struct listener_address){
+                                                 .conf = &listener->address,
+                                                 .port = listener->address.port,
+                                                 .name = listener->name,
+                                                 .scheme = conf_listener_kind_name(listener->kind),
+                                                 .backlog = listener->backlog},
+                                             why, size)) {
             listeners_unbind(set);
             return NULL;
         }
@@ -214,10 +216,10 @@ void listeners_print(const struct listener_set *set, FILE *to)
         const struct listener_address *listener = &set->addresses[i];
 
         bool is_ipv6 = listener->address.ss_family == AF_INET6;
-        char text[96];
+        char text[256];
 
-        snprintf(text, sizeof(text), is_ipv6 ? "%s://[%s]:%u" : "%s://%s:%u", listener->scheme,
-                 listener->conf->host, port_of(listener));
+        snprintf(text, sizeof(text), is_ipv6 ? "%s://[%s]:%u%s" : "%s://%s:%u%s", listener->scheme,
+                 listener->conf->host, port_of(listener), listener->conf->path);
         fprintf(to, "listening on %s\n", text);
         LOG_INFO("listening on %s", text);
     }
@@ -265,6 +267,7 @@ void listener_start(struct shard *shard, struct listener_set *set)
         set->addresses[i].fds[shard->index - set->first] = -1;
         arm(shard, i);
     }
+    door_take_keys(shard);
 }
 
 void listener_stop(struct shard *shard)
@@ -282,6 +285,7 @@ void listener_stop(struct shard *shard)
         uring_close_descriptor(shard->ring, listener->fd);
         listener->fd = -1;
     }
+    door_drop_keys(shard);
     if (shard->reserve_fd >= 0)
         close(shard->reserve_fd);
     shard->reserve_fd = -1;
@@ -290,10 +294,16 @@ void listener_stop(struct shard *shard)
 void listener_accepted(struct shard *shard, const struct completion *completion)
 {
     unsigned index = op_slot(completion->user_data);
+    struct conn_filter *filter;
 
     if ((completion->flags & COMPLETION_MORE) == 0)
         shard->listeners[index].armed = false;
-    conn_open(shard, completion->res, NULL, (struct span){0});
+    if (door_filter(shard, index, &filter)) {
+        conn_open_filtered(shard, completion->res, NULL, (struct span){0}, filter, index);
+    } else {
+        STAT_INC(shard->stats, connection_refused);
+        uring_close_descriptor(shard->ring, completion->res);
+    }
     arm(shard, index);
 }
 

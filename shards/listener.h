@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 struct completion;
+struct tls_context;
 struct conf;
 struct shard;
 
@@ -22,6 +23,7 @@ struct listener_set;
 struct listener {
     int fd;
     bool armed;
+    struct tls_context *tls; /* for connections from now on; NULL without TLS */
 };
 
 /* Binds every enabled listener of the configuration, a socket for each of `shards` shards. NULL and
@@ -33,7 +35,8 @@ struct listener_set *listeners_bind_service(const struct conf *conf, unsigned co
                                             size_t size);
 /* Closes the sockets that no shard has taken over. */
 void listeners_unbind(struct listener_set *set);
-/* "listening on tcp://127.0.0.1:1883", a line each; http:// for the service. */
+/* "listening on tcp://127.0.0.1:1883", "listening on ws://127.0.0.1:8083/mqtt", a line each; http:// for the
+ * service. */
 void listeners_print(const struct listener_set *set, FILE *to);
 unsigned listeners_count(const struct listener_set *set);
 

@@ -41,6 +41,7 @@
 
 #include "base/log.h"
 #include "shards/bufring.h"
+#include "shards/conn_filter.h"
 #include "shards/control.h"
 #include "shards/listener.h"
 #include "shards/machine_priv.h"
@@ -258,6 +259,9 @@ static void turn(struct shard *shard)
     broker_set_clock(shard->broker, shard->now_ns, shard->wall_ms);
 
     work = mesh_drain(&shard->mesh, limits->mesh_batch, on_entry, shard);
+    shard->conns.handshake_ns = 0;
+    if (UNLIKELY(shard->conns.shaking.count != 0))
+        work += conn_filter_resume(shard);
     work += reap(shard);
     if (UNLIKELY(shard->conns.paused.count != 0))
         work += conn_resume_paused(shard);
@@ -279,7 +283,7 @@ static void turn(struct shard *shard)
         shard->last_work_ns = shard->now_ns;
 
     if (more || shard->sends.count != 0 || shard->conns.again.count != 0 || /* I2 */
-        shard->phase == SHARD_ENDED)
+        shard->conns.shaking.count != 0 || shard->phase == SHARD_ENDED)
         enter(shard, false, 0);
     else
         sleep_until_needed(shard);

@@ -13,6 +13,7 @@
 #include "conf/conf.h"
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
+#include "shards/door.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
 
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define WHY_MAX 768
+#define WHY_MAX 1536
 
 static int give_up(const char *why)
 {
@@ -90,6 +91,9 @@ static void discard_entry(const struct mesh_entry *entry)
     switch (entry->kind) {
     case MESH_HANDOFF:
         handoff_discard(entry->pointer);
+        break;
+    case MESH_DOOR_KEY:
+        tls_context_unref(entry->pointer);
         break;
     case MESH_NONE:
     case MESH_CONFIGURE: /* the configuration is the control shard's to release */
@@ -217,6 +221,9 @@ static bool bind_all(struct machine *machine, char *why, size_t size)
 {
     const struct conf *conf = machine->conf;
 
+    machine->doors = doors_create(conf, why, size);
+    if (machine->doors == NULL)
+        return false;
     machine->listeners = listeners_bind(conf, machine->limits.shards, why, size);
     if (machine->listeners == NULL || !machine_has_service(machine))
         return machine->listeners != NULL;
@@ -244,6 +251,7 @@ int machine_run(const struct machine_options *options)
             listeners_unbind(machine->service_listener);
         if (machine->listeners != NULL)
             listeners_unbind(machine->listeners);
+        doors_destroy(machine->doors);
     }
     mem_free(machine);
     return status;

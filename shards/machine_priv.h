@@ -12,6 +12,7 @@
 #include "shards/shard.h"
 #include "shards/uring.h"
 
+struct doors;
 struct listener_set;
 
 /* Class: boot, once the threads run, but for what says otherwise. */
@@ -25,6 +26,7 @@ struct machine {
     struct shard_stats *stats; /* [shards + 1] */
     struct shard **shards;     /* [shards + 1], the control shard is the last */
     struct listener_set *listeners, *service_listener; /* the latter NULL without a service */
+    struct doors *doors;
     uint64_t random_seed, started_ms;
     /* the start: every thread says how it went, then waits for the others */
     pthread_barrier_t entered;

@@ -4,6 +4,8 @@
  */
 #include "broker/ports.h"
 
+#include "conf/conf.h"
+#include "shards/conn_filter.h"
 #include "shards/conn_mqtt.h"
 #include "shards/machine_priv.h"
 
@@ -34,6 +36,21 @@ bool port_full(struct broker *broker, unsigned to)
 void port_peer_name(const struct connection *connection, char *to, size_t size)
 {
     conn_peer_name(conn_of_mqtt(connection), to, size);
+}
+
+enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
+{
+    static const enum transport_name names[] = {[CONF_PEER_USERNAME_CN] = TRANSPORT_NAME_CN,
+                                                [CONF_PEER_USERNAME_SAN] = TRANSPORT_NAME_SAN,
+                                                [CONF_PEER_USERNAME_SUBJECT] =
+                                                    TRANSPORT_NAME_SUBJECT};
+    const struct conn_filter *filter = conn_of_mqtt(connection)->filter;
+
+    if (filter == NULL || filter->peer_username == CONF_PEER_USERNAME_NONE)
+        return PORT_USERNAME_OWN;
+    return transport_peer_name(filter->transport, names[filter->peer_username], to, size)
+               ? PORT_USERNAME_VERIFIED
+               : PORT_USERNAME_MISSING;
 }
 
 void port_peer_address(const struct connection *connection, struct peer_address *to)

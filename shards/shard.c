@@ -20,6 +20,7 @@
 #include "shards/bufring.h"
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
+#include "shards/door.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
 #include "shards/machine_priv.h"
@@ -208,6 +209,9 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
     case MESH_CONFIGURE: /* the answer tells that the former one is not used here any more */
         broker_configure(shard->broker, entry->pointer);
         shard_post(shard, from, MESH_CONFIGURE, 0, entry->pointer);
+        break;
+    case MESH_DOOR_KEY:
+        door_change_key(shard, entry->small, entry->pointer);
         break;
     case MESH_SHUTDOWN:
         on_shutdown(shard, entry->small);

@@ -19,7 +19,8 @@
 
 #include <stdio.h>
 
-#define CONNACK_MAX 2048u /* room besides the response information and the reason string */
+#define USERNAME_VERIFIED_MAX 1024  /* with its terminator */
+#define CONNACK_MAX           2048u /* room besides the response information and the reason string */
 
 struct connect_result {
     bool session_present;
@@ -468,6 +469,23 @@ static enum connection_verdict malformed(struct broker *broker, struct connectio
     return CONNECTION_STOP;
 }
 
+/* What the certificate says prevails over what the client says. False when it should say something and does not. */
+static bool settle_username(const struct connection *connection, struct connect_packet *packet,
+                            char *to, size_t size)
+{
+    switch (port_peer_username(connection, to, size)) {
+    case PORT_USERNAME_MISSING:
+        return false;
+    case PORT_USERNAME_VERIFIED:
+        packet->has_username = true;
+        packet->username = span_text(to);
+        break;
+    case PORT_USERNAME_OWN:
+        break;
+    }
+    return true;
+}
+
 enum connection_verdict on_connect(struct broker *broker, struct connection *connection,
                                    const struct frame *frame, unsigned *home_out)
 {
@@ -476,7 +494,7 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
     enum mqtt_reason reason = mqtt_decode_connect(frame, &packet);
     const char *why = "";
     struct span client_identifier;
-    char assigned[64];
+    char assigned[64], username[USERNAME_VERIFIED_MAX];
 
     if (reason != MQTT_REASON_SUCCESS)
         return malformed(broker, connection, &packet, reason);
@@ -497,6 +515,9 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
         STAT_INC(broker->stats, handoff_in);
     }
     STAT_INC(broker->stats, packet_in);
+    if (!settle_username(connection, &packet, username, sizeof(username)))
+        return refuse(broker, connection, &packet, MQTT_REASON_NOT_AUTHORIZED,
+                      "the client's certificate has no name for its user name");
     if (broker->shutting_down)
         return refuse(broker, connection, &packet, MQTT_REASON_SERVER_SHUTTING_DOWN,
                       "the server is shutting down");

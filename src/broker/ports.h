@@ -27,6 +27,14 @@ bool port_full(struct broker *broker, unsigned to);
 /* Writes the peer's address for logs, "127.0.0.1:50123" (or a path); always terminated. */
 void port_peer_name(const struct connection *connection, char *to, size_t size);
 
+/* Whether a client's user name is what its verified certificate calls it. */
+enum port_username {
+    PORT_USERNAME_OWN,      /* it is what CONNECT says */
+    PORT_USERNAME_VERIFIED, /* it is what was written, terminated UTF-8 without control characters */
+    PORT_USERNAME_MISSING /* it should be, but the certificate has no such name: not to be let in */
+};
+enum port_username port_peer_username(const struct connection *connection, char *to, size_t size);
+
 /* The peer's address as it is, for copies that cross threads. */
 struct peer_address {
     uint16_t family; /* AF_INET, AF_INET6; AF_UNSPEC: none of them */

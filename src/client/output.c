@@ -3,18 +3,23 @@
 
 #include "base/mem.h"
 
-#define ORDINARY_SIZE (CLIENT_BLOCK_SIZE - (uint32_t)sizeof(struct client_block))
-#define FREE_MAX      256u /* blocks that a pool keeps: 16 MiB */
+#define SMALL_ROOM (CLIENT_BLOCK_SMALL - (uint32_t)sizeof(struct client_block))
+#define FREE_MAX   256u  /* ordinary blocks that a pool keeps: 16 MiB */
+#define SMALL_MAX  4096u /* small ones: 2 MiB */
 
 struct client_block *client_block_get(struct client_pool *pool, uint32_t size)
 {
-    struct client_block *block = pool->free;
+    struct client_block **list = size <= SMALL_ROOM ? &pool->small_free : &pool->free;
+    struct client_block *block = size <= CLIENT_BLOCK_ROOM ? *list : NULL;
 
-    if (size <= ORDINARY_SIZE && block != NULL) {
-        pool->free = block->next;
-        pool->free_count--;
+    if (block != NULL) {
+        *list = block->next;
+        pool->free_count -= list == &pool->free;
+        pool->small_count -= list == &pool->small_free;
     } else {
-        size = size < ORDINARY_SIZE ? ORDINARY_SIZE : size;
+        size = size <= SMALL_ROOM          ? SMALL_ROOM
+               : size <= CLIENT_BLOCK_ROOM ? CLIENT_BLOCK_ROOM
+                                           : size;
         block = mem_try_alloc(sizeof(*block) + size);
         if (block == NULL)
             return NULL;
@@ -24,26 +29,43 @@ struct client_block *client_block_get(struct client_pool *pool, uint32_t size)
     return block;
 }
 
+static void keep(struct client_block **list, uint32_t *count, uint32_t most,
+                 struct client_block *block)
+{
+    if (*count == most) {
+        mem_free(block);
+        return;
+    }
+    block->next = *list;
+    *list = block;
+    ++*count;
+}
+
 void client_block_put(struct client_pool *pool, struct client_block *block)
 {
     if (block == NULL)
         return;
-    if (block->size != ORDINARY_SIZE || pool->free_count == FREE_MAX) {
+    if (block->size == CLIENT_BLOCK_ROOM)
+        keep(&pool->free, &pool->free_count, FREE_MAX, block);
+    else if (block->size == SMALL_ROOM)
+        keep(&pool->small_free, &pool->small_count, SMALL_MAX, block);
+    else
         mem_free(block);
-        return;
+}
+
+static void free_list(struct client_block *block)
+{
+    while (block != NULL) {
+        struct client_block *next = block->next;
+
+        mem_free(block);
+        block = next;
     }
-    block->next = pool->free;
-    pool->free = block;
-    pool->free_count++;
 }
 
 void client_pool_fini(struct client_pool *pool)
 {
-    while (pool->free != NULL) {
-        struct client_block *block = pool->free;
-
-        pool->free = block->next;
-        mem_free(block);
-    }
-    pool->free_count = 0;
+    free_list(pool->free);
+    free_list(pool->small_free);
+    *pool = (struct client_pool){0};
 }

@@ -4,14 +4,17 @@
  *
  * A client holds a block only while it has something to say, and hands it over as a whole; whoever
  * has sent it gives it back to the pool. So idle clients hold no memory for output, and a few warm
- * blocks serve thousands of connections.
+ * blocks serve thousands of connections. A few words (an acknowledgement, a DISCONNECT) go into a small
+ * block, so that thousands who say them at the same moment do not touch a page each.
  */
 #ifndef SHARDMQ_CLIENT_OUTPUT_H
 #define SHARDMQ_CLIENT_OUTPUT_H
 
 #include <stdint.h>
 
-#define CLIENT_BLOCK_SIZE (64u * 1024u) /* of an ordinary block, its header included */
+#define CLIENT_BLOCK_SIZE  (64u * 1024u) /* of an ordinary block, its header included */
+#define CLIENT_BLOCK_SMALL 512u          /* of a small one, likewise */
+#define CLIENT_BLOCK_ROOM  (CLIENT_BLOCK_SIZE - (uint32_t)sizeof(struct client_block))
 
 /* Owner: shard. Belongs to a client, to whoever sends it, or to the pool: one at a time. */
 struct client_block {
@@ -24,8 +27,8 @@ struct client_block {
 
 /* The blocks of one thread. Owner: shard. Zeroed is a valid start. */
 struct client_pool {
-    struct client_block *free;
-    uint32_t free_count;
+    struct client_block *free, *small_free;
+    uint32_t free_count, small_count;
 };
 
 /* An empty block with room for `size` bytes or more. NULL when memory is gone. */

@@ -151,7 +151,7 @@ static enum transport_status unwrap_both(struct transport *transport, struct spa
         struct transport_wire inner = {0};
         enum transport_status status;
 
-        if (transport->inner.len != 0) {
+        if (transport->inner.len != 0 || websocket_pending(transport->ws)) {
             status = websocket_unwrap(transport, &transport->inner, plain, &inner);
             if (!pass_down(transport, &inner, wire))
                 return TRANSPORT_FAILED;

@@ -65,6 +65,8 @@ struct websocket *websocket_create(enum transport_role role,
 void websocket_destroy(struct websocket *ws);
 bool websocket_start(struct transport *transport, struct transport_wire *wire);
 bool websocket_ready(const struct websocket *ws);
+/* It may have bytes that it was given and has not looked at. */
+bool websocket_pending(const struct websocket *ws);
 enum transport_status websocket_unwrap(struct transport *transport, struct span *input,
                                        struct span *plain, struct transport_wire *wire);
 /* One binary frame of all the pieces. */

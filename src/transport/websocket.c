@@ -58,6 +58,11 @@ bool websocket_ready(const struct websocket *ws)
     return ws->open;
 }
 
+bool websocket_pending(const struct websocket *ws)
+{
+    return ws->parser != NULL;
+}
+
 /* ---- bytes out ---- */
 
 static ssize_t write_out(const uint8_t *data, size_t len, int flags, void *argument)
@@ -341,6 +346,8 @@ static enum transport_status unwrap_frames(struct transport *transport, struct s
 
     if (ws->close_received)
         return TRANSPORT_END;
+    if (ws->parser == NULL && ws->input->len == 0)
+        return TRANSPORT_NEED_INPUT;
     if (!need_parser(ws)) {
         transport_fail(transport, "there was no memory");
         return TRANSPORT_FAILED;

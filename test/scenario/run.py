@@ -14,14 +14,17 @@ import multiprocessing
 import os
 import random
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 
 from mqs.broker import Broker, BrokerDied, Mosquitto  # noqa: E402
+from mqs.client import Client  # noqa: E402
 from mqs.parse import ScriptError, parse_script  # noqa: E402
 from mqs.script import run_instance  # noqa: E402
+from mqs.transport import client_context, make_certificates  # noqa: E402
 
 JOB_SIZE = 40  # script instances that share a broker
 
@@ -33,6 +36,8 @@ def options():
     parser.add_argument("--reference", action="store_true", help="--broker is mosquitto: check the scripts")
     parser.add_argument("--shards", default="1,2,4", help="numbers of shards to run with (default: %(default)s)")
     parser.add_argument("-j", "--jobs", type=int, default=max(2, os.cpu_count() or 1))
+    parser.add_argument("--transport", choices=("tcp", "ssl", "ws", "wss"), default="tcp",
+                        help="what the clients speak below MQTT")
     parser.add_argument("--timeout-scale", type=float, default=1.0, help="lengthens every deadline")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--verbose", action="store_true", help="one line for each script with its time")
@@ -142,7 +147,20 @@ def main():
     if arguments.reference:
         shard_counts = [1]
         scripts = [script for script in scripts if not script.shardmq_only and not script.conf]
-    jobs = make_jobs(scripts, shard_counts, arguments.seed)
+    with tempfile.TemporaryDirectory(prefix="smq-certificates-") as folder:
+        speak(arguments.transport, folder)
+        return run(arguments, make_jobs(scripts, shard_counts, arguments.seed))
+
+
+def speak(transport, folder):
+    """All clients and brokers of this run speak that."""
+    Client.transport = Broker.transport = transport
+    if transport in ("ssl", "wss"):
+        Broker.certificates = make_certificates(folder)
+        Client.tls_context = client_context(folder)
+
+
+def run(arguments, jobs):
     started, passed, problems = time.monotonic(), 0, []
     with concurrent.futures.ProcessPoolExecutor(
             arguments.jobs, mp_context=multiprocessing.get_context("fork")) as pool:

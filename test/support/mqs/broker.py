@@ -17,6 +17,8 @@ import tempfile
 import threading
 import time
 
+from .transport import listener_lines
+
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=97:detect_leaks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=97",
@@ -30,6 +32,7 @@ class BrokerDied(Exception):
 
 class Broker:
     counts = True  # has counters and a control socket
+    transport, certificates = "tcp", None  # what the clients speak, and the folder of mqs/transport.py
 
     def __init__(self, executable, shards=1, conf=(), time_scale=1.0, descriptors=None):
         self.executable, self.shards, self.conf, self.time_scale = executable, shards, list(conf), time_scale
@@ -43,7 +46,7 @@ class Broker:
     # ---------------------------------------------------------------------------------------------- life
 
     def base_conf(self):
-        return ['listeners.tcp.bind = "127.0.0.1:0"', "shards.count = %d" % self.shards, "log.to = [console]",
+        return [*listener_lines(self.transport, self.certificates), "shards.count = %d" % self.shards, "log.to = [console]",
                 "log.level = info", 'control.socket = "%s/control.sock"' % self.directory,
                 'system.pid_file = "%s/shardmq.pid"' % self.directory, "sys.interval = 1s",
                 "log.rate_limit = 0"]
@@ -78,7 +81,7 @@ class Broker:
     def wait_ready(self, deadline):
         if not self.wait_log(r"started successfully", deadline):
             self.fail("the broker did not start")
-        listening = re.search(r"listening on tcp://127\.0\.0\.1:(\d+)", "\n".join(self.log))
+        listening = re.search(r"listening on %s://127\.0\.0\.1:(\d+)" % self.transport, "\n".join(self.log))
         if listening is None:
             self.fail("the broker did not name its port")
         self.port = int(listening.group(1))

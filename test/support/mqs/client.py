@@ -22,7 +22,7 @@ import termios
 import time
 from collections import deque
 
-from . import wire
+from . import transport, wire
 
 
 class Closed(Exception):
@@ -38,6 +38,8 @@ class Violation(Exception):
 
 
 class Client:
+    transport, tls_context = "tcp", None  # of the whole run: run.py --transport
+
     def __init__(self, name, address, version=wire.V311, client_id=b""):
         self.name, self.address, self.version, self.client_id = name, address, version, client_id
         self.sock = None
@@ -67,6 +69,7 @@ class Client:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.connect(self.address)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = transport.put_on(self.sock, self.transport, self.tls_context, time.monotonic() + 20)
         self.sock.setblocking(False)
 
     def close(self):
@@ -112,6 +115,22 @@ class Client:
             except (BrokenPipeError, ConnectionResetError):
                 self.eof = True
                 return
+        self._flush(deadline)
+
+    def _flush(self, deadline):
+        """Until nothing is left in the transport."""
+        while isinstance(self.sock, transport.Layer):
+            try:
+                if self.sock.flush():
+                    return
+            except (BrokenPipeError, ConnectionResetError):
+                self.eof = True
+                return
+            self._receive_some()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Timeout("the broker does not take our bytes")
+            select.select([], [self.sock], [], min(left, 0.05))
 
     def _wait_taken(self, deadline):
         """Until the peer's kernel has acknowledged every byte, so that the next one travels alone."""

@@ -105,10 +105,6 @@ static void test_what_this_version_lacks(void **state)
     } rows[] = {
         {"--bridge", "x", "--bridge: bridging is not part of this version"},
         {"--auth", "x", "--auth: authentication is not part of this version"},
-        {"--cacert", "x", "--cacert: TLS is not part of this version"},
-        {"-E", "x", "-E: TLS is not part of this version"},
-        {"--verify", NULL, "--verify: TLS is not part of this version"},
-        {"--fail", NULL, "--fail: TLS is not part of this version"},
     };
 
     (void)state;

@@ -72,6 +72,14 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     snprintf(to, size, "nobody");
 }
 
+enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
+{
+    (void)connection;
+    (void)to;
+    (void)size;
+    return PORT_USERNAME_OWN;
+}
+
 void port_peer_address(const struct connection *connection, struct peer_address *to)
 {
     (void)connection;

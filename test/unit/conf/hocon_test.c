@@ -76,8 +76,9 @@ static void test_a_file_of_nanomq(void **state)
     assert_int_equal(conf->shards_count, 2);
     assert_int_equal(conf->mqtt_max_mqueue_len, 2048);
     assert_int_equal(conf->mqtt_keepalive_multiplier, 1250);
-    assert_int_equal(conf->listener_count, 1);
+    assert_int_equal(conf->listener_count, 2);
     assert_string_equal(conf->listeners[0].address.host, "0.0.0.0");
+    assert_false(conf->listeners[1].enable);
     assert_non_null(strstr(conf->warnings, "t.conf:4: system.parallel has no effect: "));
     assert_non_null(strstr(conf->warnings, "t.conf:7: mqtt.property_size has no effect: "));
     assert_non_null(strstr(conf->warnings, "t.conf:10: mqtt.retry_interval has no effect: "));

@@ -30,9 +30,13 @@ static void test_key_value_files(void **state)
     (void)state;
     if (conf == NULL)
         fail_msg("%s", errors);
-    assert_int_equal(conf->listener_count, 1);
+    assert_int_equal(conf->listener_count, 3);
     assert_string_equal(conf->listeners[0].name, "tcp");
     assert_int_equal(conf->listeners[0].address.port, 1884);
+    assert_string_equal(conf->listeners[1].name, "ssl");
+    assert_false(conf->listeners[1].enable);
+    assert_string_equal(conf->listeners[2].name, "ws");
+    assert_false(conf->listeners[2].enable);
     assert_int_equal(conf->shards_count, 4);
     assert_int_equal(conf->mqtt_max_mqueue_len, 64);
     assert_int_equal(conf->mqtt_max_packet_size, 1 << 20);
@@ -98,13 +102,6 @@ static void test_detection(void **state)
 static void test_absent_parts_are_errors(void **state)
 {
     (void)state;
-    expect_errors("listeners.ssl.enable = true", CONF_FORM_HOCON,
-                  "t.conf:1: listeners.ssl.enable: TLS is not part of this version: "
-                  "only false is possible\n");
-    expect_errors("websocket { url = \"nmq-ws://0.0.0.0:8083/mqtt\" }", CONF_FORM_HOCON,
-                  "t.conf:1: websocket.url: WebSocket is not part of this version\n");
-    expect_errors("listeners.ssl.bind = \"0.0.0.0:8883\"", CONF_FORM_HOCON,
-                  "t.conf:1: listeners.ssl.bind: TLS is not part of this version\n");
     expect_errors("auth.allow_anonymous = false", CONF_FORM_HOCON,
                   "t.conf:1: auth.allow_anonymous: authentication is not part of this version: "
                   "only true is possible\n");
@@ -117,10 +114,10 @@ static void test_absent_parts_are_errors(void **state)
                   CONF_FORM_HOCON,
                   "t.conf:2: bridges.mqtt.b.server: bridging is not part of this version\n");
     /* the last value counts */
-    expect_errors("websocket { enable = false, tls_url = x }\nwebsocket.enable = true",
+    expect_errors("sqlite { enable = false, disk_cache_size = 1 }\nsqlite.enable = true",
                   CONF_FORM_HOCON,
-                  "t.conf:1: websocket.tls_url: WebSocket is not part of this version\n"
-                  "t.conf:2: websocket.enable: WebSocket is not part of this version: "
+                  "t.conf:1: sqlite.disk_cache_size: persistence is not part of this version\n"
+                  "t.conf:2: sqlite.enable: persistence is not part of this version: "
                   "only false is possible\n");
 }
 
@@ -342,7 +339,7 @@ static void test_precedence(void **state)
 
 static void test_errors_of_layers_say_which(void **state)
 {
-    static const char *const environment[] = {"SHARDMQ_MQTT_MAX_QOS=7", "NANOMQ_TLS_ENABLE=true",
+    static const char *const environment[] = {"SHARDMQ_MQTT_MAX_QOS=7", "NANOMQ_TLS_ENABLE=maybe",
                                               NULL};
     static const struct conf_override overrides[] = {{"shards.count", "many", "-t"}};
 
@@ -350,8 +347,7 @@ static void test_errors_of_layers_say_which(void **state)
     write_bytes("t.conf", "", 0);
     assert_null(load_layers(environment, overrides, 1));
     assert_string_equal(errors,
-                        "environment variable NANOMQ_TLS_ENABLE: TLS is not part of this version: "
-                        "only false is possible\n"
+                        "environment variable NANOMQ_TLS_ENABLE: takes true or false, not \"maybe\"\n"
                         "environment variable SHARDMQ_MQTT_MAX_QOS: must be from 0 to 2, not 7\n"
                         "-t: takes a whole number, not \"many\"\n");
 }

@@ -128,6 +128,16 @@ static void end_expect(struct end *end, size_t len)
     transport_wire_free(&end->plain);
 }
 
+/* Many small messages at once. */
+static void pair_exchange_batches(struct pair *pair)
+{
+    for (size_t i = 0; i < 300; i++)
+        end_send(&pair->client, 3);
+    pump(pair);
+    assert_int_equal(pair->server.plain.len, 900);
+    transport_wire_free(&pair->server.plain);
+}
+
 /* Messages of many sizes both ways; the ends must be ready. */
 static void pair_exchange(struct pair *pair)
 {
@@ -144,6 +154,7 @@ static void pair_exchange(struct pair *pair)
         end_expect(&pair->client, sizes[i]);
         end_expect(&pair->server, sizes[i]);
     }
+    pair_exchange_batches(pair);
 }
 
 /* ---- certificates, made once for the test program ---- */

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * conn_filter - TLS and WebSocket between a socket and its protocol.
+ *
+ *   in   receive buffer --unwrap--> plain bytes --> protocol->on_bytes
+ *                          |
+ *                          +--> next: handshake, pongs, alerts, close frames
+ *   out  outbox --> conn->sending --wrap--> next --> sending --one send--> socket
+ *
+ * Who calls it: conn_recv.c and conn_send.c, where a connection has a filter.
+ *
+ * A handshake costs a hundred times what a message costs. So that a storm of them does not hold up those
+ * who are connected, a turn gives handshakes HANDSHAKE_NS at most; the bytes of the others wait, in the
+ * order in which they came, for the next turn. How many may be under way is limited by
+ * limits.max_handshakes, and how long one may take by the protocol (mqtt.connect_timeout).
+ *
+ * Until a connection is steady (it may still be given to another shard) the protocol gets its bytes only
+ * when nothing is left in this file: all that came is unwrapped first, and while something is to be sent
+ * the plain bytes are held. What travels to the home shard is then the descriptor, the transport and the
+ * bytes that conn_mqtt.c has.
+ *
+ * Invariants
+ *   I1  unwrap is called until it wants more; nothing else of the transport library runs in between
+ *   I2  `sending` is not touched while CONN_SENDING is set, but for conn_filter_sent()
+ *   I3  a filter that has failed wraps nothing more: what it has to say (an alert, a close frame, an HTTP
+ *       answer) is sent, then the connection ends
+ *   I4  `next` is bounded: a peer that has NEXT_MAX bytes of pongs and the like waiting is cut
+ */
+#include "shards/conn_filter.h"
+
+#include "base/log.h"
+#include "shards/machine_priv.h"
+#include "transport/transport.h"
+
+#include <time.h>
+
+#define HANDSHAKE_NS 3000000u /* of a turn, for all handshakes together */
+#define WRAP_MAX     65536u   /* plain bytes of one send */
+#define WRAP_PIECES  64u
+#define NEXT_MAX     65536u
+
+struct conn_filter *conn_filter_create(struct transport *transport)
+{
+    struct conn_filter *filter = transport == NULL ? NULL : mem_try_zalloc(sizeof(*filter));
+
+    if (filter == NULL)
+        transport_destroy(transport);
+    else
+        filter->transport = transport;
+    return filter;
+}
+
+void conn_filter_destroy(struct conn_filter *filter)
+{
+    if (filter == NULL)
+        return;
+    transport_destroy(filter->transport);
+    transport_wire_free(&filter->sending);
+    transport_wire_free(&filter->next);
+    mem_free(filter);
+}
+
+void conn_filter_attach(struct shard *shard, struct conn *conn, struct conn_filter *filter)
+{
+    conn->filter = filter;
+    if (filter == NULL || transport_ready(filter->transport))
+        return;
+    filter->shaking = true;
+    shard->conns.handshakes++;
+}
+
+static void handshake_over(struct shard *shard, struct conn_filter *filter)
+{
+    if (!filter->shaking)
+        return;
+    filter->shaking = false;
+    shard->conns.handshakes--;
+}
+
+struct conn_filter *conn_filter_detach(struct shard *shard, struct conn *conn)
+{
+    struct conn_filter *filter = conn->filter;
+
+    conn->filter = NULL;
+    if (filter != NULL)
+        handshake_over(shard, filter);
+    return filter;
+}
+
+/* ---- in ---- */
+
+/* Says why in the log and lets what the transport has to say be sent (I3). */
+static void fail(struct shard *shard, struct conn *conn)
+{
+    struct conn_filter *filter = conn->filter;
+    char peer[64];
+
+    if (filter->failed)
+        return;
+    filter->failed = true;
+    STAT_INC(shard->stats, transport_failed);
+    if (LOG_ENABLED(LOG_LEVEL_INFO)) {
+        conn_peer_name(conn, peer, sizeof(peer));
+        LOG_INFO("connection from %s closed: %s", peer, transport_why(filter->transport));
+    }
+    handshake_over(shard, filter);
+    conn_close_after_flush(shard, conn);
+    conn_again(shard, conn);
+}
+
+static void note_handshake(struct shard *shard, struct conn *conn)
+{
+    struct conn_filter *filter = conn->filter;
+    char peer[64], how[96];
+
+    if (!filter->shaking || !transport_ready(filter->transport))
+        return;
+    handshake_over(shard, filter);
+    STAT_INC(shard->stats, transport_handshake);
+    transport_describe(filter->transport, how, sizeof(how));
+    if (strstr(how, " resumed") != NULL)
+        STAT_INC(shard->stats, transport_resumed);
+    if (LOG_ENABLED(LOG_LEVEL_DEBUG)) {
+        conn_peer_name(conn, peer, sizeof(peer));
+        LOG_DEBUG("connection from %s: %s", peer, how[0] != '\0' ? how : "WebSocket");
+    }
+}
+
+/* What follows from the last unwrap; the plain bytes were given on. */
+static void settle(struct shard *shard, struct conn *conn, enum transport_status status)
+{
+    struct conn_filter *filter = conn->filter;
+
+    if (filter == NULL) /* it was given away */
+        return;
+    note_handshake(shard, conn);
+    if (status == TRANSPORT_FAILED) {
+        fail(shard, conn);
+        return;
+    }
+    if (filter->next.len > NEXT_MAX) { /* I4 */
+        LOG_INFO("a connection is cut: it does not take the answers to its pings");
+        conn_kill(shard, conn);
+        return;
+    }
+    if (filter->next.len != 0)
+        conn_again(shard, conn);
+    if (status == TRANSPORT_END && (conn->flags & CONN_PAUSED) == 0)
+        conn_end_of_input(shard, conn);
+}
+
+static void receive_steady(struct shard *shard, struct conn *conn, struct span input)
+{
+    struct conn_filter *filter = conn->filter;
+    enum transport_status status;
+    struct span plain;
+
+    while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
+           TRANSPORT_MORE)
+        conn_feed(shard, conn, plain.data, plain.len);
+    settle(shard, conn, status);
+}
+
+/* All of it first, for the protocol may give the connection away. */
+static void receive_unsteady(struct shard *shard, struct conn *conn, struct span input)
+{
+    struct conn_filter *filter = conn->filter;
+    struct transport_wire collected = {0};
+    enum transport_status status;
+    struct span plain;
+    bool kept = true;
+
+    while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
+           TRANSPORT_MORE)
+        kept = kept && transport_wire_append(&collected, plain.data, plain.len);
+    if (!kept) {
+        conn_kill(shard, conn);
+    } else if (collected.len != 0 && status != TRANSPORT_FAILED) {
+        note_handshake(shard, conn);
+        if ((conn->flags & CONN_SENDING) != 0 || conn_filter_output(filter))
+            conn_hold(shard, conn, collected.data, (uint32_t)collected.len);
+        else
+            conn_feed(shard, conn, collected.data, (uint32_t)collected.len);
+    }
+    transport_wire_free(&collected);
+    settle(shard, conn, status);
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static void receive_now(struct shard *shard, struct conn *conn, struct span input)
+{
+    uint64_t began = 0;
+
+    if (conn->filter->shaking)
+        began = now_ns();
+    if (shard->conns.protocol->steady(conn))
+        receive_steady(shard, conn, input);
+    else
+        receive_unsteady(shard, conn, input);
+    if (began != 0)
+        shard->conns.handshake_ns += now_ns() - began;
+}
+
+void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len)
+{
+    struct conn_filter *filter = conn->filter;
+
+    if ((conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED | CONN_END_OF_INPUT)) != 0) {
+        conn_feed(shard, conn, data, len); /* it is thrown away */
+        return;
+    }
+    if (filter->shaking && (filter->waiting || shard->conns.handshake_ns > HANDSHAKE_NS)) {
+        conn_keep(shard, conn, data, len); /* nothing more is received meanwhile: conn_arm() */
+        if (!filter->waiting)
+            conn_list_add(&shard->conns.shaking, conn->slot);
+        filter->waiting = true;
+        return;
+    }
+    receive_now(shard, conn, span_of(data, len));
+}
+
+bool conn_filter_resume(struct shard *shard)
+{
+    struct conn_list *list = &shard->conns.shaking;
+    uint32_t done = 0;
+
+    while (done < list->count && shard->conns.handshake_ns <= HANDSHAKE_NS) {
+        struct conn *conn = conn_at(&shard->conns, list->slots[done++]);
+        struct conn_held *held = conn->held;
+
+        if ((conn->flags & CONN_USED) == 0 || conn->filter == NULL || !conn->filter->waiting)
+            continue; /* another one has the slot */
+        conn->filter->waiting = false;
+        conn->held = NULL;
+        while (held != NULL) {
+            struct conn_held *next = held->next;
+
+            if (conn->filter != NULL)
+                conn_filter_receive(shard, conn, held->bytes, held->len);
+            mem_free(held);
+            held = next;
+        }
+        conn_arm(shard, conn);
+    }
+    memmove(list->slots, list->slots + done, (list->count - done) * sizeof(*list->slots));
+    list->count -= done;
+    return done != 0;
+}
+
+/* ---- out ---- */
+
+/* Wraps what is first in conn->sending. */
+static void wrap_some(struct shard *shard, struct conn *conn)
+{
+    struct conn_filter *filter = conn->filter;
+    struct outbox_chunk *chunk = conn->sending;
+    uint32_t offset = conn->sending_offset, total = 0;
+    struct iovec pieces[WRAP_PIECES];
+    unsigned count = 0;
+
+    while (chunk != NULL && count < WRAP_PIECES && total < WRAP_MAX) {
+        uint32_t len = chunk->len - offset;
+
+        if (len > WRAP_MAX - total)
+            len = WRAP_MAX - total;
+        pieces[count].iov_base = (void *)(uintptr_t)(chunk->data + offset);
+        pieces[count++].iov_len = len;
+        total += len;
+        offset = 0;
+        chunk = chunk->next;
+    }
+    filter->covered = total;
+    if (!transport_wrap(filter->transport, pieces, count, &filter->next)) {
+        filter->covered = 0;
+        fail(shard, conn);
+    }
+}
+
+/* Nothing of the protocol is left to be sent after what is covered. */
+static bool all_covered(const struct conn *conn)
+{
+    uint32_t covered = conn->filter->covered + conn->sending_offset;
+    const struct outbox_chunk *chunk = conn->sending;
+
+    for (; chunk != NULL && chunk->len <= covered; chunk = chunk->next)
+        covered -= chunk->len;
+    return chunk == NULL && conn_outbox(conn)->head == NULL;
+}
+
+/* It is closed by us, or its peer has closed it and is not being answered any more. */
+static bool ends(const struct conn *conn)
+{
+    return (conn->flags & CONN_FLUSHING) != 0 ||
+           (conn->flags & (CONN_END_OF_INPUT | CONN_ANSWERING)) == CONN_END_OF_INPUT;
+}
+
+void conn_filter_fill(struct shard *shard, struct conn *conn)
+{
+    struct conn_filter *filter = conn->filter;
+
+    if (filter->sending.len != 0) /* I2 */
+        return;
+    ASSERT(filter->covered == 0);
+    if (conn->sending != NULL && !filter->failed && transport_ready(filter->transport))
+        wrap_some(shard, conn);
+    if (ends(conn) && !filter->said_goodbye && (filter->failed || all_covered(conn))) {
+        filter->said_goodbye = true;
+        transport_close(filter->transport,
+                        shard->phase == SHARD_SERVING ? WEBSOCKET_NORMAL : WEBSOCKET_GOING_AWAY,
+                        &filter->next);
+    }
+    filter->sending = filter->next;
+    filter->next = (struct transport_wire){0};
+    filter->sent = 0;
+}
+
+uint32_t conn_filter_sent(struct conn_filter *filter, uint32_t bytes)
+{
+    uint32_t covered = filter->covered;
+
+    filter->sent += bytes;
+    ASSERT(filter->sent <= filter->sending.len);
+    if (filter->sent < filter->sending.len)
+        return 0;
+    transport_wire_free(&filter->sending);
+    filter->sent = 0;
+    filter->covered = 0;
+    return covered;
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * door - what is spoken on the connections of each listener below MQTT.
+ *
+ *   control shard                           data shards
+ *   door_keys_create: reads the files  -->  MESH_DOOR_KEY {door, context}: connections from now on have it;
+ *   (at start and at every reload)          those that are there keep theirs, and the old context goes with the last
+ *
+ * The settings of a door are boot; only its certificates and the rules about them change while it is open. A reload
+ * reads all files first: when one is not good, nothing changes anywhere.
+ */
+#include "shards/door.h"
+
+#include "base/log.h"
+#include "conf/conf.h"
+#include "shards/conn_filter.h"
+#include "shards/listener.h"
+#include "shards/machine_priv.h"
+
+#include <stdio.h>
+
+#define CERTIFICATES_MAX    16u
+#define ORIGINS_MAX         64u
+#define TEXT_MAX            1024u
+#define TICKETS_ROTATE_MS   3600000u
+#define TLS_1_3             0x0304
+#define WEBSOCKET_FRAME_MAX (1u << 30) /* bytes stream through: MQTT's own limits are for packets */
+
+struct door {
+    const struct conf_listener *conf;
+    enum transport_kind kind;
+    struct websocket_settings websocket;
+    const char *origins[ORIGINS_MAX];
+};
+
+struct doors {
+    struct tls_tickets *tickets;
+    struct door_keys *keys; /* those of the start */
+    struct timer rotation;  /* the control shard's */
+    unsigned count;
+    struct door doors[];
+};
+
+static enum transport_kind kind_of(const struct conf_listener *listener)
+{
+    switch (listener->kind) {
+    case CONF_LISTENER_SSL:
+        return TRANSPORT_TLS;
+    case CONF_LISTENER_WS:
+        return TRANSPORT_WS;
+    case CONF_LISTENER_WSS:
+        return TRANSPORT_WSS;
+    case CONF_LISTENER_TCP:
+        break;
+    }
+    return TRANSPORT_PLAIN;
+}
+
+/* ---- certificates ---- */
+
+struct certificate_list {
+    struct tls_certificate list[CERTIFICATES_MAX];
+    char files[CERTIFICATES_MAX][2][TEXT_MAX + 1];
+};
+
+/* The n-th of certfile has the n-th of keyfile; conf_check() has counted them. */
+static unsigned list_certificates(const struct conf_listener *listener,
+                                  struct certificate_list *certificates)
+{
+    const char *files = listener->certfile, *keys = listener->keyfile;
+    const char *password = listener->key_password[0] != '\0' ? listener->key_password : NULL;
+    unsigned count = 0;
+
+    while (count < CERTIFICATES_MAX &&
+           conf_list_next(&files, certificates->files[count][0], TEXT_MAX + 1) &&
+           conf_list_next(&keys, certificates->files[count][1], TEXT_MAX + 1)) {
+        certificates->list[count] = (struct tls_certificate){
+            certificates->files[count][0], certificates->files[count][1], password};
+        count++;
+    }
+    return count;
+}
+
+static struct tls_context *read_context(const struct doors *doors,
+                                        const struct conf_listener *listener, char *why,
+                                        size_t size)
+{
+    static const char *const mqtt[] = {"mqtt"}, *const http[] = {"http/1.1"};
+    struct certificate_list *certificates = mem_zalloc(sizeof(*certificates));
+    struct tls_settings settings = {
+        .server = true,
+        .certificates = certificates->list,
+        .certificate_count = list_certificates(listener, certificates),
+        .ca_file = listener->cacertfile[0] != '\0' ? listener->cacertfile : NULL,
+        .crl_file = listener->crlfile[0] != '\0' ? listener->crlfile : NULL,
+        .verify_peer = listener->verify_peer,
+        .require_peer = listener->fail_if_no_peer_cert,
+        .alpn = listener->kind == CONF_LISTENER_SSL ? mqtt : http,
+        .alpn_count = 1,
+        .tickets = doors->tickets,
+        .scope = listener->name,
+        .version_least = listener->min_version == CONF_TLS_VERSION_TLSV1_3 ? TLS_1_3 : 0,
+    };
+    char reason[TEXT_MAX];
+    struct tls_context *context;
+
+    if (!listener->verify_peer)
+        settings.ca_file = NULL; /* nobody would look at it */
+    context = tls_context_create(&settings, reason, sizeof(reason));
+    if (context == NULL)
+        snprintf(why, size, "listeners.%s: %s", listener->name, reason);
+    mem_free(certificates);
+    return context;
+}
+
+struct door_keys *door_keys_create(const struct doors *doors, const struct conf *conf, char *why,
+                                   size_t size)
+{
+    struct door_keys *keys =
+        mem_zalloc(sizeof(*keys) + doors->count * sizeof(struct tls_context *));
+
+    for (unsigned i = 0; i < conf->listener_count && keys->count < doors->count; i++) {
+        const struct conf_listener *listener = &conf->listeners[i];
+        unsigned index = keys->count;
+
+        if (!listener->enable)
+            continue;
+        ASSERT(strcmp(listener->name, doors->doors[index].conf->name) == 0);
+        keys->count++;
+        if (!CONF_LISTENER_IS_TLS(listener->kind))
+            continue;
+        keys->contexts[index] = read_context(doors, listener, why, size);
+        if (keys->contexts[index] == NULL) {
+            door_keys_destroy(keys);
+            return NULL;
+        }
+    }
+    return keys;
+}
+
+void door_keys_destroy(struct door_keys *keys)
+{
+    if (keys == NULL)
+        return;
+    for (unsigned i = 0; i < keys->count; i++)
+        tls_context_unref(keys->contexts[i]);
+    mem_free(keys);
+}
+
+void door_keys_post(struct shard *control, struct door_keys *keys)
+{
+    for (unsigned i = 0; i < keys->count; i++)
+        for (unsigned shard = 0;
+             keys->contexts[i] != NULL && shard < control->machine->limits.shards; shard++)
+            shard_post(control, shard, MESH_DOOR_KEY, (uint16_t)i,
+                       tls_context_ref(keys->contexts[i]));
+    door_keys_destroy(keys);
+}
+
+/* ---- doors ---- */
+
+static void fill_websocket(struct door *door)
+{
+    const char *list = door->conf->origins;
+    char origin[TEXT_MAX + 1];
+
+    door->websocket = (struct websocket_settings){.path = door->conf->address.path,
+                                                  .origins = door->origins,
+                                                  .message_max = WEBSOCKET_FRAME_MAX};
+    while (door->websocket.origin_count < ORIGINS_MAX &&
+           conf_list_next(&list, origin, sizeof(origin)))
+        door->origins[door->websocket.origin_count++] = mem_strdup(origin);
+}
+
+struct doors *doors_create(const struct conf *conf, char *why, size_t size)
+{
+    struct doors *doors = mem_zalloc(sizeof(*doors) + conf->listener_count * sizeof(struct door));
+
+    doors->tickets = tls_tickets_create();
+    for (unsigned i = 0; i < conf->listener_count; i++) {
+        struct door *door = &doors->doors[doors->count];
+
+        if (!conf->listeners[i].enable)
+            continue;
+        doors->count++;
+        door->conf = &conf->listeners[i];
+        door->kind = kind_of(door->conf);
+        if (CONF_LISTENER_IS_WEBSOCKET(door->conf->kind))
+            fill_websocket(door);
+    }
+    doors->keys = door_keys_create(doors, conf, why, size);
+    if (doors->keys != NULL)
+        return doors;
+    doors_destroy(doors);
+    return NULL;
+}
+
+void doors_destroy(struct doors *doors)
+{
+    if (doors == NULL)
+        return;
+    door_keys_destroy(doors->keys);
+    for (unsigned i = 0; i < doors->count; i++)
+        for (unsigned o = 0; o < doors->doors[i].websocket.origin_count; o++)
+            mem_free((char *)(uintptr_t)doors->doors[i].origins[o]);
+    tls_tickets_destroy(doors->tickets);
+    mem_free(doors);
+}
+
+static void rotate(void *owner, struct timer *timer)
+{
+    struct shard *control = owner;
+    struct doors *doors = CONTAINER_OF(timer, struct doors, rotation);
+
+    tls_tickets_rotate(doors->tickets);
+    timer_arm(&control->timers, timer, control->now_ms + TICKETS_ROTATE_MS);
+}
+
+void doors_start(struct shard *control, struct doors *doors)
+{
+    timer_init(&doors->rotation, rotate);
+    timer_arm(&control->timers, &doors->rotation, control->now_ms + TICKETS_ROTATE_MS);
+}
+
+/* ---- on a data shard ---- */
+
+void door_take_keys(struct shard *shard)
+{
+    const struct door_keys *keys = shard->machine->doors->keys;
+
+    if (shard->index == control_index(shard->machine))
+        return; /* its service has no door */
+    for (unsigned i = 0; i < keys->count; i++)
+        if (keys->contexts[i] != NULL)
+            shard->listeners[i].tls = tls_context_ref(keys->contexts[i]);
+}
+
+void door_change_key(struct shard *shard, unsigned index, struct tls_context *context)
+{
+    ASSERT(index < shard->listener_count);
+    tls_context_unref(shard->listeners[index].tls);
+    shard->listeners[index].tls = context;
+}
+
+void door_drop_keys(struct shard *shard)
+{
+    for (unsigned i = 0; i < shard->listener_count; i++)
+        door_change_key(shard, i, NULL);
+}
+
+bool door_filter(struct shard *shard, unsigned index, struct conn_filter **filter)
+{
+    struct transport_settings settings = {.role = TRANSPORT_SERVER,
+                                          .tls = shard->listeners[index].tls};
+    const struct door *door;
+
+    *filter = NULL;
+    if (shard->index == control_index(shard->machine))
+        return true; /* its service has no door */
+    door = &shard->machine->doors->doors[index];
+    if (door->kind == TRANSPORT_PLAIN)
+        return true;
+    if (shard->conns.handshakes >= shard->machine->conf->limits_max_handshakes) {
+        LOG_WARN("a connection was refused: %u handshakes are under way on this shard "
+                 "(limits.max_handshakes)",
+                 shard->conns.handshakes);
+        return false;
+    }
+    settings.kind = door->kind;
+    settings.websocket = &door->websocket;
+    *filter = conn_filter_create(transport_create(&settings));
+    if (*filter == NULL)
+        return false;
+    (*filter)->peer_username = door->conf->peer_username;
+    return true;
+}

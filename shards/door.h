@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * door - what is spoken on the connections of each listener below MQTT: nothing, TLS, WebSocket, or both.
+ */
+#ifndef SHARDMQ_SHARDS_DOOR_H
+#define SHARDMQ_SHARDS_DOOR_H
+
+#include "transport/tls_context.h"
+#include "transport/transport.h"
+
+struct conf;
+struct conf_listener;
+struct conn_filter;
+struct shard;
+
+/* One for each listener that is open, in their order. Class: boot. */
+struct doors;
+
+/* The TLS contexts of a configuration, one for each door; NULL where there is no TLS. */
+struct door_keys {
+    unsigned count;
+    struct tls_context *contexts[];
+};
+
+/* Reads every certificate. NULL and a sentence in `why` when one is not good. */
+struct doors *doors_create(const struct conf *conf, char *why, size_t size);
+void doors_destroy(struct doors *doors);
+
+/* The same for a newer configuration of the same listeners, to be given to every shard. */
+struct door_keys *door_keys_create(const struct doors *doors, const struct conf *conf, char *why,
+                                   size_t size);
+void door_keys_destroy(struct door_keys *keys);
+/* On the control shard: gives them out; they are destroyed. */
+void door_keys_post(struct shard *control, struct door_keys *keys);
+
+/* On the control shard: from now on the keys of session tickets change every hour. */
+void doors_start(struct shard *control, struct doors *doors);
+
+/* On a data shard: takes the contexts that the doors begin with, puts another one into a door (and takes
+ * over its reference), lets them go. */
+void door_take_keys(struct shard *shard);
+void door_change_key(struct shard *shard, unsigned index, struct tls_context *context);
+void door_drop_keys(struct shard *shard);
+
+/* What an accepted connection needs: sets *filter, to NULL on a plain door. False when it cannot be served: too many
+ * handshakes are under way, or there is no memory. */
+bool door_filter(struct shard *shard, unsigned index, struct conn_filter **filter);
+
+#endif
