@@ -145,6 +145,8 @@ static void settle(struct shard *shard, struct conn *conn, enum transport_status
     }
     if (filter->next.len != 0)
         conn_again(shard, conn);
+    if (status == TRANSPORT_END && transport_kind_of(filter->transport) != TRANSPORT_TLS)
+        filter->mute = true;
     if (status == TRANSPORT_END && (conn->flags & CONN_PAUSED) == 0)
         conn_end_of_input(shard, conn);
 }
@@ -308,9 +310,11 @@ void conn_filter_fill(struct shard *shard, struct conn *conn)
     if (filter->sending.len != 0) /* I2 */
         return;
     ASSERT(filter->covered == 0);
-    if (conn->sending != NULL && !filter->failed && transport_ready(filter->transport))
+    if (conn->sending != NULL && !filter->failed && !filter->mute && !filter->said_goodbye &&
+        transport_ready(filter->transport))
         wrap_some(shard, conn);
-    if (ends(conn) && !filter->said_goodbye && (filter->failed || all_covered(conn))) {
+    if (ends(conn) && !filter->said_goodbye &&
+        (filter->failed || filter->mute || all_covered(conn))) {
         filter->said_goodbye = true;
         transport_close(filter->transport,
                         shard->phase == SHARD_SERVING ? WEBSOCKET_NORMAL : WEBSOCKET_GOING_AWAY,

@@ -20,6 +20,7 @@ struct conn_filter {
     bool shaking;                  /* counted in conns.handshakes */
     bool waiting;                  /* on the list of handshakes that wait for their turn */
     bool failed, said_goodbye;
+    bool mute; /* its peer closed the WebSocket, which was answered: nothing may follow */
     uint8_t peer_username; /* enum conf_peer_username */
 };
 

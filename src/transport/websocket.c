@@ -151,8 +151,10 @@ static bool write_frame(struct transport *transport, uint8_t opcode, const struc
 bool websocket_wrap(struct transport *transport, const struct iovec *pieces, unsigned count,
                     struct transport_wire *wire)
 {
-    if (transport->ws->close_sent)
-        return true; /* I3 */
+    if (transport->ws->close_sent) { /* I3 */
+        transport_fail(transport, "WebSocket: it is closed");
+        return false;
+    }
     return write_frame(transport, WSLAY_BINARY_FRAME, pieces, count, wire);
 }
 

@@ -40,7 +40,7 @@ class Broker:
         self.directory = tempfile.mkdtemp(prefix="smq-")
         self.log, self.log_changed = [], threading.Condition()
         self.port = self.process = self.reader = None
-        self.anchors = []
+        self.ports, self.anchors = {}, []
         self.expected_status = 0
 
     # ---------------------------------------------------------------------------------------------- life
@@ -85,6 +85,10 @@ class Broker:
         if listening is None:
             self.fail("the broker did not name its port")
         self.port = int(listening.group(1))
+        self.ports = {}  # those of each kind, in the order of the configuration
+        for kind, port in re.findall(r"listening on (\w+)://(?:[\d.]+|\[[\da-f:.]+\]):(\d+)", "\n".join(self.log)):
+            if int(port) not in self.ports.setdefault(kind, []):
+                self.ports[kind].append(int(port))
 
     def fail(self, why):
         raise BrokerDied("%s (exit status %s)\n%s" % (why, self.process.poll(), "\n".join(self.log[-30:])))
