@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// MQTT.js against the broker: node mqttjs_test.js PORT DEADLINE_S. Started by mqttjs_test.py, which starts the broker and
-// names MQTT.js in NODE_PATH. Prints one line for each test; the exit status is the number of those that failed.
+// MQTT.js against the broker: node mqttjs_test.js URL DEADLINE_S [CA FILE]. Started by mqttjs_test.py and doors_test.py,
+// which start the broker and name MQTT.js in NODE_PATH. Prints one line for each test; the exit status is the number of those that failed.
 'use strict'
 const assert = require('assert')
+const fs = require('fs')
 const mqtt = require('mqtt')
 
-const url = 'mqtt://127.0.0.1:' + process.argv[2]
+const url = process.argv[2]
+const trust = process.argv[4] ? { ca: fs.readFileSync(process.argv[4]) } : {}
 const deadline = Number(process.argv[3]) * 1000
 const versions = { v31: { protocolVersion: 3, protocolId: 'MQIsdp' }, v311: { protocolVersion: 4 }, v5: { protocolVersion: 5 } }
 
@@ -17,7 +19,7 @@ function within (promise, what) {
 }
 
 async function connect (version, options = {}) {
-  const client = mqtt.connect(url, { reconnectPeriod: 0, ...versions[version], ...options })
+  const client = mqtt.connect(url, { reconnectPeriod: 0, ...trust, ...versions[version], ...options })
   const arrived = []
   const waiting = []
   client.on('error', () => {})
@@ -69,7 +71,7 @@ const tests = {
 
   async 'a session is resumed' () {
     for (const version of ['v311', 'v5']) {
-      const options = { clientId: 'js-session-' + version, clean: false, properties: version === 'v5' ? { sessionExpiryInterval: 100 } : undefined }
+      const options = { clientId: 'js-session-' + version + new URL(url).protocol, clean: false, properties: version === 'v5' ? { sessionExpiryInterval: 100 } : undefined }
       const first = await connect(version, options)
       assert.strictEqual(first.connack.sessionPresent, false)
       await first.subscribeAsync('js/session', { qos: 1 })

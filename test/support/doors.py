@@ -2,8 +2,8 @@
 """What the tests of the listeners share: a broker with many of them, clients of every kind, and a bystander."""
 
 import argparse
-import contextlib
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -80,23 +80,25 @@ class Bystander:
         return self.longest
 
 
-def run(tests, conf, shards=(1, 3)):
-    """Runs every test(broker, folder, deadline_s); conf(folder) gives the configuration's lines. The exit status."""
+def run(tests, conf, shards=(1, 3), extra_options=()):
+    """Runs every test(broker, folder, deadline_s); conf(folder) gives the configuration's lines. The exit status. What the
+    extra options say is in broker.options."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--broker", required=True)
     parser.add_argument("--timeout-scale", type=float, default=1.0)
     parser.add_argument("--only", default="", help="tests with this in their names")
+    for option in extra_options:
+        parser.add_argument(option)
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="smq-doors-") as folder:
         make_certificates(folder)
         for count in shards:
             broker = Broker(os.path.abspath(options.broker), count, conf(folder), options.timeout_scale).start()
-            with contextlib.ExitStack() as stack:
-                stack.callback(lambda: None)
-                for test in tests:
-                    if options.only in test.__name__:
-                        failed += not run_one(test, broker, folder, options.timeout_scale)
+            broker.options = options
+            for test in tests:
+                if options.only in test.__name__:
+                    failed += not run_one(test, broker, folder, options.timeout_scale)
             problem = broker.stop()
             if problem:
                 failed += 1
@@ -110,7 +112,7 @@ def run_one(test, broker, folder, scale):
     try:
         test(broker, folder, 10 * scale)
         problem = broker.wait_law(time.monotonic() + 5 * scale)
-    except (AssertionError, OSError, Closed) as error:
+    except (AssertionError, OSError, Closed, subprocess.TimeoutExpired) as error:
         problem = "%s: %s\n%s" % (type(error).__name__, error, "\n".join(broker.log[mark:][-20:]))
     print("%-44s %d shards: %s" % (test.__name__, broker.shards, problem or "ok"), flush=True)
     return problem is None
