@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import xml.etree.ElementTree
 
 from clients import Process
 from mqs.broker import Broker, Mosquitto
@@ -309,9 +310,26 @@ def test_a_broker_that_ends(tool, deadline_s):
         other.end()
 
 
+def test_compare(tool, _deadline_s):
+    """bench/compare, shortly, on both brokers: a table with every row, and a plot."""
+    if not tool.broker.counts:
+        return  # it starts both itself
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench", "compare")
+    done = subprocess.run([script, "--binary", os.path.abspath(tool.executable), "--cases", "p2p-1,latency-50,connect,idle",
+                           "--qos", "1", "--seconds", "0.3", "--warmup", "0.1", "--repeat", "1", "--connections", "50",
+                           "--tool-cpu", "none", "--broker-cpus", "0", "--plot", tool.path("plot.svg")],
+                          capture_output=True, text=True, timeout=120 * tool.scale)
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
+    assert done.returncode == 0, done.stderr
+    assert len({len(row) for row in rows}) == 1 and len(rows) == 2 + 1 + 3 + 2 + 1, done.stdout
+    plot = xml.etree.ElementTree.parse(tool.path("plot.svg")).getroot()
+    assert len(plot.findall("{*}rect")) == 1 + 2 + 2 * (len(rows) - 2), done.stdout
+
+
 TESTS = [test_totals_are_the_broker_s, test_the_suite, test_other_scenarios, test_a_scenario_of_one_s_own,
          test_announced_commands, test_pub_and_sub_check_each_other, test_payload_templates]
-ONCE = [test_files, test_prometheus, test_live_view, test_wrong_options, test_a_broker_that_ends]
+ONCE = [test_files, test_prometheus, test_live_view, test_wrong_options, test_a_broker_that_ends,
+        test_compare]
 
 
 def main():
