@@ -70,8 +70,11 @@ struct api {
     struct api_row_schemas *codes;  /* [api_request_code_count]; body: of the whole envelope */
     struct auth auth;
     struct rates *rates;
-    double started_s; /* seconds since 1970 */
-    uint32_t serial;  /* of requests */
+    double started_s;    /* seconds since 1970 */
+    struct list_budget { /* the CPU time that lists may take: list.c */
+        uint64_t until_ms, began_ns;
+    } lists;
+    uint32_t serial; /* of requests */
     bool stopping;
 };
 

@@ -3,10 +3,7 @@
 
 #include "base/mem.h"
 
-#include <inttypes.h>
 #include <openssl/base64.h>
-#include <stdio.h>
-#include <time.h>
 
 #define FIRST_CAPACITY 1024u
 
@@ -79,11 +76,21 @@ void json_text_string(struct json_text *text, struct span string)
     text->len = (size_t)(to - text->data);
 }
 
+/* The decimal digits of a number, at the end of `digits`; returns where they begin. */
+static char *print_number(uint64_t number, char *end)
+{
+    do {
+        *--end = (char)('0' + number % 10);
+        number /= 10;
+    } while (number != 0);
+    return end;
+}
+
 void json_text_number(struct json_text *text, uint64_t number)
 {
-    char digits[24];
+    char digits[20], *begin = print_number(number, digits + sizeof(digits));
 
-    append(text, digits, (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, number));
+    append(text, begin, (size_t)(digits + sizeof(digits) - begin));
 }
 
 void json_text_bool(struct json_text *text, bool value)
@@ -91,17 +98,44 @@ void json_text_bool(struct json_text *text, bool value)
     json_text_raw(text, value ? "true" : "false");
 }
 
+/* Year, month and day of a number of days since 1970: years are counted from March, so that the day that some of
+ * them have more is their last one. */
+static void date_of(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
+{
+    uint64_t since_0 = days + 719468;                           /* from 1 March of the year 0 */
+    uint64_t era = since_0 / 146097, in_era = since_0 % 146097; /* of 400 years */
+    uint64_t years = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    uint64_t in_year = in_era - (365 * years + years / 4 - years / 100);
+    uint64_t from_march = (5 * in_year + 2) / 153;
+
+    *day = (unsigned)(in_year - (153 * from_march + 2) / 5 + 1);
+    *month = (unsigned)(from_march < 10 ? from_march + 3 : from_march - 9);
+    *year = (unsigned)(era * 400 + years + (*month <= 2));
+}
+
+static void put_digits(char *to, unsigned count, uint64_t number)
+{
+    while (count-- > 0) {
+        to[count] = (char)('0' + number % 10);
+        number /= 10;
+    }
+}
+
 void json_text_time(struct json_text *text, uint64_t wall_ms)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm parts;
-    char written[40];
+    char written[] = "\"0000-00-00T00:00:00.000Z\"";
+    uint64_t seconds = wall_ms / 1000 % 86400;
+    unsigned year, month, day;
 
-    gmtime_r(&seconds, &parts);
-    append(text, written,
-           (size_t)snprintf(written, sizeof(written), "\"%04d-%02d-%02dT%02d:%02d:%02d.%03uZ\"",
-                            parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
-                            parts.tm_min, parts.tm_sec, (unsigned)(wall_ms % 1000)));
+    date_of(wall_ms / 86400000, &year, &month, &day);
+    put_digits(written + 1, 4, year);
+    put_digits(written + 6, 2, month);
+    put_digits(written + 9, 2, day);
+    put_digits(written + 12, 2, seconds / 3600);
+    put_digits(written + 15, 2, seconds / 60 % 60);
+    put_digits(written + 18, 2, seconds % 60);
+    put_digits(written + 21, 3, wall_ms % 1000);
+    append(text, written, sizeof(written) - 1);
 }
 
 void json_text_base64(struct json_text *text, struct span bytes)

@@ -12,6 +12,10 @@
  * Without `page` and `limit` a list has everything. With one of them it is one page, and the shards count what there
  * is, so that `meta` can tell how many pages there are.
  *
+ * Lists are many bytes, and this thread has no CPU of its own: what it takes is missing to a shard that has messages to
+ * deliver. So when the thread has run for BUDGET_NS of SPAN_MS, a quarter, all lists rest until the span is over. (The shards themselves pay
+ * some microseconds for a batch.)
+ *
  * Invariants
  *   I1  a list_reply is freed when its answer is complete or has failed, or by its watcher, which is told when the
  *       client has gone; what comes between the client's end and that is not looked at
@@ -23,8 +27,11 @@
 #include "api/api_priv.h"
 
 #include <stdio.h>
+#include <time.h>
 
-#define PIECE 65536u
+#define PIECE     65536u
+#define SPAN_MS   16u
+#define BUDGET_NS 4000000u
 
 struct list_reply {
     struct api *api;
@@ -33,8 +40,9 @@ struct list_reply {
     const struct list_style *style;
     void *state;
     struct json_text text;
-    bool streaming, any, failed, paged;
-    unsigned status; /* why it failed */
+    struct timer rest;                        /* until the next span of time */
+    bool streaming, any, failed, paged, full; /* full: the client is to take some first */
+    unsigned status;                          /* why it failed */
     enum api_code code;
     const char *sentence;
     uint64_t page, limit, written;
@@ -78,6 +86,7 @@ void list_fail(struct list_reply *reply, const char *sentence)
 
 static void free_reply(struct list_reply *reply)
 {
+    timer_disarm(&api_shard(reply->api)->timers, &reply->rest);
     if (reply->style->release != NULL)
         reply->style->release(reply->state);
     json_text_free(&reply->text);
@@ -156,6 +165,45 @@ static bool send_piece(struct list_reply *reply, struct api_request *request)
     return room;
 }
 
+/* ---- resting ---- */
+
+static uint64_t thread_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Whether this thread has spent its time of this span; then the list goes on in the next. Whatever the thread does
+ * counts: most of a list's time goes where its bytes go out. */
+static bool budget_spent(struct list_reply *reply)
+{
+    struct list_budget *budget = &reply->api->lists;
+    struct shard *shard = api_shard(reply->api);
+    uint64_t now_ns = thread_ns();
+
+    if (shard->now_ms >= budget->until_ms) {
+        budget->until_ms = shard->now_ms + SPAN_MS;
+        budget->began_ns = now_ns;
+    }
+    if (now_ns - budget->began_ns < BUDGET_NS)
+        return false;
+    timer_arm(&shard->timers, &reply->rest, budget->until_ms);
+    return true;
+}
+
+static void rested(void *owner, struct timer *timer)
+{
+    struct list_reply *reply = CONTAINER_OF(timer, struct list_reply, rest);
+
+    (void)owner;
+    if (!reply->full && reply->collector != NULL)
+        collector_go_on(reply->collector);
+}
+
+/* ---- what the collector says ---- */
+
 static enum collector_verdict on_batch(void *argument, const struct query *query)
 {
     struct list_reply *reply = argument;
@@ -175,9 +223,8 @@ static enum collector_verdict on_batch(void *argument, const struct query *query
         free_reply(reply);
         return COLLECTOR_STOP;
     }
-    if (reply->text.len < PIECE || send_piece(reply, request))
-        return COLLECTOR_MORE;
-    return COLLECTOR_PAUSE;
+    reply->full = reply->text.len >= PIECE && !send_piece(reply, request);
+    return budget_spent(reply) || reply->full ? COLLECTOR_PAUSE : COLLECTOR_MORE;
 }
 
 static void on_done(void *argument, enum collector_end end)
@@ -214,7 +261,9 @@ static void on_event(void *argument, enum api_event event)
     struct list_reply *reply = argument;
 
     if (event == API_ROOM) {
-        collector_go_on(reply->collector);
+        reply->full = false;
+        if (!timer_armed(&reply->rest) && reply->collector != NULL)
+            collector_go_on(reply->collector);
         return;
     }
     if (reply->collector != NULL)
@@ -234,6 +283,7 @@ static struct list_reply *create_reply(struct api_request *request, const struct
     if (reply == NULL)
         return NULL;
     reply->api = api_of(request);
+    timer_init(&reply->rest, rested);
     reply->style = style;
     reply->state = state;
     reply->paged = api_query(request, "page", &ignored) || api_query(request, "limit", &ignored);

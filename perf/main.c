@@ -20,7 +20,8 @@
     FILE(spsc)                                                                                     \
     FILE(mesh)                                                                                     \
     FILE(window)                                                                                   \
-    FILE(delivery)
+    FILE(delivery)                                                                                 \
+    FILE(query)
 
 #define DECLARE(name) void perf_register_##name(void);
 PERF_FILES(DECLARE)

@@ -387,9 +387,10 @@ def main():
     parser.add_argument("--broker", required=True)
     parser.add_argument("--timeout-scale", type=float, default=1.0)
     parser.add_argument("--only", default="")
+    parser.add_argument("--shards", type=int, nargs="*", default=[1, 3])
     options = parser.parse_args()
     tests = [test for name, test in sorted(globals().items()) if name.startswith("test_") and options.only in name]
-    sys.exit(1 if run(tests, options, descriptors=15000) else 0)
+    sys.exit(1 if run(tests, options, descriptors=15000, shard_counts=options.shards) else 0)
 
 
 if __name__ == "__main__":

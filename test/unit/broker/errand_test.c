@@ -49,10 +49,18 @@ static void task_release(struct errand *errand)
 static const struct errand_kind small = {"small", task_run, task_abandon, task_release, false};
 static const struct errand_kind heavy = {"heavy", task_run, task_abandon, task_release, true};
 
+static void free_back(void)
+{
+    if (back != NULL)
+        errand_free(fake.control, &back->errand);
+    back = NULL;
+}
+
 static void task_done(void *argument, struct errand *errand)
 {
     (void)argument;
     done_count++;
+    free_back();
     back = errand == NULL ? NULL : CONTAINER_OF(errand, struct task, errand);
 }
 
@@ -94,13 +102,15 @@ static void goes_and_comes_back(void **state)
     assert_int_equal(ran_count, 3);
     assert_int_equal(done_count, 1);
     assert_ptr_equal(back, task);
+    back = NULL;
     send_task(task); /* once more, as it is */
     task->steps = 1;
     fake_settle(&fake);
     assert_int_equal(done_count, 2);
-    errand_free(fake.control, &back->errand);
+    free_back();
     assert_int_equal(released, 1);
     assert_int_equal(fake.control->timers.count, 0);
+    free_back();
     fake_shards_end(&fake);
 }
 
@@ -129,6 +139,7 @@ static void takes_turns(void **state)
     assert_int_equal(ran_count, 2 + ERRANDS_SMALL + 5);
     fake_settle(&fake);
     assert_int_equal(done_count, 2 + ERRANDS_SMALL + 3);
+    free_back();
     fake_shards_end(&fake);
 }
 
@@ -146,6 +157,7 @@ static void comes_too_late(void **state)
     assert_int_equal(done_count, 1);
     assert_int_equal(released, 1);
     assert_int_equal(fake.stats[FAKE_SHARDS].values[STAT_stale_handle], 1);
+    free_back();
     fake_shards_end(&fake);
 }
 
@@ -169,7 +181,7 @@ static void cancelled_is_given_up(void **state)
     assert_ptr_equal(back, task);
     assert_int_equal(abandoned, 1);
     assert_int_equal(released, 1);
-    errand_free(fake.control, &back->errand);
+    free_back();
     fake_shards_end(&fake);
 }
 
@@ -186,11 +198,12 @@ static void waits_on_the_shard(void **state)
     errand_return(fake.brokers[1], &waiting->errand);
     fake_settle(&fake);
     assert_int_equal(done_count, 1);
-    errand_free(fake.control, &back->errand);
+    free_back();
     task = task_new(&small, 2, 1); /* one that waits at the end is freed */
     task->waits = task->holds = true;
     send_task(task);
     fake_settle(&fake);
+    free_back();
     fake_shards_end(&fake);
     assert_int_equal(released, 2);
     assert_int_equal(abandoned, 1);
@@ -212,6 +225,7 @@ static void not_more_than_there_are_places(void **state)
     send_task(task_new(&small, 0, 1));
     fake_settle(&fake);
     assert_int_equal(done_count, ERRANDS_MAX + 1);
+    free_back();
     fake_shards_end(&fake);
 }
 
@@ -232,6 +246,7 @@ static void ends_anywhere(void **state)
     fake_turn(&fake, 1);
     fake_turn(&fake, 1);
     send_task(task_new(&small, 3, 1));
+    free_back();
     fake_shards_end(&fake);
     assert_int_equal(released, 4);
     assert_int_equal(abandoned, 3);
