@@ -183,12 +183,6 @@ void driver_watch(struct driver *driver, int fd)
     uring_poll(driver->ring, fd, (uint64_t)DRIVER_NOBODY << 56);
 }
 
-void driver_push(struct driver *driver)
-{
-    flush(driver);
-    enter(driver, false, 0);
-}
-
 void driver_turn(struct driver *driver, uint64_t wake_ns)
 {
     uint64_t timer_ms;

@@ -77,10 +77,6 @@ void driver_turn(struct driver *driver, uint64_t wake_ns);
 /* Ends a wait of driver_turn(), once, when `fd` can be read: a signalfd, a pipe. */
 void driver_watch(struct driver *driver, int fd);
 
-/* Sends what clients have written so far, without waiting and without calling anybody: for those
- * who produce more in one turn than fits into a processor's cache. */
-void driver_push(struct driver *driver);
-
 /* The clock now; driver->now_ns is that of the last turn. */
 uint64_t driver_clock_ns(void);
 

@@ -2,12 +2,12 @@
  *
  * shardmq_sink - a server that costs as little as possible, to measure the load tool and not a broker.
  *
- *   shardmq_sink [--port N] [--relay]
+ *   shardmq_sink [--port N] [--relay] [--spin]
  *
  * It answers CONNECT, SUBSCRIBE, PINGREQ and QoS 1 and 2 publications, and counts. With --relay each message
  * also goes to the client that subscribed to exactly its topic, as it is, so that a receiver has something to
  * check: messages of one topic are copied in runs, without looking at their payloads. One thread, one ring.
- * It trusts its clients; it is no broker. At the end (SIGINT, SIGTERM) it prints what it counted.
+ * With --spin it never sleeps, so that waking it is not on the load tool's bill. It trusts its clients; it is no broker. At the end (SIGINT, SIGTERM) it prints what it counted.
  */
 #include "base/check.h"
 #include "base/endian.h"
@@ -65,7 +65,7 @@ static struct {
     char topic[256];
     struct conn *conn;
 } * topics;
-static bool relay;
+static bool relay, spin;
 static volatile sig_atomic_t stop;
 static uint64_t connects, published, bytes_in, relayed;
 
@@ -402,10 +402,12 @@ int main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--relay") == 0) {
             relay = true;
+        } else if (strcmp(argv[i], "--spin") == 0) {
+            spin = true;
         } else if (strcmp(argv[i], "--port") == 0 && i + 1 < argc) {
             port = (uint16_t)strtol(argv[++i], NULL, 10);
         } else {
-            fprintf(stderr, "usage: shardmq_sink [--port N] [--relay]\n");
+            fprintf(stderr, "usage: shardmq_sink [--port N] [--relay] [--spin]\n");
             return 2;
         }
     }
@@ -417,7 +419,7 @@ int main(int argc, char **argv)
 
         flush();
         bufring_publish(buffers);
-        uring_enter(ring, !uring_ready(ring), WAKE_NS, 0);
+        uring_enter(ring, !spin && !uring_ready(ring), WAKE_NS, 0);
         while ((count = uring_reap(ring, batch, BATCH)) != 0) {
             for (uint32_t i = 0; i < count; i++) {
                 struct conn *conn = &conns[batch[i].user_data & (CONNS_MAX - 1)];

@@ -189,4 +189,22 @@ static inline uint16_t side_publish(struct side *side, uint8_t qos, const char *
     return identifier;
 }
 
+/* Every version there is, oldest first. */
+static const enum mqtt_version side_versions[] = {MQTT_3_1, MQTT_3_1_1, MQTT_5};
+
+#define FOR_EACH_VERSION(version)                                                                  \
+    for (unsigned v_ = 0; v_ < 3; v_++)                                                            \
+        for (enum mqtt_version version = side_versions[v_]; version != 0; version = 0)
+
+/* Writes a message of the server to "in". */
+static inline uint32_t server_publish(uint8_t *to, enum mqtt_version version, uint8_t qos,
+                                      uint16_t identifier, bool dup)
+{
+    struct publish_packet packet = message(qos, "in", "payload");
+
+    packet.packet_identifier = identifier;
+    packet.dup = dup;
+    return mqtt_encode_publish(to, 256, version, &packet);
+}
+
 #endif

@@ -19,6 +19,7 @@
 #include "../client/hostile.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 #define LIMIT_NS (20ull * 1000000000u)
 
@@ -482,6 +483,25 @@ static void test_closing_while_sending(void **state)
     script_join(&server);
 }
 
+/* A system that refuses the ring is told about in a sentence with what to do, not survived somehow. */
+static void test_a_system_that_refuses(void **state)
+{
+    struct driver driver;
+    struct rlimit before, none;
+    char error[512] = "";
+    bool opened;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 3; /* standard input, output and error */
+    setrlimit(RLIMIT_NOFILE, &none);
+    opened = driver_open(&driver, 1, error, sizeof(error));
+    setrlimit(RLIMIT_NOFILE, &before);
+    assert_false(opened);
+    assert_non_null(strstr(error, "no descriptor left for an io_uring: raise `ulimit -n`"));
+}
+
 static void test_target(void **state)
 {
     struct target target = {0};
@@ -518,6 +538,7 @@ int main(void)
         cmocka_unit_test(test_backoff),
         cmocka_unit_test(test_large_messages),
         cmocka_unit_test(test_closing_while_sending),
+        cmocka_unit_test(test_a_system_that_refuses),
         cmocka_unit_test(test_target),
     };
 
