@@ -113,6 +113,8 @@ static void on_event(struct client *client, const struct client_event *event)
             client_give_up(client, MQTT_REASON_SUCCESS,
                            "the server refused a message with reason code 0x%02x",
                            event->ack.reason);
+        } else if (actor->events->acknowledged != NULL) {
+            actor->events->acknowledged(actor, event->ack.packet_identifier);
         }
     } else if (event->kind == CLIENT_CONNACK && event->ack.reason < REFUSED) {
         on_connack(actor);

@@ -20,6 +20,8 @@ struct actor_events {
     /* Also after every reconnection. */
     void (*ready)(struct actor *actor);
     void (*message)(struct actor *actor, const struct publish_packet *message);
+    /* A QoS 1 or 2 message that was sent is through: PUBACK or PUBCOMP came. */
+    void (*acknowledged)(struct actor *actor, uint16_t identifier);
     /* The connection is gone, `why` is NULL when the actor itself left. */
     void (*closed)(struct actor *actor, const char *why);
 };

@@ -296,7 +296,10 @@ static int finish(struct clients_run *run)
         }
     }
     report_rates(run, &report);
-    report_latency(&report, "latency_us", options->command == CONN ? "until CONNACK" : "latency",
+    report_latency(&report, "latency_us",
+                   options->command == CONN  ? "until CONNACK"
+                   : options->command == PUB ? "until acknowledged"
+                                             : "latency",
                    run->monitor.latency);
     report_counts(run, &report, &totals);
     return report_finish(&report, find_failure(run, &totals, text, sizeof(text)));
@@ -365,6 +368,9 @@ static bool prepare_client(struct clients_thread *thread, uint32_t index, char *
                  topic);
         return false;
     }
+    if (thread->identifiers > 0) {
+        loader->awaited_since = mem_zalloc(thread->identifiers * sizeof(uint64_t));
+    }
     if (!prepare_message(run, loader, actor->number, identifier)) {
         snprintf(error, error_size, "the messages would be larger than MQTT allows");
         return false;
@@ -392,6 +398,13 @@ static bool prepare_thread(struct clients_run *run, uint32_t index, char *error,
     }
     *thread = (struct clients_thread){.run = run, .worker = worker};
     thread->loaders = mem_zalloc((count + 1) * sizeof(struct loader));
+    if (options->command == PUB && options->qos > 0) {
+        /* as many as the window has (client/window.h) */
+        thread->identifiers = 2;
+        while (thread->identifiers < 2 * options->inflight) {
+            thread->identifiers *= 2;
+        }
+    }
     thread->stalled = mem_alloc((count + 1) * sizeof(uint32_t));
     thread->payload = mem_alloc(size + PACKET_EXTRA);
     for (uint32_t i = 0; i < count; i++) {
@@ -438,6 +451,7 @@ static void release(struct clients_run *run)
 
         for (uint32_t j = 0; j < thread->worker->actor_count; j++) {
             mem_free(thread->loaders[j].topic);
+            mem_free(thread->loaders[j].awaited_since);
             template_fini(&thread->loaders[j].template);
             message_text_fini(&thread->loaders[j].text);
         }

@@ -25,6 +25,7 @@ struct loader {
     struct template template; /* pub, but for texts that change with every message */
     struct message_text text; /* pub, with --payload */
     uint64_t number, due_ns;  /* of the next message */
+    uint64_t *awaited_since;  /* owned; by packet identifier - 1, thread->identifiers of them */
     bool waits;               /* in thread->due or thread->stalled */
     bool settled;             /* its first attempt to connect has come to an end */
 };
@@ -37,6 +38,7 @@ struct clients_thread {
     struct due due;         /* publishers, by when their next message is due */
     uint32_t *stalled;      /* publishers that the broker holds up */
     uint32_t stalled_count;
+    uint32_t identifiers; /* the most that a publisher uses; 0 with QoS 0 */
     struct flows flows;       /* sub */
     uint8_t *payload;         /* room for a text */
     _Atomic uint64_t settled; /* loaders whose first attempt has ended */

@@ -86,6 +86,9 @@ static uint8_t *encode_next(struct clients_thread *thread, struct actor *actor,
               : template_write(&loader->template, to, identifier, loader->number, due_ns);
     loader->number++;
     if (qos > 0) {
+        if (identifier <= thread->identifiers) {
+            loader->awaited_since[identifier - 1] = due_ns;
+        }
         actor_keep(actor, identifier, to, (uint32_t)(end - to));
     }
     return end;
@@ -210,4 +213,18 @@ static void on_ready(struct actor *actor)
     }
 }
 
-const struct actor_events clients_pub_events = {.ready = on_ready, .closed = clients_on_closed};
+/* The latency of a publisher: from when the message was due until the broker had taken it over. */
+static void on_acknowledged(struct actor *actor, uint16_t identifier)
+{
+    const struct clients_thread *thread = actor->owner;
+    const struct loader *loader = &thread->loaders[clients_index(actor)];
+    struct worker *worker = actor->worker;
+
+    if (load_phase(worker->load) == PHASE_MEASURE && identifier <= thread->identifiers &&
+        loader->awaited_since[identifier - 1] <= worker->now_ns) {
+        histogram_add(worker->latency, worker->now_ns - loader->awaited_since[identifier - 1]);
+    }
+}
+
+const struct actor_events clients_pub_events = {
+    .ready = on_ready, .acknowledged = on_acknowledged, .closed = clients_on_closed};

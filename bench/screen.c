@@ -175,7 +175,9 @@ int screen_draw(FILE *to, const struct screen_view *view, int columns, int lines
     if (view->receives) {
         draw_rate(to, view, "received", last->totals.received + last->totals.copies, false, columns,
                   &lines);
-        draw_latency(to, view, last, &lines);
+    }
+    draw_latency(to, view, last, &lines);
+    if (view->receives) {
         draw_faults(to, &last->totals, &lines);
     }
     while (lines < lines_before) {
