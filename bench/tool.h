@@ -9,14 +9,9 @@
  * 5.0 (2.4) with which the broker refused the connection, a subscription or a message, or ended the connection;
  * return codes of 3.1 and 3.1.1 come as the reason codes that say the same. */
 enum tool_status {
-    TOOL_DONE = 0,          /* all was done; sub and conn: or they were interrupted */
-    TOOL_FAILED = 1,        /* something on this side failed: a file, standard output, memory */
-    TOOL_USAGE = 2,         /* the options are wrong, impossible or contradict each other */
-    TOOL_NO_CONNECTION = 3, /* nobody answers there */
-    TOOL_LOST = 7,          /* the connection was lost */
-    TOOL_TLS = 8,           /* TLS failed, or the WebSocket was refused */
-    TOOL_PROTOCOL = 9,      /* what is there does not speak MQTT as it should */
-    TOOL_TIMEOUT = 27,      /* --timeout passed */
+#define STATUS(name, number, text) TOOL_##name = number,
+#include "bench/tool_statuses.def"
+#undef STATUS
 };
 
 /* Run a tool. argv[0] is its name; options follow. They return an enum tool_status or a reason code, to be used as

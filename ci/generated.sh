@@ -23,4 +23,6 @@ python3 ci/generate_mqtt_h.py --check || status=1
 same conf/shardmq.conf "$work/shardmq.conf" "shardmq start --dump-config --defaults > conf/shardmq.conf"
 "$shardmq" start --openapi >"$work/openapi.json"
 same api/openapi.json "$work/openapi.json" "shardmq start --openapi > api/openapi.json"
+"$shardmq" man --letters >"$work/letters.md"
+same bench/letters.md "$work/letters.md" "shardmq man --letters > bench/letters.md"
 exit $status

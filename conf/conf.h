@@ -219,6 +219,19 @@ bool conf_list_next(const char **list, char *item, size_t size);
 /* Only this machine can reach it: 127.0.0.0/8, ::1, and the former written as IPv6. */
 bool conf_address_loopback(const struct conf_address *address);
 
+/* An option, or a block of them, as text. */
+struct conf_description {
+    const char *path;   /* of a block: its name */
+    const char *help;   /* sentences */
+    const char *preset; /* as the file has it; NULL: this is a block, whose options follow */
+    const char *bounds;
+    bool reload; /* `shardmq reload` applies it */
+};
+
+/* Calls take() for every block and option, in the order of the file. */
+void conf_describe(void (*take)(const struct conf_description *description, void *argument),
+                   void *argument);
+
 /* The path of the control socket: control.socket, or control.sock beside the pid file. */
 void conf_control_socket(const struct conf *conf, char *to, size_t size);
 

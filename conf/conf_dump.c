@@ -4,6 +4,8 @@
  */
 #include "conf/conf_priv.h"
 
+#include "base/mem.h"
+
 #include <string.h>
 
 #define HELP_WIDTH 96
@@ -295,18 +297,45 @@ static const char *list_prefix(const struct conf_row *row)
     return listeners[2];
 }
 
-void conf_list_options(FILE *to)
+void conf_describe(void (*take)(const struct conf_description *description, void *argument),
+                   void *argument)
 {
     for (unsigned i = 0; i < conf_row_count; i++) {
         const struct conf_row *row = &conf_rows[i];
-        char bounds[200];
+        struct conf_description description = {row->path, row->help, NULL, NULL,
+                                               row->when == CONF_WHEN_RELOAD};
+        char path[CONF_PATH_BYTES], bounds[200], *preset = NULL;
+        size_t len;
+        FILE *to;
 
-        if (row->kind == CONF_KIND_SECTION)
-            continue;
-        describe_bounds(row, bounds, sizeof(bounds));
-        fprintf(to, "%s%s = ", list_prefix(row), row->path);
-        print_preset(row, CONF_LISTENER_TCP, to);
-        fprintf(to, "  (%s; %s)\n", bounds, row->when == CONF_WHEN_RELOAD ? "reload" : "start");
-        print_comment(row->help, "    ", to);
+        if (row->kind != CONF_KIND_SECTION) {
+            to = open_memstream(&preset, &len);
+            ASSERT(to != NULL);
+            print_preset(row, CONF_LISTENER_TCP, to);
+            fclose(to);
+            describe_bounds(row, bounds, sizeof(bounds));
+            snprintf(path, sizeof(path), "%s%s", list_prefix(row), row->path);
+            description.path = path;
+            description.preset = preset;
+            description.bounds = bounds;
+        }
+        take(&description, argument);
+        mem_free_libc(preset);
     }
+}
+
+static void list_option(const struct conf_description *option, void *argument)
+{
+    FILE *to = argument;
+
+    if (option->preset == NULL)
+        return;
+    fprintf(to, "%s = %s  (%s; %s)\n", option->path, option->preset, option->bounds,
+            option->reload ? "reload" : "start");
+    print_comment(option->help, "    ", to);
+}
+
+void conf_list_options(FILE *to)
+{
+    conf_describe(list_option, to);
 }

@@ -14,7 +14,7 @@ extern char **environ;
 
 enum action { SET, WORD, EVERYWHERE, NO_EFFECT, MISSING };
 
-static const struct option_row {
+static const struct cli_row {
     const char *name;
     char letter;
     const char *argument;
@@ -63,6 +63,28 @@ void cli_help(const char *command, FILE *to)
               to);
 }
 
+const struct option_row *cli_option_rows(bool starts, size_t *count)
+{
+    static struct option_row
+        shown[2][ARRAY_LENGTH(rows)]; /* filled again with the same, whenever asked */
+    struct option_row *to = shown[starts];
+
+    *count = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        if (rows[i].action == MISSING || (!starts && rows[i].action != EVERYWHERE))
+            continue;
+        to[(*count)++] = (struct option_row){
+            .kind = rows[i].argument == NULL ? OPTION_FLAG : OPTION_TEXT,
+            .letter = rows[i].letter,
+            .name = rows[i].name,
+            .argument = rows[i].argument,
+            .help = rows[i].help,
+            .commands = 1,
+        };
+    }
+    return to;
+}
+
 /* Names that differ in - and _ only are the same: NanoMQ has the one, most programs the other. */
 static bool same_name(const char *name, const char *argument, size_t len)
 {
@@ -77,7 +99,7 @@ static bool same_name(const char *name, const char *argument, size_t len)
     return true;
 }
 
-static const struct option_row *find_row(const char *argument, size_t len)
+static const struct cli_row *find_row(const char *argument, size_t len)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         if (same_name(rows[i].name, argument, len))
@@ -86,10 +108,10 @@ static const struct option_row *find_row(const char *argument, size_t len)
 }
 
 /* The option that an unknown one of two dashes most likely means; NULL when none is near. */
-static const struct option_row *find_near(const char *argument, size_t len)
+static const struct cli_row *find_near(const char *argument, size_t len)
 {
     char name[64];
-    const struct option_row *nearest = NULL;
+    const struct cli_row *nearest = NULL;
     unsigned best = len < 6 ? 2 : (unsigned)len / 3 + 1;
 
     snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name)), argument);
@@ -104,7 +126,7 @@ static const struct option_row *find_near(const char *argument, size_t len)
     return nearest;
 }
 
-static const struct option_row *find_letter(char letter)
+static const struct cli_row *find_letter(char letter)
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
         if (rows[i].letter == letter)
@@ -159,8 +181,8 @@ static bool add_override(struct cli *cli, const char *path, const char *value, c
     return true;
 }
 
-static bool take(struct cli *cli, const struct option_row *row, const char *shown,
-                 const char *value, char *error, size_t size)
+static bool take(struct cli *cli, const struct cli_row *row, const char *shown, const char *value,
+                 char *error, size_t size)
 {
     size_t used = strlen(cli->warnings);
 
@@ -189,7 +211,7 @@ static bool take(struct cli *cli, const struct option_row *row, const char *show
 
 static void no_such_option(const char *argument, char *error, size_t size)
 {
-    const struct option_row *near = NULL;
+    const struct cli_row *near = NULL;
 
     if (strncmp(argument, "--", 2) == 0)
         near = find_near(argument + 2, strcspn(argument + 2, "="));
@@ -205,7 +227,7 @@ bool cli_parse(struct cli *cli, int argc, char **argv, char *error, size_t size)
     *cli = (struct cli){0};
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i], *value = NULL;
-        const struct option_row *row = NULL;
+        const struct cli_row *row = NULL;
 
         if (argument[0] == '-' && argument[1] == '-') {
             const char *equals = strchr(argument, '=');

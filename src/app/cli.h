@@ -5,6 +5,7 @@
 #ifndef SHARDMQ_APP_CLI_H
 #define SHARDMQ_APP_CLI_H
 
+#include "base/option.h"
 #include "conf/conf.h"
 
 #define CLI_OVERRIDES_MAX 128
@@ -41,5 +42,9 @@ struct cli_more {
  * in `errors`. */
 struct conf *cli_load(const struct cli *cli, const struct cli_more *more, char *errors,
                       size_t size);
+
+/* The options of `shardmq start`, or those of `stop` and `reload`, for manuals and completions: without those that this
+ * version does not have. */
+const struct option_row *cli_option_rows(bool starts, size_t *count);
 
 #endif

@@ -2,6 +2,7 @@
  *
  * main - `shardmq <application> <command>`: a table of applications, a table of commands.
  */
+#include "app/commands.h"
 #include "app/start.h"
 #include "base/check.h"
 #include "bench/bench.h"
@@ -28,6 +29,8 @@ static const struct application {
     {"sub", tool_sub_main, "subscribes and prints messages", false},
     {"conn", tool_conn_main, "connects and stays connected", false},
     {"bench", bench_main, "the load tool: shardmq bench start|run", false},
+    {"man", command_man, "prints a page of the manual", false},
+    {"completion", command_completion, "prints what bash or zsh completes with", false},
 };
 
 static int usage(FILE *to)

@@ -41,7 +41,7 @@ void option_preset(const struct option_parser *parser)
             *(bool *)at = row->preset > 0;
             break;
         case OPTION_NUMBER:
-            *(uint64_t *)at = (uint64_t)row->preset;
+            *(uint64_t *)at = row->preset < 0 ? 0 : (uint64_t)row->preset;
             break;
         case OPTION_TIME:
             *(double *)at = row->preset;
@@ -336,7 +336,9 @@ void option_default(const struct option_row *row, char *to, size_t size)
         break;
     case OPTION_NUMBER:
     case OPTION_TIME:
-        snprintf(to, size, "%.12g", row->preset);
+        if (row->preset >= row->low) {
+            snprintf(to, size, "%.12g", row->preset);
+        }
         break;
     }
 }

@@ -38,8 +38,9 @@ struct option_row {
     const char *help;     /* one sentence without a full stop */
     size_t offset;        /* of the value */
     unsigned commands;
-    const char *text;         /* default of a text; NULL: none */
-    double preset, low, high; /* default and bounds of the other kinds */
+    const char *text; /* default of a text; NULL: none */
+    double preset, low,
+        high; /* default and bounds of the other kinds; a default below `low`: 0, when it is not given */
 };
 
 /* A parser for one command line. Touched by one thread only. */
@@ -53,7 +54,8 @@ struct option_parser {
      * word behind it, or NULL. Returns NULL to leave it to the rows. May be NULL. */
     const struct option_row *(*choose)(const struct option_parser *parser, char letter,
                                        const char *attached, const char *next);
-    const struct option_row *stray; /* takes a word that is no option; NULL: such a word is an error */
+    const struct option_row
+        *stray; /* takes a word that is no option; NULL: such a word is an error */
 };
 
 /* Adds at the end. */
