@@ -10,9 +10,9 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/refuse.h"
 #include "conf/conf_json.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #define PATH_BYTES  256
@@ -44,18 +44,6 @@ static const struct setting rows[] = {
 #define UNUSED(document, member, json, key) {SETTINGS_##document, member, FORM_UNUSED, key, json},
 #include "api/settings.def"
 };
-
-static bool refuse(char *error, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static bool refuse(char *error, size_t size, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, size, format, arguments);
-    va_end(arguments);
-    return false;
-}
 
 /* ---- showing ---- */
 
@@ -230,9 +218,9 @@ static bool add_change(struct reading *reading, const char *member, const char *
         if (strcmp(wish->changes[i].path, path) != 0)
             continue;
         return strcmp(wish->changes[i].value, value) == 0 ||
-               refuse(reading->error, reading->size,
-                      "%s: %s is the same setting with another value", member,
-                      wish->changes[i].member);
+               refuse_with(reading->error, reading->size,
+                           "%s: %s is the same setting with another value", member,
+                           wish->changes[i].member);
     }
     wish->changes = mem_realloc(wish->changes, (wish->count + 1) * sizeof(*wish->changes));
     wish->changes[wish->count++] =
@@ -250,7 +238,7 @@ static bool check(struct reading *reading, const char *member, const char *path,
         return true;
     if (strncmp(why, path, strlen(path)) == 0 && strncmp(why + strlen(path), ": ", 2) == 0)
         rest = why + strlen(path) + 2;
-    return refuse(reading->error, reading->size, "%s: %s", member, rest);
+    return refuse_with(reading->error, reading->size, "%s: %s", member, rest);
 }
 
 /* A JSON value as a file would have it, for a key that is no option. */
@@ -269,13 +257,13 @@ static bool read_unused(struct reading *reading, const struct setting *row, cons
 
     if (!cJSON_IsNull(shown) && !cJSON_IsNull(value) &&
         (cJSON_IsBool(shown) ? !cJSON_IsBool(value) : (shown->type & 0xFF) != (value->type & 0xFF)))
-        return refuse(reading->error, reading->size, "%s: takes %s", row->member,
-                      cJSON_IsBool(shown)     ? "true or false"
-                      : cJSON_IsNumber(shown) ? "a number"
-                      : cJSON_IsArray(shown)  ? "an array"
-                                              : "a string");
+        return refuse_with(reading->error, reading->size, "%s: takes %s", row->member,
+                           cJSON_IsBool(shown)     ? "true or false"
+                           : cJSON_IsNumber(shown) ? "a number"
+                           : cJSON_IsArray(shown)  ? "an array"
+                                                   : "a string");
     if (row->option == NULL)
-        return refuse(reading->error, reading->size, "%s: it cannot be changed", row->member);
+        return refuse_with(reading->error, reading->size, "%s: it cannot be changed", row->member);
     plain_text(value, text, sizeof(text));
     if (!check(reading, row->member, row->option, text))
         return false;
@@ -300,10 +288,10 @@ static bool read_option(struct reading *reading, const char *member, const char 
 
     if (form == FORM_KB) {
         if (!read_kilobytes(value, text, sizeof(text)))
-            return refuse(reading->error, reading->size, "%s: takes a whole number of kilobytes",
-                          member);
+            return refuse_with(reading->error, reading->size,
+                               "%s: takes a whole number of kilobytes", member);
     } else if (!conf_json_text(path, value, text, sizeof(text), why, sizeof(why))) {
-        return refuse(reading->error, reading->size, "%s: %s", member, why);
+        return refuse_with(reading->error, reading->size, "%s: %s", member, why);
     }
     return check(reading, member, path, text) && add_change(reading, member, path, text);
 }
@@ -342,12 +330,12 @@ static bool enter(struct reading *reading, const char *member, const cJSON *valu
     bool own = false, known = has_members(reading, member, &own);
 
     if (!known)
-        return refuse(reading->error, reading->size, "%s: there is no such setting", member);
+        return refuse_with(reading->error, reading->size, "%s: there is no such setting", member);
     if (own && (!cJSON_IsObject(value) || value->child == NULL)) /* the table may know a near one */
         return check(reading, member, member, "") &&
-               refuse(reading->error, reading->size, "%s: takes an object", member);
+               refuse_with(reading->error, reading->size, "%s: takes an object", member);
     if (!cJSON_IsObject(value))
-        return refuse(reading->error, reading->size, "%s: takes an object", member);
+        return refuse_with(reading->error, reading->size, "%s: takes an object", member);
     return read_members(reading, member, value);
 }
 
@@ -362,8 +350,8 @@ static bool read_members(struct reading *reading, const char *prefix, const cJSO
 
         if (snprintf(member, sizeof(member), "%s%s%s", prefix, prefix[0] != '\0' ? "." : "",
                      item->string) >= (int)sizeof(member))
-            return refuse(reading->error, reading->size, "%.64s...: there is no such setting",
-                          member);
+            return refuse_with(reading->error, reading->size, "%.64s...: there is no such setting",
+                               member);
         if (!read_value(reading, member, item, &found))
             return false;
         if (found)
@@ -384,12 +372,12 @@ bool settings_read(enum settings_document document, const struct conf *conf, uns
 
     *wish = (struct settings_wish){0};
     if (!cJSON_IsObject(data))
-        return refuse(error, size, "data: takes an object");
+        return refuse_with(error, size, "data: takes an object");
     cJSON_ArrayForEach(item, data)
     {
         if (section != NULL && strcmp(item->string, section) != 0)
-            return refuse(error, size, "%.64s: this is the section %s alone", item->string,
-                          section);
+            return refuse_with(error, size, "%.64s: this is the section %s alone", item->string,
+                               section);
     }
     good = read_members(&reading, "", data);
     if (!good)

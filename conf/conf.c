@@ -220,14 +220,25 @@ const struct conf_shard *conf_shard(const struct conf *conf, unsigned index)
     return &conf->shards[index];
 }
 
-void conf_control_socket(const struct conf *conf, char *to, size_t size)
+/* `configured`, or the name beside the pid file. */
+static void beside_pid_file(const struct conf *conf, const char *configured, const char *name,
+                            char *to, size_t size)
 {
     const char *slash = strrchr(conf->system_pid_file, '/');
 
-    if (conf->control_socket[0] != '\0')
-        snprintf(to, size, "%s", conf->control_socket);
+    if (configured[0] != '\0')
+        snprintf(to, size, "%s", configured);
     else
-        snprintf(to, size, "%.*scontrol.sock",
-                 slash != NULL ? (int)(slash - conf->system_pid_file) + 1 : 0,
-                 conf->system_pid_file);
+        snprintf(to, size, "%.*s%s", slash != NULL ? (int)(slash - conf->system_pid_file) + 1 : 0,
+                 conf->system_pid_file, name);
+}
+
+void conf_control_socket(const struct conf *conf, char *to, size_t size)
+{
+    beside_pid_file(conf, conf->control_socket, "control.sock", to, size);
+}
+
+void conf_banned_file(const struct conf *conf, char *to, size_t size)
+{
+    beside_pid_file(conf, conf->banned_file, "banned.json", to, size);
 }

@@ -234,5 +234,7 @@ void conf_describe(void (*take)(const struct conf_description *description, void
 
 /* The path of the control socket: control.socket, or control.sock beside the pid file. */
 void conf_control_socket(const struct conf *conf, char *to, size_t size);
+/* The path of the file for bans: banned.file, or banned.json beside the pid file. */
+void conf_banned_file(const struct conf *conf, char *to, size_t size);
 
 #endif

@@ -10,9 +10,10 @@
 
 static void check_paths(const struct conf *conf, struct conf_report *report)
 {
-    char control[1100];
+    char control[1100], banned[1100];
 
     conf_control_socket(conf, control, sizeof(control));
+    conf_banned_file(conf, banned, sizeof(banned));
     if (strlen(control) > SOCKET_PATH_MAX)
         conf_report_add(
             report,
@@ -23,9 +24,10 @@ static void check_paths(const struct conf *conf, struct conf_report *report)
         conf_report_add(report, "log.file is the name of a file; its folder is log.dir");
     if (conf->system_daemon &&
         (conf->system_pid_file[0] != '/' || control[0] != '/' ||
+         (conf->banned_keep && banned[0] != '/') ||
          (conf->log_dir[0] != '/' && (conf->log_to & 1u << CONF_LOG_TO_FILE) != 0)))
-        conf_report_add(report, "with system.daemon, system.pid_file, control.socket and log.dir "
-                                "must begin with a slash");
+        conf_report_add(report, "with system.daemon, system.pid_file, control.socket, banned.file "
+                                "and log.dir must begin with a slash");
 }
 
 static void check_sizes(const struct conf *conf, struct conf_report *report)

@@ -441,7 +441,7 @@ static bool try_change(struct conf_edit *edit, const struct conf_row *row, const
     bool good = made != NULL && conf_diff_reload(wanted, made, NULL, NULL, NULL) == 0; /* I1 */
 
     if (made != NULL && !good)
-        conf_refuse(error, size, "%s: this value cannot be written to %s", path,
+        refuse_with(error, size, "%s: this value cannot be written to %s", path,
                     edit->texts[index].path);
     conf_free(made);
     if (good) {
@@ -469,7 +469,7 @@ static bool set(struct conf_edit *edit, const struct conf_row *row, const char *
     if (good && conf_diff_reload(old, wanted, NULL, NULL, NULL) > 0) {
         good = canonical(row, value, key_value, text, sizeof(text), error, size);
         if (good && key_value && (text[0] == '\0' || text[strcspn(text, " \t\r\n\v\f")] != '\0'))
-            good = conf_refuse(
+            good = refuse_with(
                 error, size,
                 "%s: %s has the form key=value, in which a value cannot be empty or hold "
                 "blanks",
@@ -519,7 +519,7 @@ bool conf_edit_set(struct conf_edit *edit, const char *path, const char *value, 
     char *before;
 
     if (row == NULL)
-        return conf_refuse(error, size, "%s: there is no such option", path);
+        return refuse_with(error, size, "%s: there is no such option", path);
     if (!needs_http_switch(edit, path))
         return set(edit, row, path, value, error, size);
     before = mem_strdup(edit->texts[0].text);
@@ -540,10 +540,10 @@ bool conf_edit_replace(struct conf_edit *edit, const char *text, size_t len, cha
     char *copy;
 
     if (len > CONF_FILE_BYTES_MAX)
-        return conf_refuse(error, size, "a configuration file cannot be larger than %d bytes",
+        return refuse_with(error, size, "a configuration file cannot be larger than %d bytes",
                            CONF_FILE_BYTES_MAX);
     if (conf_first_bad_line(text, len) != 0)
-        return conf_refuse(error, size, "line %u is not UTF-8 text",
+        return refuse_with(error, size, "line %u is not UTF-8 text",
                            conf_first_bad_line(text, len));
     if (strlen(edit->texts[0].text) == len && memcmp(edit->texts[0].text, text, len) == 0)
         return true;

@@ -203,29 +203,29 @@ bool conf_json_text(const char *path, const cJSON *value, char *to, size_t to_si
     const struct conf_row *row = conf_option_row(path);
 
     if (row == NULL)
-        return conf_refuse(error, size, "there is no such option");
+        return refuse_with(error, size, "there is no such option");
     switch (row->kind) {
     case CONF_KIND_BOOL:
         snprintf(to, to_size, "%s", cJSON_IsTrue(value) ? "true" : "false");
-        return cJSON_IsBool(value) || conf_refuse(error, size, "takes true or false");
+        return cJSON_IsBool(value) || refuse_with(error, size, "takes true or false");
     case CONF_KIND_COUNT:
     case CONF_KIND_INTEGER:
-        return whole(value, "", to, to_size) || conf_refuse(error, size, "takes a whole number");
+        return whole(value, "", to, to_size) || refuse_with(error, size, "takes a whole number");
     case CONF_KIND_FIXED:
         return decimal(value, to, to_size) ||
-               conf_refuse(error, size, "takes a number with at most three decimals");
+               refuse_with(error, size, "takes a number with at most three decimals");
     case CONF_KIND_SIZE:
         return copy(value, to, to_size) || whole(value, "B", to, to_size) ||
-               conf_refuse(error, size, "takes a size, as \"10MB\", or a number of bytes");
+               refuse_with(error, size, "takes a size, as \"10MB\", or a number of bytes");
     case CONF_KIND_DURATION:
         return copy(value, to, to_size) || whole(value, "s", to, to_size) ||
-               conf_refuse(error, size, "takes a time, as \"10s\", or a number of seconds");
+               refuse_with(error, size, "takes a time, as \"10s\", or a number of seconds");
     case CONF_KIND_CHOICES:
-        return join(value, to, to_size) || conf_refuse(error, size, "takes an array of strings");
+        return join(value, to, to_size) || refuse_with(error, size, "takes an array of strings");
     case CONF_KIND_TEXT:
         return copy(value, to, to_size) || join(value, to, to_size) ||
-               conf_refuse(error, size, "takes a string");
+               refuse_with(error, size, "takes a string");
     default:
-        return copy(value, to, to_size) || conf_refuse(error, size, "takes a string");
+        return copy(value, to, to_size) || refuse_with(error, size, "takes a string");
     }
 }

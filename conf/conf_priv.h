@@ -12,6 +12,7 @@
 #define SHARDMQ_CONF_CONF_PRIV_H
 
 #include "base/check.h"
+#include "base/refuse.h"
 #include "conf/conf.h"
 
 #include <cjson/cJSON.h>
@@ -111,10 +112,6 @@ void conf_report_begin(struct conf_report *report, char *to, size_t size);
 void conf_report_add(struct conf_report *report, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void conf_report_end(struct conf_report *report);
-
-/* Printf to a buffer; always false, so that it can be returned. */
-bool conf_refuse(char *error, size_t size, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
 
 /* Holds the field of any row whose offset is made 0. */
 union conf_scratch {

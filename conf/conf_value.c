@@ -38,16 +38,6 @@ static bool is_address(const struct conf_row *row)
     return row->kind == CONF_KIND_ADDRESS || row->kind == CONF_KIND_HOST;
 }
 
-bool conf_refuse(char *error, size_t size, const char *format, ...)
-{
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(error, size, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
 /* Decimal digits at *text, which moves behind them. False when there is none or the number is too large. */
 static bool digits(const char **text, int64_t *value)
 {
@@ -224,7 +214,7 @@ bool conf_value_address(const char *text, struct conf_address *address, char *er
     size_t len;
 
     if (!take_scheme(&host, &parsed))
-        return conf_refuse(
+        return refuse_with(
             error, size,
             "a listener's URL begins with nmq-tcp://, nmq-tls://, nmq-ws:// or nmq-wss://, "
             "not %.*s://",
@@ -235,7 +225,7 @@ bool conf_value_address(const char *text, struct conf_address *address, char *er
         snprintf(port_text, sizeof(port_text), "%.*s", (int)(host + len - colon - 1), colon + 1);
     if (colon == NULL || !parse_host(host, (size_t)(colon - host), &parsed) ||
         !parse_integer(port_text, &port) || port < 0 || port > 65535)
-        return conf_refuse(
+        return refuse_with(
             error, size,
             "takes a numeric address and a port, as 127.0.0.1:1883 or [::1]:1883, not "
             "\"%.200s\"",
@@ -255,7 +245,7 @@ static bool conf_value_host(const char *text, struct conf_address *address, char
     int len = snprintf(bracketed, sizeof(bracketed), bare_ipv6 ? "[%s]" : "%s", text);
 
     if (len >= (int)sizeof(bracketed) || !parse_host(bracketed, (size_t)len, &parsed))
-        return conf_refuse(
+        return refuse_with(
             error, size,
             "takes a numeric address without a port, as 127.0.0.1 or ::1, not \"%.200s\"", text);
     *address = parsed;
@@ -451,24 +441,24 @@ static bool refuse_form(const struct conf_row *row, const char *text, char *erro
 
     switch (row->kind) {
     case CONF_KIND_BOOL:
-        return conf_refuse(error, size, "takes true or false, not \"%.200s\"", text);
+        return refuse_with(error, size, "takes true or false, not \"%.200s\"", text);
     case CONF_KIND_SIZE:
-        return conf_refuse(error, size, "takes a size, as 512, 64KB, 10MB or 1GB, not \"%.200s\"",
+        return refuse_with(error, size, "takes a size, as 512, 64KB, 10MB or 1GB, not \"%.200s\"",
                            text);
     case CONF_KIND_DURATION:
-        return conf_refuse(error, size, "takes a time, as 500ms, 10s, 5m, 2h or 1d, not \"%.200s\"",
+        return refuse_with(error, size, "takes a time, as 500ms, 10s, 5m, 2h or 1d, not \"%.200s\"",
                            text);
     case CONF_KIND_FIXED:
-        return conf_refuse(error, size,
+        return refuse_with(error, size,
                            "takes a number with at most three decimals, not \"%.200s\"", text);
     case CONF_KIND_CHOICE:
         name_choices(conf_choice_names(row->unit), names, sizeof(names));
-        return conf_refuse(error, size, "takes %s, not \"%.200s\"", names, text);
+        return refuse_with(error, size, "takes %s, not \"%.200s\"", names, text);
     case CONF_KIND_CHOICES:
         name_choices(conf_choice_names(row->unit), names, sizeof(names));
-        return conf_refuse(error, size, "takes a list of %s, not \"%.200s\"", names, text);
+        return refuse_with(error, size, "takes a list of %s, not \"%.200s\"", names, text);
     default:
-        return conf_refuse(error, size, "takes a whole number, not \"%.200s\"", text);
+        return refuse_with(error, size, "takes a whole number, not \"%.200s\"", text);
     }
 }
 
@@ -479,12 +469,12 @@ static bool parse_text(const struct conf_row *row, const char *text, void *objec
     size_t len = strlen(text);
 
     if (row->kind == CONF_KIND_SECRET && strcmp(text, CONF_SECRET_SHOWN) == 0)
-        return conf_refuse(error, size,
+        return refuse_with(error, size,
                            "*** stands for a value that was not shown; give the value itself");
     if ((int64_t)len < row->least)
-        return conf_refuse(error, size, "must not be empty");
+        return refuse_with(error, size, "must not be empty");
     if ((int64_t)len > row->most)
-        return conf_refuse(error, size, "must not be longer than %" PRId64 " bytes", row->most);
+        return refuse_with(error, size, "must not be longer than %" PRId64 " bytes", row->most);
     mem_free(*field);
     *field = mem_strdup(text);
     return true;
@@ -509,7 +499,7 @@ bool conf_value_parse(const struct conf_row *row, const char *text, void *object
     if (value < row->least || value > row->most) {
         format_number(row, row->least, low, sizeof(low));
         format_number(row, row->most, high, sizeof(high));
-        return conf_refuse(error, size, "must be from %s to %s, not %.200s", low, high, text);
+        return refuse_with(error, size, "must be from %s to %s, not %.200s", low, high, text);
     }
     store_number(row, value, object);
     return true;

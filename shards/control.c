@@ -62,6 +62,7 @@ int control_open(struct machine *machine, char *why, size_t size)
     shard_init(&control->shard, machine, index, &machine->limits.control, &machine->stats[index],
                machine_has_service(machine) ? machine->options->service->protocol : &conn_mqtt);
     control->conf = machine->conf;
+    control->bans = machine->bans;
     control->socket_fd = -1;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
         control->clients[i].fd = -1;
@@ -346,6 +347,7 @@ static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry
         on_shutdown_done(control, from, entry->small);
         break;
     case MESH_CONFIGURE:
+    case MESH_BANNED:
         snapshot_confirmed(shard, &control->snapshots, entry->pointer);
         break;
     default:

@@ -5,6 +5,7 @@
 #ifndef SHARDMQ_SHARDS_CONTROL_PRIV_H
 #define SHARDMQ_SHARDS_CONTROL_PRIV_H
 
+#include "shards/bans.h"
 #include "shards/control.h"
 #include "shards/machine_priv.h"
 #include "shards/snapshot.h"
@@ -30,6 +31,7 @@ struct control {
     struct shard shard;      /* first: the handlers get it */
     const struct conf *conf; /* in force */
     struct snapshots snapshots;
+    struct bans *bans; /* the machine's */
     int signal_fd;
     struct signalfd_siginfo signal;
     int socket_fd;

@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "conf/conf.h"
+#include "shards/bans.h"
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
 #include "shards/door.h"
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define WHY_MAX 1536
 
@@ -97,6 +99,7 @@ static void discard_entry(const struct mesh_entry *entry)
         break;
     case MESH_NONE:
     case MESH_CONFIGURE: /* the configuration is the control shard's to release */
+    case MESH_BANNED:    /* and so are the bans */
     case MESH_SHUTDOWN:
     case MESH_SHUTDOWN_DONE:
         break;
@@ -206,6 +209,9 @@ static int run_bound(struct machine *machine)
 
     if (status != 0)
         return status;
+    machine->bans = bans_open(machine->conf, (uint64_t)time(NULL), why, sizeof(why));
+    if (machine->bans == NULL)
+        return give_up(why);
     create_shards(machine);
     if (control_open(machine, why, sizeof(why)) != 0)
         status = give_up(why);
@@ -213,6 +219,7 @@ static int run_bound(struct machine *machine)
         status = run_shards(machine);
     log_flush();
     destroy_shards(machine);
+    bans_close(machine->bans);
     shard_current = NULL;
     return status;
 }

@@ -27,6 +27,7 @@ struct machine {
     struct shard **shards;     /* [shards + 1], the control shard is the last */
     struct listener_set *listeners, *service_listener; /* the latter NULL without a service */
     struct doors *doors;
+    struct bans *bans; /* the control shard's, but for the snapshot with which shards begin */
     uint64_t random_seed, started_ms;
     /* the start: every thread says how it went, then waits for the others */
     pthread_barrier_t entered;

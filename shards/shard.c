@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "shards/bans.h"
 #include "shards/bufring.h"
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
@@ -84,6 +85,7 @@ int shard_enter(struct shard *shard, char *why, size_t size)
         .shard = shard->index,
         .shard_count = machine->limits.shards,
         .conf = machine->conf,
+        .banned = bans_snapshot(machine->bans),
         .stats = shard->stats,
         .random_seed = machine->random_seed + shard->index * 0x9e3779b97f4a7c15u,
         .session_limit = limits->sessions,
@@ -212,6 +214,10 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
         break;
     case MESH_DOOR_KEY:
         door_change_key(shard, entry->small, entry->pointer);
+        break;
+    case MESH_BANNED:
+        broker_set_banned(shard->broker, entry->pointer);
+        shard_post(shard, from, MESH_BANNED, 0, entry->pointer);
         break;
     case MESH_SHUTDOWN:
         on_shutdown(shard, entry->small);

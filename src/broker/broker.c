@@ -29,6 +29,7 @@ struct broker *broker_create(const struct broker_params *params)
     broker->shard_count = params->shard_count;
     broker->is_control = params->shard == params->shard_count;
     broker->conf = params->conf;
+    broker->banned = params->banned;
     broker->stats = params->stats;
     broker->shared = params->shared;
     broker->session_limit = params->session_limit;
@@ -197,6 +198,11 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker)
 void broker_configure(struct broker *broker, const struct conf *conf)
 {
     broker->conf = conf;
+}
+
+void broker_set_banned(struct broker *broker, const struct banned *banned)
+{
+    broker->banned = banned;
 }
 
 void broker_shutdown(struct broker *broker)

@@ -13,6 +13,7 @@
 #include "broker/connection.h"
 #include "broker/mesh.h"
 
+struct banned;
 struct conf;
 
 /* What the brokers of one process share: single-writer atomics (broker/shared.h). Made once, before
@@ -26,7 +27,8 @@ struct broker_params {
     unsigned shard;       /* own index; data shards are 0 .. shard_count - 1, the control shard is
                              shard_count */
     unsigned shard_count; /* data shards */
-    const struct conf *conf; /* stays valid until broker_configure() names another */
+    const struct conf *conf;     /* stays valid until broker_configure() names another */
+    const struct banned *banned; /* likewise, until broker_set_banned(); NULL: nobody */
     struct shard_stats *stats;
     uint64_t random_seed;
     uint32_t session_limit; /* sessions of this shard */
@@ -67,6 +69,9 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker);
 
 /* Applies a new configuration (options that change at run time). */
 void broker_configure(struct broker *broker, const struct conf *conf);
+
+/* Who is not let in from now on (broker/banned.h); NULL: nobody. Connections that there are stay. */
+void broker_set_banned(struct broker *broker, const struct banned *banned);
 
 /* Shutdown: DISCONNECT 0x8B to 5.0 clients, close after flush, no wills. */
 void broker_shutdown(struct broker *broker);

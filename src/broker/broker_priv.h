@@ -64,6 +64,7 @@ struct broker {
     bool is_control, route_congested;
     uint64_t queue_bytes, queue_memory;
 
+    const struct banned *banned; /* NULL: nobody */
     struct session_table sessions;
     uint32_t session_limit;
     struct timers timers;

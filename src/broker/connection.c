@@ -12,6 +12,7 @@
  *   I2  after connection_end() or connection_drop() nothing that the client sends is looked at
  *   I3  a session is detached exactly once per connection, before its memory can be reused
  */
+#include "broker/banned.h"
 #include "broker/deliver.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
@@ -87,6 +88,20 @@ static void connection_timer_fired(void *owner, struct timer *timer)
     connection_end(broker, connection, MQTT_REASON_KEEP_ALIVE_TIMEOUT, "keep alive timeout");
 }
 
+/* It ends before a byte of it was read. */
+static void refuse_banned_address(struct broker *broker, struct connection *connection)
+{
+    struct peer_address peer;
+
+    port_peer_address(connection, &peer);
+    if (!banned_address(broker->banned, &peer, broker->wall_ms))
+        return;
+    STAT_INC(broker->stats, connection_banned);
+    STAT_INC(broker->stats, connection_refused);
+    connection->closing = CLOSING_NOW;
+    connection_drop(broker, connection, MQTT_REASON_BANNED, "the address is banned");
+}
+
 void connection_open(struct broker *broker, struct connection *connection, bool adopted)
 {
     timer_init(&connection->timer, connection_timer_fired);
@@ -98,6 +113,8 @@ void connection_open(struct broker *broker, struct connection *connection, bool 
     timer_arm(&broker->timers, &connection->timer,
               broker->now_ms + (uint64_t)broker->conf->mqtt_connect_timeout_ms);
     STAT_INC(broker->stats, connection_open);
+    if (UNLIKELY(broker->banned != NULL) && !adopted)
+        refuse_banned_address(broker, connection);
 }
 
 static void free_input(struct connection *connection)

@@ -12,6 +12,7 @@
  *   I3  a refused CONNECT changes no session
  */
 #include "base/hash.h"
+#include "broker/banned.h"
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
@@ -486,6 +487,17 @@ static bool settle_username(const struct connection *connection, struct connect_
     return true;
 }
 
+static const char *find_ban(const struct broker *broker, const struct connection *connection,
+                            const struct connect_packet *packet, struct span client_identifier)
+{
+    struct peer_address peer;
+
+    port_peer_address(connection, &peer);
+    return banned_client(broker->banned, client_identifier,
+                         packet->has_username ? packet->username : (struct span){0}, &peer,
+                         broker->wall_ms);
+}
+
 enum connection_verdict on_connect(struct broker *broker, struct connection *connection,
                                    const struct frame *frame, unsigned *home_out)
 {
@@ -521,5 +533,13 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
     if (broker->shutting_down)
         return refuse(broker, connection, &packet, MQTT_REASON_SERVER_SHUTTING_DOWN,
                       "the server is shutting down");
+    if (UNLIKELY(broker->banned != NULL)) {
+        const char *ban = find_ban(broker, connection, &packet, client_identifier);
+
+        if (ban != NULL) {
+            STAT_INC(broker->stats, connection_banned);
+            return refuse(broker, connection, &packet, MQTT_REASON_BANNED, ban);
+        }
+    }
     return connect_session(broker, connection, &packet, client_identifier, &result);
 }

@@ -24,6 +24,8 @@ PARAMETERS = {
 # What is asked of a route beside what its schema would give, by the operation's name: a list of requests, each with
 # "path", "query" and "body" as far as they differ.
 REQUESTS = {
+    "create_banned": [{"body": json.dumps({"as": "clientid", "who": "contract/banned"})}],
+    "delete_banned": [{"path": {"as": "clientid", "who": "contract/banned"}}],
     "ctrl_broker": [],  # ends the broker: configuration_test
     "update_configuration_file": [{"body": "nothing = 1", "status": 400}],
     "set_log_level": [{"body": json.dumps({"level": "info"})}],

@@ -234,8 +234,8 @@ static void test_cross_rules(void **state)
     expect_errors("log.file = \"a/b\"", CONF_FORM_HOCON,
                   "log.file is the name of a file; its folder is log.dir\n");
     expect_errors("system { daemon = true, pid_file = \"here.pid\" }", CONF_FORM_HOCON,
-                  "with system.daemon, system.pid_file, control.socket and log.dir must begin "
-                  "with a slash\n");
+                  "with system.daemon, system.pid_file, control.socket, banned.file and log.dir "
+                  "must begin with a slash\n");
     memset(text + strlen(text), 'd', 105);
     strcat(text, "/c\"");
     expect_errors(text, CONF_FORM_HOCON,

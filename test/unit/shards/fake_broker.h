@@ -15,6 +15,7 @@
 #define SHARDMQ_TEST_FAKE_BROKER_H
 
 #include "base/mem.h"
+#include "broker/ban_sweep.h"
 #include "broker/broker.h"
 #include "broker/ports.h"
 
@@ -127,6 +128,36 @@ void broker_configure(struct broker *broker, const struct conf *conf)
     broker->params.conf = conf;
     atomic_store(&fake_conf[broker->params.shard], conf);
     atomic_fetch_add(&fake_configured, 1);
+}
+
+void broker_set_banned(struct broker *broker, const struct banned *banned)
+{
+    broker->params.banned = banned;
+}
+
+/* Nobody is banned in these tests: the sweep is not sent. */
+struct ban_sweep *ban_sweep_create(void)
+{
+    return NULL;
+}
+
+bool errand_send(struct broker *broker, unsigned shard, struct errand *errand, uint64_t wait_ms,
+                 errand_done *done, void *argument, struct errand_handle *handle)
+{
+    (void)broker;
+    (void)shard;
+    (void)errand;
+    (void)wait_ms;
+    (void)done;
+    (void)argument;
+    (void)handle;
+    return false;
+}
+
+void errand_free(struct broker *broker, struct errand *errand)
+{
+    (void)broker;
+    (void)errand;
 }
 
 void broker_shutdown(struct broker *broker)
