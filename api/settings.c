@@ -11,21 +11,25 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/refuse.h"
+#include "base/utf8.h"
 #include "conf/conf_json.h"
 
 #include <string.h>
 
 #define PATH_BYTES  256
 #define VALUE_BYTES 1200
+#define FILE_BYTES  16384 /* of a certificate that is shown */
 
 enum form {
     FORM_UNUSED,
     FORM_BOOL,
     FORM_INT,
-    FORM_KB,      /* a number of kilobytes, of a SIZE */
-    FORM_RATIO,   /* a number, of a FIXED */
-    FORM_TEXT,    /* a string */
-    FORM_URL,     /* "nmq-tcp://127.0.0.1:1883", of the first listener */
+    FORM_KB,    /* a number of kilobytes, of a SIZE */
+    FORM_RATIO, /* a number, of a FIXED */
+    FORM_TEXT,  /* a string */
+    FORM_URL,   /* "nmq-tcp://127.0.0.1:1883", of the first listener of the option's kind */
+    FORM_FILE, /* the contents of the file that the option names; of keys, stars. It cannot be changed here */
+    FORM_ALIAS,
     FORM_THREADS, /* how many shards run; taken as the option */
 };
 
@@ -34,74 +38,124 @@ struct setting {
     enum settings_document document;
     const char *member;
     enum form form;
-    const char *option; /* of FORM_UNUSED: the key in a file, or NULL */
-    const char *json;   /* FORM_UNUSED */
+    const char *option; /* of FORM_UNUSED: the key in a file, or NULL; of FORM_ALIAS: the member */
+    const char *json;   /* what is shown instead of an option, or NULL */
 };
 
 static const struct setting rows[] = {
 #define SETTING(document, member, form, option)                                                    \
     {SETTINGS_##document, member, FORM_##form, option, NULL},
+#define OPTIONAL(document, member, form, option, json)                                             \
+    {SETTINGS_##document, member, FORM_##form, option, json},
+#define ALIAS(document, member, other)      {SETTINGS_##document, member, FORM_ALIAS, other, NULL},
 #define UNUSED(document, member, json, key) {SETTINGS_##document, member, FORM_UNUSED, key, json},
 #include "api/settings.def"
 };
 
 /* ---- showing ---- */
 
-/* The listener that NanoMQ, which has one, would speak of. */
-static const struct conf_listener *first_listener(const struct conf *conf)
+/* The listener that NanoMQ, which has one of a kind, would speak of: that of the kind's name, or the first. */
+static const struct conf_listener *find_listener(const struct conf *conf, const char *kind)
 {
+    const struct conf_listener *found = NULL;
+
     for (unsigned i = 0; i < conf->listener_count; i++) {
-        if (conf->listeners[i].kind == CONF_LISTENER_TCP)
-            return &conf->listeners[i];
+        const struct conf_listener *listener = &conf->listeners[i];
+
+        if (strcmp(listener->name, kind) == 0)
+            return listener;
+        if (found == NULL && strcmp(conf_listener_kind_name(listener->kind), kind) == 0)
+            found = listener;
     }
-    return NULL;
+    return found;
 }
 
-/* The option behind the row. */
+/* The option behind the row: of a listener "listeners.<kind>.<option>" in the table. */
 static void option_path(const struct setting *row, const struct conf *conf, char to[PATH_BYTES])
 {
-    const struct conf_listener *listener = first_listener(conf);
+    const struct conf_listener *listener;
+    const char *kind = row->option + strlen("listeners."), *dot;
+    char name[16];
 
-    if (row->form == FORM_URL)
-        snprintf(to, PATH_BYTES, "listeners.%s.bind", listener != NULL ? listener->name : "tcp");
-    else
-        snprintf(to, PATH_BYTES, "%s", row->option);
+    snprintf(to, PATH_BYTES, "%s", row->option);
+    if (strncmp(row->option, "listeners.", strlen("listeners.")) != 0)
+        return;
+    dot = strchr(kind, '.');
+    snprintf(name, sizeof(name), "%.*s", (int)(dot - kind), kind);
+    listener = find_listener(conf, name);
+    if (listener != NULL)
+        snprintf(to, PATH_BYTES, "listeners.%s%s", listener->name, dot);
 }
 
-static cJSON *show_kilobytes(const struct conf *conf, const char *path)
+static cJSON *show_kilobytes(const char *text)
 {
-    char text[VALUE_BYTES];
-    uint64_t bytes = 0;
-
-    if (conf_option_get(conf, path, text, sizeof(text)))
-        bytes = conf_size_bytes(text);
-    return cJSON_CreateNumber((double)((bytes + 1023) / 1024));
+    return cJSON_CreateNumber((double)((conf_size_bytes(text) + 1023) / 1024));
 }
 
-static cJSON *show_url(const struct conf *conf, const char *path)
+static cJSON *show_url(const char *path, const char *text)
 {
-    char text[VALUE_BYTES], url[VALUE_BYTES + 16];
+    static const struct {
+        const char *kind, *scheme;
+    } schemes[] = {{"listeners.tcp.", "nmq-tcp"},
+                   {"listeners.ssl.", "nmq-tls"},
+                   {"listeners.ws.", "nmq-ws"},
+                   {"listeners.wss.", "nmq-wss"}};
+    char url[VALUE_BYTES + 16];
 
-    if (first_listener(conf) == NULL || !conf_option_get(conf, path, text, sizeof(text)))
-        return cJSON_CreateNull();
-    snprintf(url, sizeof(url), "nmq-tcp://%s", text);
+    for (size_t i = 0; i < ARRAY_LENGTH(schemes); i++) {
+        if (strncmp(path, schemes[i].kind, strlen(schemes[i].kind)) == 0)
+            snprintf(url, sizeof(url), "%s://%s", schemes[i].scheme, text);
+    }
     return cJSON_CreateString(url);
+}
+
+/* The first of the files that the option names. What is in a key file is nobody's business. */
+static cJSON *show_file(const char *path, const char *names)
+{
+    char name[VALUE_BYTES], contents[FILE_BYTES + 1];
+    FILE *file;
+    size_t len;
+
+    if (!conf_list_next(&names, name, sizeof(name)))
+        return cJSON_CreateNull();
+    if (strstr(path, ".keyfile") != NULL)
+        return cJSON_CreateString("***");
+    file = fopen(name, "re");
+    if (file == NULL)
+        return cJSON_CreateNull();
+    len = fread(contents, 1, FILE_BYTES, file);
+    fclose(file);
+    contents[len] = '\0';
+    /* a file that holds a key beside its certificate is a key file */
+    return cJSON_CreateString(strstr(contents, "PRIVATE KEY") != NULL ||
+                                      !utf8_valid((const uint8_t *)contents, len)
+                                  ? "***"
+                                  : contents);
 }
 
 static cJSON *show_row(const struct setting *row, const struct conf *conf, unsigned shards)
 {
-    char path[PATH_BYTES];
+    char path[PATH_BYTES], text[VALUE_BYTES];
+    cJSON *shown;
 
     if (row->form == FORM_UNUSED)
         return cJSON_Parse(row->json);
     if (row->form == FORM_THREADS)
         return cJSON_CreateNumber(shards);
     option_path(row, conf, path);
+    if (!conf_option_get(conf, path, text, sizeof(text)))
+        return cJSON_Parse(row->json); /* there is no such listener */
     if (row->form == FORM_KB)
-        return show_kilobytes(conf, path);
+        return show_kilobytes(text);
     if (row->form == FORM_URL)
-        return show_url(conf, path);
-    return conf_json_option(conf, path);
+        return show_url(path, text);
+    if (row->form == FORM_FILE)
+        return show_file(path, text);
+    shown = conf_json_option(conf, path);
+    if (row->json == NULL || strcmp(row->json, "null") != 0 || text[0] != '\0')
+        return shown;
+    cJSON_Delete(shown); /* a text that is not set */
+    return cJSON_CreateNull();
 }
 
 /* The section's part of an own section that NanoMQ has too stands behind NanoMQ's. */
@@ -140,7 +194,7 @@ cJSON *settings_show(enum settings_document document, const struct conf *conf, u
     cJSON *root = cJSON_CreateObject();
 
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        if (rows[i].document == document &&
+        if (rows[i].document == document && rows[i].form != FORM_ALIAS &&
             (section == NULL || in_section(rows[i].member, section)))
             conf_json_add(root, rows[i].member, show_row(&rows[i], conf, shards));
     }
@@ -173,7 +227,7 @@ static const struct setting *find_row(const struct reading *reading, const char 
 {
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
         if (rows[i].document == reading->document && strcmp(rows[i].member, member) == 0)
-            return &rows[i];
+            return rows[i].form == FORM_ALIAS ? find_row(reading, rows[i].option) : &rows[i];
     }
     return NULL;
 }
@@ -286,6 +340,12 @@ static bool read_option(struct reading *reading, const char *member, const char 
 {
     char text[VALUE_BYTES], why[256];
 
+    if (form == FORM_FILE)
+        return refuse_with(
+            reading->error, reading->size,
+            "%s: the contents of files are not changed here: change the file, or name "
+            "another with %s, and reload",
+            member, path);
     if (form == FORM_KB) {
         if (!read_kilobytes(value, text, sizeof(text)))
             return refuse_with(reading->error, reading->size,

@@ -481,49 +481,75 @@ static bool set(struct conf_edit *edit, const struct conf_row *row, const char *
     return good;
 }
 
-/* Without a block the API is off, with one it is on: with the first member of one the switch has to be written too, as
- * it is. */
-static bool needs_http_switch(const struct conf_edit *edit, const char *path)
-{
-    char errors[CONF_SENTENCE_BYTES];
-    struct conf_loader *loader;
-    bool has_block;
+/* What is there without being written, as long as nothing of its kind is: the first member of that kind ends it, so
+ * it is to be written down before. */
+static const struct {
+    const char *block, *path, *value;
+} unwritten[] = {
+    {"http_server.", "http_server.enable", "false"}, /* with a block the API is on */
+    {"listeners.", "listeners.tcp.enable", "true"},  /* without any there is the default one */
+};
 
-    if (strncmp(path, "http_server.", 12) != 0 || strcmp(path, "http_server.enable") == 0)
-        return false;
-    loader = read_files(edit, errors, sizeof(errors));
-    has_block = !loader->is_hocon;
-    for (size_t i = 0; i < loader->entry_count; i++)
-        has_block = has_block || strncmp(loader->entries[i].path, "http_server.", 12) == 0;
-    conf_loader_free(loader);
-    return !has_block;
+static bool below(const char *path, const char *block)
+{
+    return strncmp(path, block, strlen(block)) == 0;
 }
 
-/* It means what no block means, so set() would find nothing to do. */
-static bool write_http_switch(struct conf_edit *edit, char *error, size_t size)
+/* True when the files have a member below the block, under whichever name. In the old form the API's block is no
+ * switch. */
+static bool has_block(const struct conf_edit *edit, const char *block)
 {
-    static const char path[] = "http_server.enable";
+    char errors[CONF_SENTENCE_BYTES];
+    struct conf_loader *loader = read_files(edit, errors, sizeof(errors));
+    bool has = !loader->is_hocon && strcmp(block, "http_server.") == 0;
+
+    for (size_t i = 0; i < loader->entry_count; i++) {
+        const struct conf_legacy *legacy = conf_legacy_find(loader->entries[i].path);
+
+        has = has || below(loader->entries[i].path, block) ||
+              (legacy != NULL && legacy->kind == CONF_LEGACY_RENAMED &&
+               below(legacy->argument, block));
+    }
+    conf_loader_free(loader);
+    return has;
+}
+
+/* It means what was there before, so set() would find nothing to do. */
+static bool write_down(struct conf_edit *edit, const char *path, const char *value, char *error,
+                       size_t size)
+{
     struct conf *wanted = meaning(edit, NULL, error, size);
-    bool good = wanted != NULL &&
-                try_change(edit, conf_option_row(path), path, "false", wanted, error, size);
+    bool good =
+        wanted != NULL && try_change(edit, conf_option_row(path), path, value, wanted, error, size);
 
     conf_free(wanted);
     return good;
+}
+
+/* True when the option is one more of what unwritten[i] is about, and not that itself. */
+static bool ends_unwritten(const struct conf_edit *edit, size_t i, const char *path)
+{
+    if (!below(path, unwritten[i].block) || strcmp(path, unwritten[i].path) == 0 ||
+        (below(path, "listeners.tcp.") && strchr(path + strlen("listeners.tcp."), '.') == NULL))
+        return false;
+    return !has_block(edit, unwritten[i].block);
 }
 
 bool conf_edit_set(struct conf_edit *edit, const char *path, const char *value, char *error,
                    size_t size)
 {
     const struct conf_row *row = conf_option_row(path);
-    bool changed = edit->changed[0], good;
+    bool changed = edit->changed[0], good = true;
     char *before;
 
     if (row == NULL)
         return refuse_with(error, size, "%s: there is no such option", path);
-    if (!needs_http_switch(edit, path))
-        return set(edit, row, path, value, error, size);
     before = mem_strdup(edit->texts[0].text);
-    good = write_http_switch(edit, error, size) && set(edit, row, path, value, error, size);
+    for (size_t i = 0; good && i < ARRAY_LENGTH(unwritten); i++) {
+        if (ends_unwritten(edit, i, path))
+            good = write_down(edit, unwritten[i].path, unwritten[i].value, error, size);
+    }
+    good = good && set(edit, row, path, value, error, size);
     if (!good) {
         mem_free(edit->texts[0].text);
         edit->texts[0].text = before;

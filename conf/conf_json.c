@@ -73,15 +73,16 @@ void conf_json_add(cJSON *root, const char *path, cJSON *value)
         cJSON_AddItemToObject(object, name, value);
 }
 
-/* All rows of one scope, or those in which `object` and `unlike` differ. */
-static void add_rows(cJSON *root, const char *prefix, enum conf_scope scope, const void *object,
-                     const void *unlike)
+/* All rows of one scope (of a listener's kind, when `kinds` is not 0), or those in which `object` and `unlike` differ. */
+static void add_rows(cJSON *root, const char *prefix, enum conf_scope scope, unsigned kinds,
+                     const void *object, const void *unlike)
 {
     for (unsigned i = 0; i < conf_row_count; i++) {
         const struct conf_row *row = &conf_rows[i];
         char path[2 * CONF_PATH_BYTES];
 
         if (row->kind == CONF_KIND_SECTION || row->scope != scope ||
+            (kinds != 0 && (row->kinds & kinds) == 0) ||
             (unlike != NULL && conf_value_equal(row, object, unlike)))
             continue;
         snprintf(path, sizeof(path), "%s.%s", prefix, row->path);
@@ -91,12 +92,12 @@ static void add_rows(cJSON *root, const char *prefix, enum conf_scope scope, con
 
 static void add_shards(cJSON *root, const struct conf *conf)
 {
-    add_rows(root, "default", CONF_SCOPE_SHARD, &conf->shard_default, NULL);
+    add_rows(root, "default", CONF_SCOPE_SHARD, 0, &conf->shard_default, NULL);
     for (unsigned i = 0; i < CONF_SHARDS_MAX; i++) {
         char prefix[16];
 
         snprintf(prefix, sizeof(prefix), "%u", i);
-        add_rows(root, prefix, CONF_SCOPE_SHARD, &conf->shards[i], &conf->shard_default);
+        add_rows(root, prefix, CONF_SCOPE_SHARD, 0, &conf->shards[i], &conf->shard_default);
     }
 }
 
@@ -132,7 +133,8 @@ cJSON *conf_json_section(const struct conf *conf, const char *section)
     if (strcmp(section, "shards") == 0)
         add_shards(root, conf);
     for (unsigned i = 0; strcmp(section, "listeners") == 0 && i < conf->listener_count; i++)
-        add_rows(root, conf->listeners[i].name, CONF_SCOPE_LISTENER, &conf->listeners[i], NULL);
+        add_rows(root, conf->listeners[i].name, CONF_SCOPE_LISTENER, 1u << conf->listeners[i].kind,
+                 &conf->listeners[i], NULL);
     return root;
 }
 

@@ -19,15 +19,16 @@ static const char *after(const char *path, const char *prefix)
 const struct conf_row *conf_option_row(const char *path)
 {
     const char *rest = after(path, "shards."), *dot;
+    enum conf_listener_kind kind;
+    char name[CONF_PATH_BYTES];
 
     if (conf_row_find(CONF_SCOPE_BROKER, path) != NULL)
         return conf_row_find(CONF_SCOPE_BROKER, path);
     dot = rest != NULL ? strchr(rest, '.') : NULL;
     if (dot != NULL)
         return conf_row_find(CONF_SCOPE_SHARD, dot + 1);
-    rest = after(path, "listeners.tcp.");
-    dot = rest != NULL ? strchr(rest, '.') : NULL;
-    return rest != NULL ? conf_row_find(CONF_SCOPE_LISTENER, dot != NULL ? dot + 1 : rest) : NULL;
+    rest = after(path, "listeners.");
+    return rest != NULL ? conf_listener_row(rest, &kind, name) : NULL;
 }
 
 /* The struct that holds the option of that path, or NULL. */

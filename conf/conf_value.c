@@ -509,8 +509,9 @@ void conf_value_format(const struct conf_row *row, const void *object, char *to,
 {
     const char *field = (const char *)object + row->offset;
 
-    if (row->kind == CONF_KIND_SECRET) {
-        snprintf(to, size, "%s", CONF_SECRET_SHOWN);
+    if (row->kind == CONF_KIND_SECRET) { /* an empty one is none */
+        snprintf(to, size, "%s",
+                 **(char *const *)(const void *)field != '\0' ? CONF_SECRET_SHOWN : "");
     } else if (row->kind == CONF_KIND_TEXT) {
         snprintf(to, size, "%s", *(char *const *)(const void *)field);
     } else if (row->kind == CONF_KIND_HOST) {

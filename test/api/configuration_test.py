@@ -83,10 +83,13 @@ def test_request_codes(broker, api):
     before = broker.text()
     for data, name in (({"msq_len": 97, "daemon": 1}, "daemon"), ({"msq_len": 97, "nothing": 1}, "nothing"),
                        ({"msq_len": 97, "http_server": {"port": 65536}}, "http_server.port"),
-                       ({"msq_len": 97, "tls": {"enable": True}}, "tls.enable")):
+                       ({"msq_len": 97, "tls": {"key": "-----BEGIN"}}, "tls.key")):
         status, answer = api.code(12, data=data)
         assert (status, answer["code"], answer["rep"]) == (400, 108, 12), answer
         assert answer["message"].startswith(name + ": "), answer
+    # each good alone, and not together: TLS without a certificate
+    status, answer = api.code(12, data={"msq_len": 97, "tls": {"enable": True}})
+    assert (status, answer["code"]) == (400, 108) and "needs a certificate" in answer["message"], answer
     assert broker.text() == before
     assert api.data("GET", "/api/v4/reload")["msq_len"] == 98
     assert api.code(12)[1]["code"] == 107
@@ -212,7 +215,8 @@ def test_no_type_slips_through(broker, api):
                     continue
                 refused += 1
                 assert status == 400 and answer["code"] == 108, (member, value, answer)
-                assert answer["message"].startswith(".".join(member) + ": "), (member, value, answer)
+                # by its name, or by that of the listener that it would make
+                assert answer["message"].startswith((".".join(member) + ": ", "listeners.ssl needs")), answer
                 assert broker.text() == before, (member, value)
     assert refused > 500
     for body in (b"", b"{", b"[]", b"5", b"{\"data\":5}", b"{\"data\":[]}", b"{\"data\":null}",

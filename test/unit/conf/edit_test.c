@@ -125,6 +125,16 @@ static const struct {
     {"log.level=info\n", "http_server.port", "3", "log.level=info\nhttp_server.port=3\n"},
     {"log.level = info # x\n", "http_server.enable", "true",
      "log.level = info # x\nhttp_server.enable = true\n"},
+    /* the default listener is there as long as no other is: it is written down before the first other one */
+    {"log.level = info # x\n", "listeners.ws.bind", "127.0.0.1:8083",
+     "log.level = info # x\nlisteners.tcp.enable = true\nlisteners.ws.bind = "
+     "\"127.0.0.1:8083\"\n"},
+    {"log.level=info\n", "listeners.tcp.lan.backlog", "5",
+     "log.level=info\nlisteners.tcp.enable=true\nlisteners.tcp.lan.backlog=5\n"},
+    {"log.level = info # x\n", "listeners.tcp.backlog", "5",
+     "log.level = info # x\nlisteners.tcp.backlog = 5\n"},
+    {"url=nmq-tcp://127.0.0.1:1\n", "listeners.tcp.lan.backlog", "5",
+     "url=nmq-tcp://127.0.0.1:1\nlisteners.tcp.lan.backlog=5\n"},
     /* what cannot be */
     {"log.level=info\n", "system.user", "a b", NULL},
     {"system.user=me\n", "system.user", "", NULL},
