@@ -112,9 +112,10 @@ static bool open_secure(struct load *load, char *error, size_t error_size)
         .certfile = options->certfile,
         .keyfile = options->keyfile,
         .keypass = options->keypass,
-        .insecure = options->insecure,
+        /* load is put on servers of one's own, with certificates of one's own */
+        .insecure = options->insecure || options->cafile == NULL,
         .server_name = options->servername,
-        .alpn = "mqtt",
+        .alpn = options->ssl && options->ws ? "http/1.1" : "mqtt",
         .path = options->path,
     };
 

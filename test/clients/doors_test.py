@@ -6,7 +6,9 @@ page in headless Chromium."""
 import functools
 import http.server
 import os
+import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -67,6 +69,28 @@ def test_mqttjs(broker, folder, deadline_s):
     run_mqttjs("wss://localhost:%d/mqtt" % broker.ports["wss"][0], broker.options, deadline_s, ca)
 
 
+def test_load_tool(broker, folder, deadline_s):
+    """The announced command lines with TLS: -S alone, and a client's certificate, whose name turns TLS on."""
+    def bench(words, port, status=0):
+        command = [broker.executable, "bench", *words.split(), "-h", "localhost", "-p", str(port)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=6 * deadline_s)
+        assert done.returncode == status, (command, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    ssl, must = broker.ports["ssl"]
+    pub = "start pub -t msg -s 16 -q 1 -c 5 -i 1 -I 10 -L 50"
+    client = "--certfile %s/client.pem --keyfile %s/client.key" % (folder, folder)
+    bench(pub + " -S", ssl)
+    bench(pub + " --cafile %s/ca.pem" % folder, ssl)
+    bench(pub + " " + client, must)
+    bench(pub + " --ws", broker.ports["ws"][0])
+    bench(pub + " --ws -S", broker.ports["wss"][0])
+    assert "could not connect" in bench(pub + " -S --timeout 1", must, status=1)
+    for words, port in (("", ssl), (" --ws", broker.ports["wss"][0])):
+        result = bench("run fan-out --subscribers 4 -q 1 --warmup 0.1 --duration 0.3 -S" + words, port)
+        assert re.search(r"result +good", result), result
+
+
 class Pages(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_arguments):
         pass
@@ -102,5 +126,5 @@ def test_a_page_in_chromium(broker, _folder, deadline_s):
 
 
 if __name__ == "__main__":
-    sys.exit(run([test_mosquitto_with_certificates, test_mosquitto_is_refused, test_mqttjs, test_a_page_in_chromium], conf,
+    sys.exit(run([test_mosquitto_with_certificates, test_mosquitto_is_refused, test_mqttjs, test_load_tool, test_a_page_in_chromium], conf,
                  extra_options=["--node-modules"]))
