@@ -411,7 +411,7 @@ static enum conn_verdict on_bytes(struct shard *shard, struct conn *conn, const 
 static bool steady(const struct conn *conn)
 {
     (void)conn;
-    return false; /* one receive at a time: requests are few, and a client that sends much waits */
+    return true;
 }
 
 static bool half_closed(struct shard *shard, struct conn *conn)

@@ -51,6 +51,8 @@ static void check_http(const struct conf *conf, struct conf_report *report)
     if (strchr(conf->http_server_username, ':') != NULL)
         conf_report_add(report, "http_server.username must not have a colon: Basic authentication "
                                 "has no place for it");
+    if (conf->http_server_keyfile[0] != '\0' && conf->http_server_certfile[0] == '\0')
+        conf_report_add(report, "http_server.keyfile has no use without http_server.certfile");
     if (!conf->http_server_enable || conf_address_loopback(&conf->http_server_ip_addr))
         return;
     if (conf->http_server_auth_type == CONF_HTTP_AUTH_NONE) {

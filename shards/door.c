@@ -113,6 +113,30 @@ static struct tls_context *read_context(const struct doors *doors,
     return context;
 }
 
+/* Of the control shard's service. */
+static struct tls_context *read_service_context(const struct doors *doors, const struct conf *conf,
+                                                char *why, size_t size)
+{
+    static const char *const http[] = {"http/1.1"};
+    const char *key = conf->http_server_keyfile, *password = conf->http_server_key_password;
+    const struct tls_certificate certificate = {conf->http_server_certfile,
+                                                key[0] != '\0' ? key : NULL,
+                                                password[0] != '\0' ? password : NULL};
+    const struct tls_settings settings = {.server = true,
+                                          .certificates = &certificate,
+                                          .certificate_count = 1,
+                                          .alpn = http,
+                                          .alpn_count = 1,
+                                          .tickets = doors->tickets,
+                                          .scope = "http_server"};
+    char reason[TEXT_MAX];
+    struct tls_context *context = tls_context_create(&settings, reason, sizeof(reason));
+
+    if (context == NULL)
+        snprintf(why, size, "http_server: %s", reason);
+    return context;
+}
+
 struct door_keys *door_keys_create(const struct doors *doors, const struct conf *conf, char *why,
                                    size_t size)
 {
@@ -135,6 +159,13 @@ struct door_keys *door_keys_create(const struct doors *doors, const struct conf 
             return NULL;
         }
     }
+    if (conf->http_server_enable && conf->http_server_certfile[0] != '\0') {
+        keys->service = read_service_context(doors, conf, why, size);
+        if (keys->service == NULL) {
+            door_keys_destroy(keys);
+            return NULL;
+        }
+    }
     return keys;
 }
 
@@ -144,6 +175,7 @@ void door_keys_destroy(struct door_keys *keys)
         return;
     for (unsigned i = 0; i < keys->count; i++)
         tls_context_unref(keys->contexts[i]);
+    tls_context_unref(keys->service);
     mem_free(keys);
 }
 
@@ -154,6 +186,8 @@ void door_keys_post(struct shard *control, struct door_keys *keys)
              keys->contexts[i] != NULL && shard < control->machine->limits.shards; shard++)
             shard_post(control, shard, MESH_DOOR_KEY, (uint16_t)i,
                        tls_context_ref(keys->contexts[i]));
+    if (keys->service != NULL && control->listener_count != 0)
+        door_change_key(control, 0, tls_context_ref(keys->service));
     door_keys_destroy(keys);
 }
 
@@ -228,8 +262,11 @@ void door_take_keys(struct shard *shard)
 {
     const struct door_keys *keys = shard->machine->doors->keys;
 
-    if (shard->index == control_index(shard->machine))
-        return; /* its service has no door */
+    if (shard->index == control_index(shard->machine)) {
+        if (keys->service != NULL)
+            shard->listeners[0].tls = tls_context_ref(keys->service);
+        return;
+    }
     for (unsigned i = 0; i < keys->count; i++)
         if (keys->contexts[i] != NULL)
             shard->listeners[i].tls = tls_context_ref(keys->contexts[i]);
@@ -255,8 +292,13 @@ bool door_filter(struct shard *shard, unsigned index, struct conn_filter **filte
     const struct door *door;
 
     *filter = NULL;
-    if (shard->index == control_index(shard->machine))
-        return true; /* its service has no door */
+    if (shard->index == control_index(shard->machine)) {
+        if (settings.tls == NULL)
+            return true;
+        settings.kind = TRANSPORT_TLS;
+        *filter = conn_filter_create(transport_create(&settings));
+        return *filter != NULL;
+    }
     door = &shard->machine->doors->doors[index];
     if (door->kind == TRANSPORT_PLAIN)
         return true;

@@ -16,8 +16,10 @@ struct shard;
 /* One for each listener that is open, in their order. Class: boot. */
 struct doors;
 
-/* The TLS contexts of a configuration, one for each door; NULL where there is no TLS. */
+/* The TLS contexts of a configuration, one for each door and one for what the control shard serves; NULL where there
+ * is no TLS. */
 struct door_keys {
+    struct tls_context *service; /* of the control shard */
     unsigned count;
     struct tls_context *contexts[];
 };
@@ -36,7 +38,7 @@ void door_keys_post(struct shard *control, struct door_keys *keys);
 /* On the control shard: from now on the keys of session tickets change every hour. */
 void doors_start(struct shard *control, struct doors *doors);
 
-/* On a data shard: takes the contexts that the doors begin with, puts another one into a door (and takes
+/* On a shard: takes the contexts that the doors begin with, puts another one into a door (and takes
  * over its reference), lets them go. */
 void door_take_keys(struct shard *shard);
 void door_change_key(struct shard *shard, unsigned index, struct tls_context *context);

@@ -188,11 +188,12 @@ struct listener_set *listeners_bind_service(const struct conf *conf, unsigned co
     struct listener_set *set = set_create(1, control, 1);
 
     if (add_address(set,
-                    (struct listener_address){.conf = &conf->http_server_ip_addr,
-                                              .port = (uint16_t)conf->http_server_port,
-                                              .name = "http_server",
-                                              .scheme = "http",
-                                              .backlog = SERVICE_BACKLOG},
+                    (struct listener_address){
+                        .conf = &conf->http_server_ip_addr,
+                        .port = (uint16_t)conf->http_server_port,
+                        .name = "http_server",
+                        .scheme = conf->http_server_certfile[0] == '\0' ? "http" : "https",
+                        .backlog = SERVICE_BACKLOG},
                     why, size))
         return set;
     listeners_unbind(set);

@@ -94,7 +94,8 @@ static void test_the_documents(void **state)
     expect_shown(SETTINGS_REST, "http_server",
                  "{\"http_server\":{\"enable\":false,\"port\":8081,\"addr\":\"127.0.0.1\","
                  "\"username\":\"admin\",\"password\":\"***\",\"auth_type\":\"basic\","
-                 "\"ip_addr\":\"127.0.0.1\",\"allow_remote_no_auth\":false,\"limit_conn\":32,"
+                 "\"ip_addr\":\"127.0.0.1\",\"allow_remote_no_auth\":false,\"certfile\":\"\","
+                 "\"keyfile\":\"\",\"key_password\":\"\",\"limit_conn\":32,"
                  "\"max_body\":\"1MB\",\"request_timeout\":\"10s\",\"idle_timeout\":\"1m\","
                  "\"cors_origins\":\"\"}}");
     assert_null(settings_show(SETTINGS_REST, conf, 3, "webhook"));

@@ -360,7 +360,10 @@ static void test_random_changes(void **state)
                     refused++;
                 } else if ((conf = load_files(edit)) != NULL) {
                     assert_true(conf_option_get(conf, path, found, sizeof(found)));
-                    secret = row->kind == CONF_KIND_SECRET ? conf->http_server_password : found;
+                    secret = row->kind != CONF_KIND_SECRET ? found
+                             : strstr(row->path, "key_password") != NULL
+                                 ? conf->http_server_key_password
+                                 : conf->http_server_password;
                     if (row->preset_text != NULL)
                         assert_string_equal(secret, value);
                     one_place_differs(before, conf_edit_files(edit)->texts[0].text);

@@ -127,7 +127,7 @@ static void uncomment(char *text)
     }
 }
 
-/* A listener with TLS has no default for its certificates. */
+/* A listener with TLS has no default for its certificates, and one file without the other is no use. */
 static void name_files(char *text)
 {
     static const char *const keys[] = {"certfile = \"\"", "keyfile = \"\""};
@@ -150,8 +150,10 @@ static void test_the_default_file_holds_the_defaults(void **state)
     name_files(text);
     uncommented = load(text);
     told[0] = '\0';
-    assert_int_equal(conf_diff_reload(conf, uncommented, applied, restart, told), 4);
+    assert_int_equal(conf_diff_reload(conf, uncommented, applied, restart, told), 6);
     assert_string_equal(told, "later http_server.enable: false -> true\n"
+                              "later http_server.certfile:  -> xx\n"
+                              "later http_server.keyfile:  -> xx\n"
                               "later listeners.ssl: absent -> present\n"
                               "later listeners.ws: absent -> present\n"
                               "later listeners.wss: absent -> present\n");
