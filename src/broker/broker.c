@@ -111,10 +111,11 @@ bool broker_run_batches(struct broker *broker)
 {
     bool more = false;
 
-    if (UNLIKELY(!list_empty(&broker->retain_waiting) || !list_empty(&broker->retain_jobs)))
-        more = retain_run(broker);
     if (UNLIKELY(!list_empty(&broker->errands)))
-        more |= errand_run(broker);
+        more = errand_run(broker);
+    /* second: a subscription that was an errand may have begun a scan */
+    if (UNLIKELY(!list_empty(&broker->retain_waiting) || !list_empty(&broker->retain_jobs)))
+        more |= retain_run(broker);
     return more;
 }
 

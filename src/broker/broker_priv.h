@@ -109,6 +109,9 @@ void connection_end(struct broker *broker, struct connection *connection, enum m
 void connection_drop(struct broker *broker, struct connection *connection, enum mqtt_reason reason,
                      const char *why);
 
+/* False while the ring to another shard is congested. */
+bool shards_keep_up(struct broker *broker);
+
 /* Gives the connection up without touching its session now: the machine closes it at the end of the
  * turn. For the middle of a delivery, where sessions and subscriptions must stay as they are. */
 void connection_abort(struct broker *broker, struct connection *connection);
@@ -138,6 +141,10 @@ void publish_decided(struct broker *broker, struct connection *connection,
 void publish_unanswered(struct broker *broker, struct session *session,
                         const struct publication *publication, uint16_t packet_identifier,
                         bool allowed);
+/* Publishes what came with no connection; the topic is valid, and this shard its owner. Below 0x80: done and
+ * counted. */
+enum mqtt_reason publish_ordered(struct broker *broker, const struct publication *publication,
+                                 bool payload_is_text);
 void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame);
 void on_unsubscribe(struct broker *broker, struct connection *connection,
                     const struct frame *frame);
@@ -194,6 +201,13 @@ struct subscribe_op;
 void subscribe_ops_advance(struct broker *broker);
 void subscribe_op_share_ready(struct broker *broker, uint32_t serial, bool failed);
 void subscribe_ops_cancel(struct broker *broker, const struct session *session);
+struct subscribe_order;
+/* Subscribes for the client of a session that is connected. False: the order is kept, and goes back with
+ * errand_return() when all shards know. */
+bool subscribe_ordered(struct broker *broker, struct session *session,
+                       struct subscribe_order *order);
+enum mqtt_reason unsubscribe_ordered(struct broker *broker, struct session *session,
+                                     struct span filter);
 
 /* ---- retain_flow.c ---- */
 /* Whether the limits allow this retained message. Replacing one is always allowed, and only the owner of the topic

@@ -315,15 +315,20 @@ static enum connection_verdict refuse_frame(struct broker *broker, struct connec
     return CONNECTION_STOP;
 }
 
+bool shards_keep_up(struct broker *broker)
+{
+    for (unsigned shard = 0; shard < broker->shard_count; shard++)
+        if (!shard_is_home(broker, shard) && port_congested(broker, shard))
+            return false;
+    return true;
+}
+
 bool connection_may_read(struct broker *broker, const struct connection *connection)
 {
     if (connection->awaits_owner || connection->out.bytes > READ_MARK / 2 ||
         connection->subscribes > SUBSCRIBES_MARK / 2)
         return false;
-    for (unsigned shard = 0; shard < broker->shard_count; shard++)
-        if (!shard_is_home(broker, shard) && port_congested(broker, shard))
-            return false;
-    return true;
+    return shards_keep_up(broker);
 }
 
 /* After a packet: go on, pause or stop? */

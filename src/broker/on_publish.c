@@ -222,6 +222,29 @@ void publish_unanswered(struct broker *broker, struct session *session,
         inbound_remove(session->inbound, packet_identifier);
 }
 
+enum mqtt_reason publish_ordered(struct broker *broker, const struct publication *publication,
+                                 bool payload_is_text)
+{
+    enum mqtt_reason reason = MQTT_REASON_SUCCESS;
+    bool matched;
+
+    if (!shards_keep_up(broker)) /* there is no connection that would not be read meanwhile */
+        reason = MQTT_REASON_SERVER_BUSY;
+    else if (payload_is_text && broker->conf->mqtt_check_payload_format &&
+             !utf8_valid(publication->payload.data, publication->payload.len))
+        reason = MQTT_REASON_PAYLOAD_FORMAT_INVALID;
+    else if (publication->retain && retain_allowed(broker, publication) != RETAIN_ALLOWED)
+        reason = MQTT_REASON_QUOTA_EXCEEDED;
+    if (reason != MQTT_REASON_SUCCESS) {
+        STAT_INC(broker->stats, publish_refused);
+        return reason;
+    }
+    if (!route_publication(broker, publication, &matched))
+        return MQTT_REASON_TOPIC_NAME_INVALID;
+    count_accepted(broker, publication->qos);
+    return matched ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_MATCHING_SUBSCRIBERS;
+}
+
 static void publish(struct broker *broker, struct connection *connection,
                     const struct publish_packet *packet, const struct publication *publication)
 {

@@ -15,6 +15,7 @@
  *   I3  an operation that waits for interest waits for all that had been announced when it began, so
  *       those in the list are in the order of their announcements
  */
+#include "broker/mqtt_orders.h"
 #include "broker/share.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
@@ -35,19 +36,21 @@ struct subscribe_op {
     uint32_t announcement;  /* to be confirmed */
     uint32_t share_waiting; /* groups that have not answered */
     uint16_t packet_identifier;
-    bool holds, waits; /* counted in session->hold, in connection->subscribes */
+    bool holds, waits;             /* counted in session->hold, in connection->subscribes */
+    struct subscribe_order *order; /* an operator's, which goes back instead of a SUBACK */
     uint32_t count;
+    uint8_t *text; /* where the next filter is copied to */
     uint8_t *codes;
     struct subscribe_item *items;
     uint8_t bytes[];
 };
 
+/* For that many filters, whose texts have filters_len bytes. */
 static struct subscribe_op *op_create(struct broker *broker, const struct session *session,
-                                      const struct subscribe_packet *packet)
+                                      uint32_t filter_count, uint32_t filters_len)
 {
-    size_t items_size = packet->filter_count * sizeof(struct subscribe_item);
-    struct subscribe_op *op =
-        mem_try_zalloc(sizeof(*op) + items_size + packet->filters.len + packet->filter_count);
+    size_t items_size = filter_count * sizeof(struct subscribe_item);
+    struct subscribe_op *op = mem_try_zalloc(sizeof(*op) + items_size + filters_len + filter_count);
 
     if (op == NULL)
         return NULL;
@@ -56,9 +59,9 @@ static struct subscribe_op *op_create(struct broker *broker, const struct sessio
     op->connection_serial = session->connection->serial;
     op->serial = ++broker->subscribe_serial;
     op->announcement = broker->interest.all_confirmed;
-    op->packet_identifier = packet->packet_identifier;
     op->items = (struct subscribe_item *)(void *)op->bytes;
-    op->codes = op->bytes + items_size + packet->filters.len;
+    op->text = op->bytes + items_size;
+    op->codes = op->text + filters_len;
     return op;
 }
 
@@ -223,7 +226,9 @@ static void op_finish(struct broker *broker, struct subscribe_op *op)
     list_remove(&op->node);
     if (session != NULL && op->waits)
         session->connection->subscribes--;
-    if (session != NULL)
+    if (op->order != NULL)
+        errand_return(broker, &op->order->errand);
+    else if (session != NULL && op->packet_identifier != 0)
         send_suback(broker, session->connection, MQTT_SUBACK, op->packet_identifier, op->codes,
                     op->count);
     session = op_session(broker, op); /* SUBACK may have ended it */
@@ -300,35 +305,32 @@ void subscribe_ops_cancel(struct broker *broker, const struct session *session)
         node = node->next;
         if (session_handle_equal(op->session, session->handle)) {
             list_remove(&op->node);
+            if (op->order != NULL) { /* the client has gone meanwhile */
+                op->order->connected = false;
+                errand_return(broker, &op->order->errand);
+            }
             mem_free(op);
         }
     }
 }
 
-/* Copies the filters into the operation and subscribes them one by one. */
+/* Copies a filter into the operation and subscribes it. */
 static void op_subscribe(struct broker *broker, struct session *session, struct subscribe_op *op,
-                         struct subscribe_packet *packet)
+                         struct span filter, uint8_t options, uint32_t identifier)
 {
-    uint8_t *text = op->bytes + packet->filter_count * sizeof(struct subscribe_item);
-    struct filter_view view;
+    struct subscribe_item *item = &op->items[op->count];
 
-    while (filters_next(packet, &view)) {
-        struct subscribe_item *item = &op->items[op->count];
-
-        memcpy(text, view.filter.data, view.filter.len);
-        item->filter = span_of(text, view.filter.len);
-        text += view.filter.len;
-        item->subscription = (struct subscription){
-            .subscriber = session,
-            .kind = SUBSCRIBER_SESSION,
-            .options = view.options,
-            .identifier = props_has(&packet->props, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER)
-                              ? packet->props.subscription_identifier
-                              : 0,
-        };
-        op->codes[op->count] = (uint8_t)subscribe_one(broker, session, op, item);
-        op->count++;
-    }
+    memcpy(op->text, filter.data, filter.len);
+    item->filter = span_of(op->text, filter.len);
+    op->text += filter.len;
+    item->subscription = (struct subscription){
+        .subscriber = session,
+        .kind = SUBSCRIBER_SESSION,
+        .options = options,
+        .identifier = identifier,
+    };
+    op->codes[op->count] = (uint8_t)subscribe_one(broker, session, op, item);
+    op->count++;
 }
 
 /* No Local on a shared subscription is a protocol error [MQTT-3.8.3-4]; nothing may be done before
@@ -374,12 +376,34 @@ static bool op_wants_retained(const struct subscribe_op *op)
     return false;
 }
 
+/* Before the first filter, for joins can answer it. */
+static void op_begin(struct broker *broker, struct subscribe_op *op)
+{
+    list_append(&broker->subscribe_ops, &op->node);
+    op->share_waiting = 1; /* ours, until all filters are through */
+}
+
+static void op_all_through(struct broker *broker, struct subscribe_op *op)
+{
+    op->share_waiting--;
+    if (!interest_confirmed(broker, op->announcement))
+        op->announcement = broker->interest.announced; /* I3 */
+}
+
+static void op_wait(struct subscribe_op *op, struct session *session)
+{
+    op->waits = true;
+    session->connection->subscribes++;
+    op->holds = op_wants_retained(op) && session_hold(session);
+}
+
 void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
 {
     struct session *session = connection->session;
     struct subscribe_packet packet;
     enum mqtt_reason reason = mqtt_decode_subscribe(frame, connection->version, &packet);
     struct subscribe_op *op;
+    struct filter_view view;
 
     if (reason != MQTT_REASON_SUCCESS) {
         connection_end(broker, connection, reason, "malformed SUBSCRIBE");
@@ -397,17 +421,19 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
                        "No Local on a shared subscription");
         return;
     }
-    op = op_create(broker, session, &packet);
+    op = op_create(broker, session, packet.filter_count, packet.filters.len);
     if (op == NULL) {
         connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
         return;
     }
-    list_append(&broker->subscribe_ops, &op->node); /* before joins can answer it */
-    op->share_waiting = 1;                          /* ours, until all filters are through */
-    op_subscribe(broker, session, op, &packet);
-    op->share_waiting--;
-    if (!interest_confirmed(broker, op->announcement))
-        op->announcement = broker->interest.announced; /* I3 */
+    op->packet_identifier = packet.packet_identifier;
+    op_begin(broker, op);
+    while (filters_next(&packet, &view))
+        op_subscribe(broker, session, op, view.filter, view.options,
+                     props_has(&packet.props, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER)
+                         ? packet.props.subscription_identifier
+                         : 0);
+    op_all_through(broker, op);
     if (connection->version == MQTT_3_1 && op_refused(op)) {
         /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
         list_remove(&op->node);
@@ -420,9 +446,32 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
         op_finish(broker, op);
         return;
     }
-    op->waits = true;
-    connection->subscribes++;
-    op->holds = op_wants_retained(op) && session_hold(session);
+    op_wait(op, session);
+}
+
+bool subscribe_ordered(struct broker *broker, struct session *session,
+                       struct subscribe_order *order)
+{
+    struct span filter = subscribe_order_filter(order);
+    struct subscribe_op *op = NULL;
+
+    if (session->connection->subscribes < SUBSCRIBES_MARK) /* nobody waits in its place */
+        op = op_create(broker, session, 1, filter.len);
+    if (op == NULL) {
+        order->reason = MQTT_REASON_QUOTA_EXCEEDED;
+        return true;
+    }
+    op_begin(broker, op);
+    op_subscribe(broker, session, op, filter, order->qos, 0);
+    op_all_through(broker, op);
+    order->reason = (enum mqtt_reason)op->codes[0];
+    if (op_ready(broker, op)) {
+        op_finish(broker, op);
+        return true;
+    }
+    op->order = order;
+    op_wait(op, session);
+    return false;
 }
 
 /* ---- UNSUBSCRIBE ---- */
@@ -490,6 +539,12 @@ static enum mqtt_reason unsubscribe_one(struct broker *broker, struct session *s
                       filter); /* [MQTT-3.10.4-2]; what is in flight is finished [MQTT-3.10.4-3] */
     }
     return MQTT_REASON_SUCCESS;
+}
+
+enum mqtt_reason unsubscribe_ordered(struct broker *broker, struct session *session,
+                                     struct span filter)
+{
+    return unsubscribe_one(broker, session, filter);
 }
 
 void on_unsubscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
