@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What the tests of the HTTP API share: a broker with one, a client of it, and MQTT clients as bytes on a socket."""
 
+import argparse
 import base64
 import http.client
 import json
@@ -155,6 +156,16 @@ def wait_until(what, deadline_s=10):
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)
     return value
+
+
+def arguments(names):
+    """The options of a test program, and the tests among its globals() that they choose, in order."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--broker", required=True)
+    parser.add_argument("--timeout-scale", type=float, default=1.0)
+    parser.add_argument("--only", default="", help="tests whose name contains this")
+    options = parser.parse_args()
+    return options, [test for name, test in sorted(names.items()) if name.startswith("test_") and options.only in name]
 
 
 def run(tests, options, conf=(), descriptors=None, shard_counts=(1, 3)):

@@ -3,7 +3,6 @@
 """Prometheus itself against the broker: promtool reads the exposition, a server scrapes it and answers queries, and
 what conf/ has for it (configuration, alert rules, dashboard) is checked."""
 
-import argparse
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from api_client import Api, Mqtt, run, wait_until
+from api_client import Api, Mqtt, arguments, run, wait_until
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
 
@@ -258,12 +257,7 @@ def test_rules_are_good(_broker, _api, _scale):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--broker", required=True)
-    parser.add_argument("--timeout-scale", type=float, default=1.0)
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
-    tests = [test for name, test in sorted(globals().items()) if name.startswith("test_") and options.only in name]
+    options, tests = arguments(globals())
     sys.exit(1 if run(tests, options) else 0)
 
 

@@ -3,7 +3,6 @@
 """Publishing, subscribing and unsubscribing over HTTP, in the place of clients: what is published arrives, with its
 properties; what is wrong changes nothing."""
 
-import argparse
 import base64
 import itertools
 import json
@@ -15,7 +14,7 @@ import time
 import paho.mqtt.client as paho
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from api_client import Mqtt, run, wait_until
+from api_client import Mqtt, arguments, run, wait_until
 
 PUBLISH = "/api/v4/mqtt/publish"
 ANY = [None, True, False, 0, 1, -1, 3, 1.5, 1e300, 2 ** 53, "", "x", "base64", "\ud7ff\U0010ffff", [], ["x"], {}, {"x": 1}]
@@ -328,12 +327,7 @@ def test_the_asker_goes_away(broker, api, scale):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--broker", required=True)
-    parser.add_argument("--timeout-scale", type=float, default=1.0)
-    parser.add_argument("--only", default="")
-    options = parser.parse_args()
-    tests = [test for name, test in sorted(globals().items()) if name.startswith("test_") and options.only in name]
+    options, tests = arguments(globals())
     limits = [test for test in tests if test.__name__ == "test_limits"]
     failed = run([test for test in tests if test not in limits], options)
     failed += run(limits, options, ["mqtt.max_packet_size = 32KB", "mqtt.max_qos = 1", "mqtt.max_retained = 2",
