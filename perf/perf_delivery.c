@@ -7,6 +7,7 @@
 #include "broker/broker.h"
 #include "conf/conf.h"
 #include "perf/shim.h"
+#include "shards/conn_io.h"
 
 #include <string.h>
 
@@ -78,7 +79,8 @@ static struct connection *join(struct bench *bench, char letter)
 {
     const uint8_t connect[] = {0x10,           13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 0, 0, 1,
                                (uint8_t)letter};
-    struct connection *client = mem_zalloc_aligned(sizeof(*client));
+    struct conn *conn = mem_zalloc_aligned(sizeof(*conn) + sizeof(struct connection));
+    struct connection *client = conn_state(conn); /* the effects look at what is before it */
 
     connection_open(bench->broker, client, false);
     feed(bench, client, connect, sizeof(connect));
@@ -120,7 +122,7 @@ static void teardown(struct bench *bench, unsigned clients)
 {
     for (unsigned i = 0; i < clients; i++) {
         connection_closed(bench->broker, bench->clients[i], NULL);
-        mem_free(bench->clients[i]);
+        mem_free(conn_of_state(bench->clients[i]));
     }
     broker_take_dirty(bench->broker);
     broker_clear(bench->broker);
