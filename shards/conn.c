@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "shards/conn_filter.h"
+#include "shards/door.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -189,6 +190,7 @@ void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *ado
     conn->fd = fd;
     conn->listener = listener;
     conn_filter_attach(shard, conn, filter);
+    door_count(shard, listener, 1);
     if (adopted != NULL) {
         conn->family = adopted->family;
         conn->port = adopted->port;

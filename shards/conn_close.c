@@ -20,6 +20,7 @@
  */
 #include "base/log.h"
 #include "shards/conn_filter.h"
+#include "shards/door.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
@@ -188,6 +189,7 @@ static void release_slot(struct shard *shard, struct conn *conn)
 {
     struct conns *conns = &shard->conns;
 
+    door_count(shard, conn->listener, -1);
     conn->flags = 0;
     conn->generation++;
     conn->next_free = conns->free_slot;

@@ -30,6 +30,7 @@
 
 #include "base/log.h"
 #include "shards/machine_priv.h"
+#include "shards/proxy.h"
 #include "transport/transport.h"
 
 #include <time.h>
@@ -39,14 +40,16 @@
 #define WRAP_PIECES  64u
 #define NEXT_MAX     65536u
 
-struct conn_filter *conn_filter_create(struct transport *transport)
+struct conn_filter *conn_filter_create(struct transport *transport, bool proxied)
 {
     struct conn_filter *filter = transport == NULL ? NULL : mem_try_zalloc(sizeof(*filter));
 
-    if (filter == NULL)
+    if (filter == NULL) {
         transport_destroy(transport);
-    else
-        filter->transport = transport;
+        return NULL;
+    }
+    filter->transport = transport;
+    filter->proxied = proxied;
     return filter;
 }
 
@@ -57,13 +60,14 @@ void conn_filter_destroy(struct conn_filter *filter)
     transport_destroy(filter->transport);
     transport_wire_free(&filter->sending);
     transport_wire_free(&filter->next);
+    transport_wire_free(&filter->header);
     mem_free(filter);
 }
 
 void conn_filter_attach(struct shard *shard, struct conn *conn, struct conn_filter *filter)
 {
     conn->filter = filter;
-    if (filter == NULL || transport_ready(filter->transport))
+    if (filter == NULL || (transport_ready(filter->transport) && !filter->proxied))
         return;
     filter->shaking = true;
     shard->conns.handshakes++;
@@ -113,7 +117,7 @@ static void note_handshake(struct shard *shard, struct conn *conn)
     struct conn_filter *filter = conn->filter;
     char peer[64], how[96];
 
-    if (!filter->shaking || !transport_ready(filter->transport))
+    if (!filter->shaking || filter->proxied || !transport_ready(filter->transport))
         return;
     handshake_over(shard, filter);
     STAT_INC(shard->stats, transport_handshake);
@@ -188,6 +192,42 @@ static void receive_unsteady(struct shard *shard, struct conn *conn, struct span
     settle(shard, conn, status);
 }
 
+/* Takes the PROXY header off the front. False when it is not complete yet, or the connection was cut. */
+static bool take_proxy_header(struct shard *shard, struct conn *conn, struct span *input)
+{
+    struct conn_filter *filter = conn->filter;
+    size_t before = filter->header.len, used = 0;
+    uint32_t take = input->len < PROXY_HEADER_MAX ? input->len : PROXY_HEADER_MAX;
+    struct conn_peer peer = {.family = conn->family, .port = conn->port};
+    enum proxy_found found = PROXY_REFUSED;
+    char name[64];
+
+    memcpy(peer.address, conn->address, sizeof(peer.address));
+    if (transport_wire_append(&filter->header, input->data, take))
+        found = proxy_read(filter->header.data, filter->header.len, &used, &peer);
+    if (found == PROXY_REFUSED) {
+        conn_peer_name(conn, name, sizeof(name));
+        LOG_WARN("connection from proxy %s closed: it does not begin with a PROXY header", name);
+        STAT_INC(shard->stats, transport_failed);
+        conn_kill(shard, conn);
+        return false;
+    }
+    if (found == PROXY_INCOMPLETE)
+        return false;
+    *input = span_of(input->data + (used - before), input->len - (used - before));
+    transport_wire_free(&filter->header);
+    filter->proxied = false;
+    conn->family = peer.family;
+    conn->port = peer.port;
+    memcpy(conn->address, peer.address, sizeof(conn->address));
+    if (transport_kind_of(filter->transport) != TRANSPORT_PLAIN)
+        return input->len != 0;
+    conn_filter_destroy(conn_filter_detach(shard, conn)); /* the rest is plain */
+    if (input->len != 0)
+        conn_feed(shard, conn, input->data, input->len);
+    return false;
+}
+
 static uint64_t now_ns(void)
 {
     struct timespec time;
@@ -213,6 +253,7 @@ static void receive_now(struct shard *shard, struct conn *conn, struct span inpu
 void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len)
 {
     struct conn_filter *filter = conn->filter;
+    struct span input;
 
     if ((conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED | CONN_END_OF_INPUT)) != 0) {
         conn_feed(shard, conn, data, len); /* it is thrown away */
@@ -225,7 +266,9 @@ void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *
         filter->waiting = true;
         return;
     }
-    receive_now(shard, conn, span_of(data, len));
+    input = span_of(data, len);
+    if (!filter->proxied || take_proxy_header(shard, conn, &input))
+        receive_now(shard, conn, input);
 }
 
 bool conn_filter_resume(struct shard *shard)

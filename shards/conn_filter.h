@@ -19,13 +19,16 @@ struct conn_filter {
     struct transport_wire next;    /* what goes next: answers of the transport itself */
     bool shaking;                  /* counted in conns.handshakes */
     bool waiting;                  /* on the list of handshakes that wait for their turn */
+    bool proxied;                  /* a PROXY header is to come first */
     bool failed, said_goodbye;
     bool mute; /* its peer closed the WebSocket, which was answered: nothing may follow */
-    uint8_t peer_username; /* enum conf_peer_username */
+    struct transport_wire header; /* of PROXY, as far as it has come */
+    uint8_t peer_username;        /* enum conf_peer_username */
 };
 
-/* Takes the transport; NULL when there is no memory (the transport is then freed). */
-struct conn_filter *conn_filter_create(struct transport *transport);
+/* Takes the transport; NULL when there is no memory (the transport is then freed). `proxied`: a PROXY header comes
+ * before everything else. */
+struct conn_filter *conn_filter_create(struct transport *transport, bool proxied);
 /* NULL is ignored. */
 void conn_filter_destroy(struct conn_filter *filter);
 

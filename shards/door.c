@@ -16,6 +16,7 @@
 #include "shards/conn_filter.h"
 #include "shards/listener.h"
 #include "shards/machine_priv.h"
+#include "shards/proxy.h"
 
 #include <stdio.h>
 
@@ -31,6 +32,8 @@ struct door {
     enum transport_kind kind;
     struct websocket_settings websocket;
     const char *origins[ORIGINS_MAX];
+    struct proxy_list proxies;
+    _Atomic int32_t open[SHARDS_MAX]; /* shared: connections on each shard; each writes its own */
 };
 
 struct doors {
@@ -221,6 +224,14 @@ struct doors *doors_create(const struct conf *conf, char *why, size_t size)
         door->kind = kind_of(door->conf);
         if (CONF_LISTENER_IS_WEBSOCKET(door->conf->kind))
             fill_websocket(door);
+        if (!proxy_list_read(&door->proxies, door->conf->proxy_from)) {
+            snprintf(why, size,
+                     "listeners.%s.proxy_from takes up to %u addresses and networks, as 10.0.0.1, "
+                     "10.0.0.0/8 or fd00::/8, separated by commas",
+                     door->conf->name, PROXIES_MAX);
+            doors_destroy(doors);
+            return NULL;
+        }
     }
     doors->keys = door_keys_create(doors, conf, why, size);
     if (doors->keys != NULL)
@@ -285,32 +296,96 @@ void door_drop_keys(struct shard *shard)
         door_change_key(shard, i, NULL);
 }
 
-bool door_filter(struct shard *shard, unsigned index, struct conn_filter **filter)
+void door_count(struct shard *shard, unsigned index, int change)
+{
+    _Atomic int32_t *open;
+
+    if (shard->index == control_index(shard->machine))
+        return;
+    open = &shard->machine->doors->doors[index].open[shard->index];
+    atomic_store_explicit(open, atomic_load_explicit(open, memory_order_relaxed) + change,
+                          memory_order_relaxed);
+}
+
+uint32_t door_packet_size_max(const struct shard *shard, unsigned index)
+{
+    uint64_t limit = shard->machine->doors->doors[index].conf->max_packet_size;
+
+    return limit == 0 ? UINT32_MAX : (uint32_t)limit;
+}
+
+static bool full(const struct shard *shard, const struct door *door)
+{
+    int64_t open = 0;
+
+    if (door->conf->max_connections == 0)
+        return false;
+    for (unsigned i = 0; i < shard->machine->limits.shards; i++)
+        open += atomic_load_explicit(&door->open[i], memory_order_relaxed);
+    if (open < door->conf->max_connections)
+        return false;
+    LOG_WARN("a connection was refused: %u are open on listeners.%s (max_connections)",
+             door->conf->max_connections, door->conf->name);
+    return true;
+}
+
+static bool too_fast(struct shard *shard, unsigned index, const struct door *door)
+{
+    struct listener *listener = &shard->listeners[index];
+    uint32_t shards = shard->machine->limits.shards;
+    uint64_t second = shard->now_ms / 1000;
+
+    if (door->conf->max_conn_rate == 0)
+        return false;
+    if (listener->second != second) {
+        listener->second = second;
+        listener->taken = 0;
+    }
+    if (listener->taken++ < (door->conf->max_conn_rate + shards - 1) / shards)
+        return false;
+    LOG_WARN("a connection was refused: listeners.%s takes %u a second (max_conn_rate)",
+             door->conf->name, door->conf->max_conn_rate);
+    return true;
+}
+
+static bool too_many_handshakes(const struct shard *shard)
+{
+    if (shard->conns.handshakes < shard->machine->conf->limits_max_handshakes)
+        return false;
+    LOG_WARN("a connection was refused: %u handshakes are under way on this shard "
+             "(limits.max_handshakes)",
+             shard->conns.handshakes);
+    return true;
+}
+
+bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter)
 {
     struct transport_settings settings = {.role = TRANSPORT_SERVER,
                                           .tls = shard->listeners[index].tls};
     const struct door *door;
 
-    *filter = NULL;
-    if (shard->index == control_index(shard->machine)) {
+    if (shard->index == control_index(shard->machine)) { /* its service has no door */
         if (settings.tls == NULL)
             return true;
         settings.kind = TRANSPORT_TLS;
-        *filter = conn_filter_create(transport_create(&settings));
+        *filter = conn_filter_create(transport_create(&settings), false);
         return *filter != NULL;
     }
     door = &shard->machine->doors->doors[index];
-    if (door->kind == TRANSPORT_PLAIN)
-        return true;
-    if (shard->conns.handshakes >= shard->machine->conf->limits_max_handshakes) {
-        LOG_WARN("a connection was refused: %u handshakes are under way on this shard "
-                 "(limits.max_handshakes)",
-                 shard->conns.handshakes);
+    if (full(shard, door) || too_fast(shard, index, door))
+        return false;
+    if (door->proxies.count != 0 && !proxy_known(&door->proxies, fd)) {
+        LOG_WARN("a connection to listeners.%s was refused: its peer is not in proxy_from",
+                 door->conf->name);
         return false;
     }
+    if (door->kind == TRANSPORT_PLAIN && door->proxies.count == 0)
+        return true;
+    if (too_many_handshakes(shard))
+        return false;
     settings.kind = door->kind;
     settings.websocket = &door->websocket;
-    *filter = conn_filter_create(transport_create(&settings));
+    *filter = conn_filter_create(transport_create(&settings), door->proxies.count != 0);
     if (*filter == NULL)
         return false;
     (*filter)->peer_username = door->conf->peer_username;

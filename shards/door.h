@@ -44,8 +44,15 @@ void door_take_keys(struct shard *shard);
 void door_change_key(struct shard *shard, unsigned index, struct tls_context *context);
 void door_drop_keys(struct shard *shard);
 
-/* What an accepted connection needs: sets *filter, to NULL on a plain door. False when it cannot be served: too many
- * handshakes are under way, or there is no memory. */
-bool door_filter(struct shard *shard, unsigned index, struct conn_filter **filter);
+/* Whether an accepted connection may come in: false, with a line in the log, when a limit of the door or of handshakes is
+ * reached, its peer is no proxy of the door, or there is no memory. Sets *filter to what lies below its protocol, or leaves
+ * it NULL. */
+bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter);
+
+/* A connection of that door is on this shard from now on (1), or is not any more (-1). */
+void door_count(struct shard *shard, unsigned index, int change);
+
+/* The largest packet of a connection's client, UINT32_MAX when the door has no limit of its own. */
+uint32_t door_packet_size_max(const struct shard *shard, unsigned index);
 
 #endif

@@ -38,7 +38,8 @@ struct listener_address {
     uint16_t port; /* as configured */
     const char *name, *scheme;
     uint32_t backlog;
-    int *fds; /* [shard - first]; -1 when the shard has taken it */
+    const struct conf_listener *options; /* NULL: a service's */
+    int *fds;                            /* [shard - first]; -1 when the shard has taken it */
 };
 
 struct listener_set {
@@ -75,6 +76,35 @@ static uint16_t port_of(const struct listener_address *listener)
     return ntohs(((const struct sockaddr_in *)&listener->address)->sin_port);
 }
 
+static int set_option(int fd, int level, int name, uint64_t value)
+{
+    int number = value > INT32_MAX ? INT32_MAX : (int)value;
+
+    return setsockopt(fd, level, name, &number, sizeof(number));
+}
+
+/* What its connections inherit; 0, or -1 with errno. */
+static int set_options(int fd, const struct conf_listener *options)
+{
+    if (options == NULL)
+        return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (options->tcp_nodelay && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) != 0)
+        return -1;
+    if (options->tcp_keepalive_ms != 0 &&
+        (set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) != 0 ||
+         set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (options->tcp_keepalive_ms + 999) / 1000) != 0))
+        return -1;
+    if (options->tcp_user_timeout_ms != 0 &&
+        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->tcp_user_timeout_ms) != 0)
+        return -1;
+    if (options->send_buffer != 0 &&
+        set_option(fd, SOL_SOCKET, SO_SNDBUF, options->send_buffer) != 0)
+        return -1;
+    return options->receive_buffer == 0
+               ? 0
+               : set_option(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer);
+}
+
 /* A socket that is bound, not listening; -errno on failure. */
 static int bind_one(const struct listener_address *listener, bool share)
 {
@@ -86,9 +116,10 @@ static int bind_one(const struct listener_address *listener, bool share)
         return -errno;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+        set_options(fd, listener->options) != 0 ||
         (listener->address.ss_family == AF_INET6 &&
-         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) != 0) ||
+         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY,
+                    listener->options == NULL || listener->options->ipv6_only) != 0) ||
         bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) != 0) {
         int error = -errno;
 
@@ -173,7 +204,8 @@ struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, ch
                                                  .port = listener->address.port,
                                                  .name = listener->name,
                                                  .scheme = conf_listener_kind_name(listener->kind),
-                                                 .backlog = listener->backlog},
+                                                 .backlog = listener->backlog,
+                                                 .options = listener},
                                              why, size)) {
             listeners_unbind(set);
             return NULL;
@@ -295,11 +327,11 @@ void listener_stop(struct shard *shard)
 void listener_accepted(struct shard *shard, const struct completion *completion)
 {
     unsigned index = op_slot(completion->user_data);
-    struct conn_filter *filter;
+    struct conn_filter *filter = NULL;
 
     if ((completion->flags & COMPLETION_MORE) == 0)
         shard->listeners[index].armed = false;
-    if (door_filter(shard, index, &filter)) {
+    if (door_open(shard, index, completion->res, &filter)) {
         conn_open_filtered(shard, completion->res, NULL, (struct span){0}, filter, index);
     } else {
         STAT_INC(shard->stats, connection_refused);

@@ -24,6 +24,8 @@ struct listener {
     int fd;
     bool armed;
     struct tls_context *tls; /* for connections from now on; NULL without TLS */
+    uint64_t second;         /* the one in which `taken` connections came: max_conn_rate */
+    uint32_t taken;
 };
 
 /* Binds every enabled listener of the configuration, a socket for each of `shards` shards. NULL and

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "shards/conn_filter.h"
 #include "shards/conn_mqtt.h"
+#include "shards/door.h"
 #include "shards/machine_priv.h"
 
 #include <errno.h>
@@ -51,6 +52,11 @@ enum port_username port_peer_username(const struct connection *connection, char 
     return transport_peer_name(filter->transport, names[filter->peer_username], to, size)
                ? PORT_USERNAME_VERIFIED
                : PORT_USERNAME_MISSING;
+}
+
+uint32_t port_packet_size_max(const struct connection *connection)
+{
+    return door_packet_size_max(shard_current, conn_of_mqtt(connection)->listener);
 }
 
 void port_peer_address(const struct connection *connection, struct peer_address *to)

@@ -368,6 +368,8 @@ static void set_limits(const struct conf *conf, struct connection *connection)
     connection->packet_size_limit = (uint64_t)conf->mqtt_max_packet_size < MQTT_PACKET_SIZE_MAX
                                         ? (uint32_t)conf->mqtt_max_packet_size
                                         : MQTT_PACKET_SIZE_MAX;
+    if (connection->packet_size_limit > port_packet_size_max(connection))
+        connection->packet_size_limit = port_packet_size_max(connection);
     connection->receive_maximum = (uint16_t)conf->mqtt_receive_maximum;
     connection->topic_alias_max = (uint16_t)conf->mqtt_max_topic_alias;
     connection->qos_max = (uint8_t)conf->mqtt_max_qos;

@@ -35,6 +35,9 @@ enum port_username {
 };
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size);
 
+/* The largest packet that clients of the connection's listener may send; UINT32_MAX: no limit of its own. */
+uint32_t port_packet_size_max(const struct connection *connection);
+
 /* The peer's address as it is, for copies that cross threads. */
 struct peer_address {
     uint16_t family; /* AF_INET, AF_INET6; AF_UNSPEC: none of them */

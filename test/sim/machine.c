@@ -126,6 +126,12 @@ enum port_username port_peer_username(const struct connection *connection, char 
     return PORT_USERNAME_OWN;
 }
 
+uint32_t port_packet_size_max(const struct connection *connection)
+{
+    (void)connection;
+    return UINT32_MAX;
+}
+
 void port_peer_address(const struct connection *connection, struct peer_address *to)
 {
     (void)connection;
