@@ -24,14 +24,20 @@ def wait_until(what, deadline_s):
     return value
 
 
-def notifications(sock):
-    """What the broker told its service manager so far, a line each."""
+def wait_told(sock, wanted, deadline_s):
+    """Waits until the broker has told its service manager exactly this, a line each."""
     lines = []
-    while True:
+
+    def told():
         try:
-            lines += sock.recv(4096).decode().split("\n")
+            lines.extend(line for line in sock.recv(4096).decode().split("\n")
+                         if not line.startswith(("MONOTONIC_USEC", "WATCHDOG")))
         except BlockingIOError:
-            return [line for line in lines if not line.startswith(("MONOTONIC_USEC", "WATCHDOG"))]
+            pass
+        return len(lines) >= len(wanted)
+
+    wait_until(told, deadline_s)
+    assert lines == wanted, lines
 
 
 def pid_in(path):
@@ -54,7 +60,7 @@ def test_restart_in_the_foreground(executable, scale):
             del os.environ["NOTIFY_SOCKET"]
         try:
             pid = broker.process.pid
-            assert notifications(manager) == ["READY=1"]
+            wait_told(manager, ["READY=1"], 10 * scale)
             # a file that is not good: nothing happens but the answer
             broker.write_conf(["mqtt.max_qos = 3"])
             answer = broker.control("restart")
@@ -71,11 +77,11 @@ def test_restart_in_the_foreground(executable, scale):
             wait_until(lambda: os.path.exists(broker.directory + "/control.sock"), 10 * scale)
             assert len(broker.control("stats")["shards"]) == 2
             assert pid_in(broker.directory + "/shardmq.pid") == pid
-            assert notifications(manager) == ["RELOADING=1", "READY=1"]
+            wait_told(manager, ["RELOADING=1", "READY=1"], 10 * scale)
         finally:
             problem = broker.stop()
         assert problem is None, problem
-        assert notifications(manager) == ["STOPPING=1"]
+        wait_told(manager, ["STOPPING=1"], 10 * scale)
 
 
 def control(folder, line):
