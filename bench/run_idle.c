@@ -113,7 +113,9 @@ static int finish(struct idle_run *run, const char *name)
     report_number(&report, "connections", "connections", (double)count_ready(run), "");
     report_number(&report, "connect_s", "connecting took",
                   (double)run->connect_ns / (double)NANOSECONDS, "s");
-    report_latency(&report, "latency_us", "until SUBACK", run->worker.latency);
+    report_latency(&report, "latency_us",
+                   run->load.options->subscribe ? "until SUBACK" : "until CONNACK",
+                   run->worker.latency);
     if (all_ready(run)) {
         report_memory(run, &report);
     }

@@ -74,6 +74,9 @@ static void set_name(struct scenario_source *source, const char *path)
     size_t len = dot != NULL && strcmp(dot, ".conf") == 0 ? (size_t)(dot - base) : strlen(base);
 
     snprintf(source->name, sizeof(source->name), "%.*s", (int)len, base);
+    for (char *at = source->name; *at != '\0'; at++) { /* it becomes a label of metrics, too */
+        *at = isgraph((unsigned char)*at) && strchr("\"\\{}", *at) == NULL ? *at : '-';
+    }
 }
 
 /* Takes the blanks off both ends of text[0 .. len), in place. */

@@ -62,6 +62,18 @@ static void end_line(FILE *to, int *lines)
     (*lines)++;
 }
 
+/* Seconds since the first sample of the phase that the last one is in. */
+static double phase_s(const struct series *series)
+{
+    const struct sample *last = &series->samples[series->count - 1];
+    size_t first = series->count - 1;
+
+    while (first > 0 && series->samples[first - 1].phase == last->phase) {
+        first--;
+    }
+    return last->at_s - series->samples[first].at_s + series->samples[first].length_s;
+}
+
 static void draw_head(FILE *to, const struct screen_view *view, const struct sample *last,
                       int columns, int *lines)
 {
@@ -69,10 +81,10 @@ static void draw_head(FILE *to, const struct screen_view *view, const struct sam
     int room = columns - 34;
 
     if (view->duration_s > 0 && strcmp(last->phase, "measure") == 0) {
-        snprintf(where, sizeof(where), "%s, %.0f s (of %.0f)", last->phase, last->at_s,
+        snprintf(where, sizeof(where), "%s, %.0f of %.0f s", last->phase, phase_s(view->series),
                  view->duration_s);
     } else {
-        snprintf(where, sizeof(where), "%s, %.0f s", last->phase, last->at_s);
+        snprintf(where, sizeof(where), "%s, %.0f s", last->phase, phase_s(view->series));
     }
     fprintf(to, BOLD "%.*s" PLAIN " on %.*s " DIM "%s" PLAIN, room / 2, view->title, room / 2,
             view->target, where);
@@ -138,7 +150,13 @@ static void draw_latency(FILE *to, const struct screen_view *view, const struct 
                               histogram_quantile(all, 0.99), histogram_quantile(all, 0.999),
                               all->max_ns};
 
-    draw_percentiles(to, "last second", now, lines);
+    if (last->latency_count > 0) {
+        draw_percentiles(to, "last second", now, lines);
+    } else {
+        label(to, "last second");
+        fputs("nothing", to);
+        end_line(to, lines);
+    }
     draw_percentiles(to, "all", whole, lines);
 }
 
