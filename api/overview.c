@@ -29,7 +29,7 @@ void api_list_routes(struct api_request *request)
     api_reply_data(request, list);
 }
 
-/* Never called: the router goes from the envelope to the handler of its number. */
+/* The router has read the envelope. */
 void api_request_code(struct api_request *request)
 {
     request->code->handler(request);

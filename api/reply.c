@@ -110,14 +110,27 @@ bool reply_continue(struct api_request *request)
     return true;
 }
 
-/* What changes something is one line for whoever wants to know who did it. */
-static void log_request(const struct api_request *request, unsigned status)
+static void count_answer(const struct api_request *request, unsigned status)
+{
+    struct shard_stats *stats = request->api->shard->stats;
+
+    if (status < 400)
+        STAT_INC(stats, http_done);
+    else if (status < 500)
+        STAT_INC(stats, http_refused);
+    else
+        STAT_INC(stats, http_failed);
+}
+
+/* Counts it; what changes something is one line for whoever wants to know who did it. */
+static void note_answer(const struct api_request *request, unsigned status)
 {
     bool reads = request->http.method == HTTP_METHOD_GET ||
                  request->http.method == HTTP_METHOD_HEAD ||
                  request->http.method == HTTP_METHOD_OPTIONS;
     char peer[64], path[256];
 
+    count_answer(request, status);
     if (!LOG_ENABLED(reads ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO))
         return;
     server_peer_name(request, peer, sizeof(peer));
@@ -155,7 +168,7 @@ void reply_bytes(struct api_request *request, unsigned status, const char *conte
         server_give_up(request); /* a part of an answer is none */
         return;
     }
-    log_request(request, status);
+    note_answer(request, status);
     server_answered(request);
 }
 
@@ -168,7 +181,7 @@ void api_stream_begin(struct api_request *request, const char *content_type)
     if (!put_head(request, 200, content_type, 0))
         server_give_up(request);
     else
-        log_request(request, 200);
+        note_answer(request, 200);
 }
 
 /* One chunk (RFC 9112, 7.1); the last one has no bytes. */

@@ -215,6 +215,7 @@ static bool admit_account(struct api_request *request, const struct conn *conn)
         return false;
     case AUTH_WRONG:
         request->challenge = true;
+        STAT_INC(request->api->shard->stats, http_wrong_password);
         conn_peer_name(conn, peer, sizeof(peer));
         LOG_WARN("http: wrong user name or password from %s", peer);
         api_reply_error(request, 401, API_WRONG_PASSWORD, "wrong user name or password");
@@ -393,7 +394,7 @@ void router_dispatch(struct api_request *request)
 
     if ((route->flags & API_ENVELOPE) != 0) {
         if (parse_body(request) && read_envelope(request))
-            request->code->handler(request);
+            route->handler(request);
         return;
     }
     if (schema == NULL ||

@@ -156,6 +156,14 @@ static struct conn *take_slot(struct shard *shard)
     return conn;
 }
 
+void conn_count_refused(struct shard *shard, unsigned count)
+{
+    if (shard->index == control_index(shard->machine))
+        STAT_ADD(shard->stats, http_connection_refused, count);
+    else
+        STAT_ADD(shard->stats, connection_refused, count);
+}
+
 void conn_peer_name(const struct conn *conn, char *to, size_t size)
 {
     char text[INET6_ADDRSTRLEN];
@@ -178,7 +186,7 @@ void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *ado
     struct conn *conn = allowed(shard) ? take_slot(shard) : NULL;
 
     if (conn == NULL) {
-        STAT_INC(shard->stats, connection_refused);
+        conn_count_refused(shard, 1);
         if (shard->phase == SHARD_SERVING)
             LOG_WARN("a connection was refused: %u of %u are open on this shard, %u of %u in all",
                      shard->conns.used, shard->limits->connections,

@@ -205,6 +205,8 @@ void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *ado
                         struct span bytes, struct conn_filter *filter, uint32_t listener);
 /* The connection in that slot, if it is still the one of that generation; else NULL. */
 struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation);
+/* Connections were refused: counted with those of MQTT, or those of the control shard. */
+void conn_count_refused(struct shard *shard, unsigned count);
 /* Writes the peer's address, "127.0.0.1:50123" or "[::1]:50123"; always terminated. */
 void conn_peer_name(const struct conn *conn, char *to, size_t size);
 

@@ -334,7 +334,7 @@ void listener_accepted(struct shard *shard, const struct completion *completion)
     if (door_open(shard, index, completion->res, &filter)) {
         conn_open_filtered(shard, completion->res, NULL, (struct span){0}, filter, index);
     } else {
-        STAT_INC(shard->stats, connection_refused);
+        conn_count_refused(shard, 1);
         uring_close_descriptor(shard->ring, completion->res);
     }
     arm(shard, index);
@@ -356,7 +356,7 @@ static unsigned turn_away(struct shard *shard, int listener)
         count++;
     }
     shard->reserve_fd = open_reserve();
-    STAT_ADD(shard->stats, connection_refused, count);
+    conn_count_refused(shard, count);
     return count;
 }
 

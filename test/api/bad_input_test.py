@@ -173,6 +173,19 @@ def test_envelopes(broker, api, _scale):
         assert answer.status == 200 and text.startswith(b'{"code":0,"seq":3,"rep":2,'), (method, text)
 
 
+def test_bodies_of_every_length(broker, api, _scale):
+    """Around each power of two, where buffers grow."""
+    lengths = sorted({(1 << k) + d - cut for k in range(5, 17) for d in (-1, 0, 1) for cut in (0, 250)} & set(range(20, 1 << 17)))
+    for length in lengths:
+        answer, text = api.raw("POST", "/api/v1", b'{"req":2,"seq":1}'.ljust(length))
+        assert answer.status == 200, (length, text)
+        answer, text = api.raw("POST", "/api/v1", b'{"req":2,"seq":"' + b"x" * (length - 18) + b'"}')
+        assert answer.status == 400 and json.loads(text)["code"] == 108, (length, text)
+        answer, text = api.raw("POST", "/api/v1", b'"' + b"x" * (length - 1))
+        assert answer.status == 400 and json.loads(text)["code"] == 109, (length, text)
+    del broker
+
+
 def test_two_readers_must_not_disagree(broker, api, _scale):
     start = "POST /api/v1 HTTP/1.1\r\nHost: h\r\n" + AUTHORIZATION
     inner = "GET /api/v4/clients HTTP/1.1\r\nHost: h\r\n" + AUTHORIZATION + "\r\n"

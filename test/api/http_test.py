@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from api_client import Api, ApiBroker, run, wait_until
+from api_client import Api, ApiBroker, Mqtt, run, wait_until
 from raw_http import AUTHORIZATION, Raw
 
 
@@ -320,11 +320,50 @@ def test_without_authentication(broker, api, _scale):
 
 
 def test_nothing_of_it_counts_as_mqtt(broker, api, _scale):
+    before = broker.counters()
     for _ in range(20):
         Raw(broker.http_port).close()
         api.ask("GET", "/api/v4/brokers")
+    api.ask("GET", "/api/v4/nothing")
+    wrong(broker, "admin:wrong", 401)
     counters = broker.counters()
     assert counters["connection_accepted"] == counters["connection_open"] == counters["byte_in"] == 0, counters
+    moved = {name: counters[name] - before[name] for name in counters if name.startswith("http_")}
+    assert moved == {"http_done": 20, "http_refused": 2, "http_failed": 0, "http_wrong_password": 1,
+                     "http_connection_refused": 0}, moved
+
+
+def test_operators_get_in_when_the_broker_is_full(broker, _api, scale):
+    broker = ApiBroker(broker.executable, 1, ["limits.max_connections = 1"], scale).start()
+    client = Mqtt(broker.port, "only")
+    other = Raw(broker.port)
+    other.closed()
+    assert Api(broker.http_port).ask("GET", "/api/v4/clients")[1]["data"][0]["client_id"] == "only"
+    assert broker.counters()["connection_refused"] == 1
+    client.close()
+    assert broker.stop() is None
+
+
+def test_no_secret_is_shown(broker, _api, scale):
+    secret = "n0b0dy-sees-this"
+    broker = ApiBroker(broker.executable, 2, ["http_server.password = \"%s\"" % secret], scale).start()
+    api = Api(broker.http_port, account="admin:" + secret)
+    seen = []
+    for path, item in api.ask("GET", "/api/v4/openapi.json")[1]["paths"].items():
+        if "get" in item:
+            seen.append(api.raw("GET", path.replace("{section}", "http_server").replace("{", "").replace("}", ""))[1])
+    for number in (2, 4, 5, 11, 13):
+        seen.append(api.raw("POST", "/api/v1", json.dumps({"req": number, "seq": 1}))[1])
+    for body in ({"req": 12, "seq": 1, "data": {"http_server": {"password": 7}}},
+                 {"req": 12, "seq": 1, "data": {"http_server": {"password": secret + "x" * 300}}}):
+        answer, text = api.raw("POST", "/api/v1", json.dumps(body))
+        assert answer.status == 400, (answer.status, text)
+        seen.append(text)
+    wrong(broker, "admin:%s2" % secret, 401)
+    seen.append(json.dumps(broker.control("stats")).encode())
+    assert len(seen) > 20 and not any(secret.encode() in text for text in seen)
+    assert broker.stop() is None
+    assert not any(secret in line for line in broker.log)
 
 
 def main():
