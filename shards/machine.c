@@ -238,6 +238,16 @@ static bool bind_all(struct machine *machine, char *why, size_t size)
     return machine->service_listener != NULL;
 }
 
+bool machine_check(const struct conf *conf, char *why, size_t size)
+{
+    struct doors *doors = doors_create(conf, why, size);
+
+    if (doors == NULL)
+        return false;
+    doors_destroy(doors);
+    return true;
+}
+
 int machine_run(const struct machine_options *options)
 {
     struct machine *machine = mem_zalloc_aligned(sizeof(*machine));

@@ -84,6 +84,10 @@ struct machine_options {
  * shutdown does not return but ends the process at once. */
 int machine_run(const struct machine_options *options);
 
+/* Whether a machine could serve with that configuration, as far as files decide it: reads every certificate. If not, a
+ * sentence is in `why`. */
+bool machine_check(const struct conf *conf, char *why, size_t size);
+
 /* Writes the sizes derived from the configuration, shard by shard, and the memory budget: what
  * --dump-config and the debug log show. */
 void machine_print_limits(const struct conf *conf, FILE *to);

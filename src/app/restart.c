@@ -3,6 +3,7 @@
 
 #include "app/process.h"
 #include "base/mem.h"
+#include "shards/machine.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -70,7 +71,7 @@ bool restart_possible(const struct cli *cli, char *why, size_t size)
     struct conf *conf = cli_load(cli, NULL, why, size);
     uid_t user;
     bool good = conf != NULL && final_user(conf->system_user, &user, why, size) &&
-                ports_possible(conf, why, size);
+                ports_possible(conf, why, size) && machine_check(conf, why, size);
 
     conf_free(conf);
     return good;

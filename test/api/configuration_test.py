@@ -234,6 +234,9 @@ def test_restart(broker, api):
     broker.write_conf(CONF + ["mqtt.max_qos = 3"])
     status, answer = api.call("POST", "/api/v4/ctrl/restart")
     assert (status, answer["code"]) == (409, 101) and "max_qos: must be" in answer["message"], answer
+    broker.write_conf(CONF + ['listeners.ssl { bind = "127.0.0.1:0", certfile = none, keyfile = none }'])
+    status, answer = api.call("POST", "/api/v4/ctrl/restart")
+    assert (status, answer["code"]) == (409, 101) and "none" in answer["message"], answer
     for action in ("pause", "stop%00", "Restart"):
         assert api.call("POST", "/api/v4/ctrl/" + action)[0] in (400, 404)
     broker.write_conf(CONF + ["mqtt.max_qos = 0"])

@@ -232,6 +232,28 @@ static void test_files_as_they_will_be(void **state)
     command_line.override_count = 0;
 }
 
+/* What the configuration names is looked at before anything of it is in force. */
+static void test_a_certificate_that_is_not_there(void **state)
+{
+    struct reloader reloader = {.cli = &command_line};
+    struct conf *running;
+
+    (void)state;
+    write_file("log { to = [], level = warn }");
+    running = load();
+    assert_true(open_log(running, report, sizeof(report)));
+    write_file("log { to = [], level = trace }");
+    running->http_server_enable = true;
+    mem_free(running->http_server_certfile);
+    mem_free(running->http_server_keyfile);
+    running->http_server_certfile = mem_strdup("none");
+    running->http_server_keyfile = mem_strdup("none");
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
+    assert_non_null(strstr(report, "{\"ok\":false"));
+    assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_WARN);
+    conf_free(running);
+}
+
 /* However many errors there are: the answer is one JSON text that fits. */
 static void test_a_crowd_of_errors(void **state)
 {
@@ -262,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_the_password_of_an_open_address),
         cmocka_unit_test(test_what_is_set_at_run_time),
         cmocka_unit_test(test_files_as_they_will_be),
+        cmocka_unit_test(test_a_certificate_that_is_not_there),
         cmocka_unit_test(test_a_crowd_of_errors),
     };
 
