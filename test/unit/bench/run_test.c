@@ -21,6 +21,9 @@
 
 static char json_path[] = "/tmp/shardmq-bench-XXXXXX";
 static cJSON *result; /* of the last run */
+/* How long a run waits for what does not come: short where something is missing on purpose, long enough
+ * for a busy machine everywhere else. */
+static const char *patience = "5";
 
 /* Runs the tool with the words of `command` on the fake broker. */
 static int bench(const struct fake_broker *broker, const char *command)
@@ -50,8 +53,8 @@ static int run(const struct fake_broker *broker, const char *command)
     FILE *file;
     int status;
 
-    snprintf(text, sizeof(text), "run %s --duration 0.04 --warmup 0 --timeout 0.1 --json %s",
-             command, json_path);
+    snprintf(text, sizeof(text), "run %s --duration 0.04 --warmup 0 --timeout %s --json %s",
+             command, patience, json_path);
     status = bench(broker, text);
     file = fopen(json_path, "r");
     assert_non_null(file);
@@ -125,6 +128,7 @@ static void test_counted_faults(void **state)
                  {FAULT_ALTER, 1, 0, 0, 1}};
 
     (void)state;
+    patience = "0.2";
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         for (int qos = 0; qos < 3; qos++) {
             struct fake_broker *broker = fake_start(cases[i].fault, 30);
@@ -139,6 +143,7 @@ static void test_counted_faults(void **state)
             fake_stop(broker);
         }
     }
+    patience = "5";
 }
 
 static void test_broken_servers_get_a_clean_error(void **state)
@@ -157,6 +162,7 @@ static void test_broken_servers_get_a_clean_error(void **state)
                  {FAULT_SILENCE, "only 0 of 2 clients"}};
 
     (void)state;
+    patience = "0.2";
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct fake_broker *broker = fake_start(cases[i].fault, 30);
 
@@ -166,6 +172,7 @@ static void test_broken_servers_get_a_clean_error(void **state)
         }
         fake_stop(broker);
     }
+    patience = "5";
 }
 
 static void test_nobody_listens(void **state)
