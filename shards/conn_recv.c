@@ -15,7 +15,7 @@
 #include <errno.h>
 
 /* What a peer may still send into a connection that is being closed, before it is cut. */
-#define DISCARD_MAX 262144u
+#define DISCARD_MAX 4194304u
 
 static void hold(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len,
                  bool in_front)

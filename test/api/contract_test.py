@@ -29,6 +29,15 @@ REQUESTS = {
     "ctrl_broker": [],  # ends the broker: configuration_test
     "update_configuration_file": [{"body": "nothing = 1", "status": 400}],
     "set_log_level": [{"body": json.dumps({"level": "info"})}],
+    "mqtt_publish": [{"body": json.dumps({"topic": "p/1", "payload": "x"})},
+                     {"body": json.dumps({"topics": "p/1,p/2", "payload": "eA==", "decoding": "base64", "qos": 2})},
+                     {"body": json.dumps({"payload": "x"}), "status": 400}],
+    "mqtt_publish_batch": [{"body": json.dumps([{"topic": "p/1", "payload": "x"}, {"topic": "#", "payload": "x"}])}],
+    "mqtt_subscribe": [{"body": json.dumps({"clientid": "contract/client", "topic": "later/#", "qos": 1})},
+                       {"body": json.dumps({"clientid": "nobody", "topic": "x"}), "status": 404}],
+    "mqtt_subscribe_batch": [{"body": json.dumps([{"clientid": "contract/client", "topic": "s/+"}, {"topic": "x"}])}],
+    "mqtt_unsubscribe": [{"body": json.dumps({"clientid": "contract/client", "topic": "later/#"})}],
+    "mqtt_unsubscribe_batch": [{"body": json.dumps([{"clientid": "contract/client", "topic": "s/+"}])}],
     "list_topic-tree": [{"query": {"topic": "contract"}}, {}],
 }
 # The status that a good request to this operation gets.
