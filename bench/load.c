@@ -115,7 +115,6 @@ static bool open_secure(struct load *load, char *error, size_t error_size)
         /* load is put on servers of one's own, with certificates of one's own */
         .insecure = options->insecure || options->cafile == NULL,
         .server_name = options->servername,
-        .alpn = options->ssl && options->ws ? "http/1.1" : "mqtt",
         .path = options->path,
     };
 

@@ -12,6 +12,9 @@
 static bool open_tls(struct secure *secure, const struct secure_options *options, char *error,
                      size_t error_size)
 {
+    const char *alpn = options->alpn != NULL            ? options->alpn
+                       : options->kind == TRANSPORT_WSS ? "http/1.1" /* RFC 7301, 6 */
+                                                        : "mqtt";
     struct tls_certificate certificate = {options->certfile, options->keyfile, options->keypass};
     struct tls_settings settings = {
         .certificates = options->certfile != NULL ? &certificate : NULL,
@@ -19,8 +22,8 @@ static bool open_tls(struct secure *secure, const struct secure_options *options
         .ca_file = options->cafile,
         .verify_peer = !options->insecure || options->cafile != NULL,
         .verify_name = !options->insecure,
-        .alpn = &options->alpn,
-        .alpn_count = options->alpn[0] != '\0' ? 1 : 0,
+        .alpn = &alpn,
+        .alpn_count = alpn[0] != '\0' ? 1 : 0,
         .version_least = options->only_tls_1_3 ? TLS_1_3 : TLS_1_2,
     };
 

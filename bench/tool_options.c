@@ -236,6 +236,11 @@ int tool_options_parse(struct tool_options *options, enum tool_command command, 
     if (asks_for_help(argc, argv)) {
         return 1;
     }
+    if (argc > 0 && strcmp(argv[0], "stop") == 0) {
+        snprintf(error, error_size,
+                 "there is nothing to stop: a client ends with SIGINT or SIGTERM");
+        return -1;
+    }
     if (!tool_expand(options, argc, argv, error, error_size)) {
         return -1;
     }

@@ -193,6 +193,9 @@ static uint64_t pub_turn(struct tool *tool)
             wake_ns = next_ns < wake_ns ? next_ns : wake_ns;
         } else if (client->client.state == CLIENT_WAITING && is_finished(tool, client) &&
                    mqtt_client_unacknowledged(&client->client.mqtt) == 0) {
+            if (tool->options->qos == 0 && pub_of(tool)->accepted > 0) {
+                tool_decide(tool, TOOL_LOST); /* nobody knows how much of it arrived */
+            }
             tool_leave(tool, client);
         }
     }

@@ -125,10 +125,11 @@ static void fail_verify(struct transport *transport)
 static void fail(struct transport *transport)
 {
     uint32_t error = ERR_peek_error();
+    int code = ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0;
     const char *reason;
 
     transport->tls_closed = true;
-    switch (ERR_GET_LIB(error) == ERR_LIB_SSL ? ERR_GET_REASON(error) : 0) {
+    switch (code) {
     case SSL_R_HTTP_REQUEST:
     case SSL_R_HTTPS_PROXY_REQUEST:
         transport_fail(transport, "TLS: the peer speaks plain HTTP here");
@@ -149,6 +150,11 @@ static void fail(struct transport *transport)
         transport_fail(transport, "TLS: the peer offers no protocol that is spoken here (ALPN)");
         break;
     default:
+        if (code > SSL_AD_REASON_OFFSET && code < SSL_AD_REASON_OFFSET + 256) {
+            transport_fail(transport, "TLS: the peer refused the connection: %s",
+                           SSL_alert_desc_string_long(code - SSL_AD_REASON_OFFSET));
+            break;
+        }
         reason = error == 0 ? NULL : ERR_reason_error_string(error);
         transport_fail(transport, "TLS: %s", reason != NULL ? reason : "the connection broke");
     }

@@ -495,6 +495,33 @@ def secure_mosquitto(folder):
         process.stdout.close()
 
 
+@contextlib.contextmanager
+def secure_shardmq(folder):
+    keys = 'bind = "127.0.0.1:0", certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
+    broker = Broker(TOOL, 1, ["listeners.ssl { %s }" % keys, 'listeners.ws.bind = "127.0.0.1:0/mqtt"', "listeners.wss { %s }" % keys,
+                              'listeners.ssl.must { %s, cacertfile = "%s/ca.pem", verify_peer = true, fail_if_no_peer_cert = true }'
+                              % (keys, folder)], SCALE).start()
+    try:
+        yield argparse.Namespace(tls=broker.ports["ssl"][0], two_way=broker.ports["ssl"][1], ws=broker.ports["ws"][0],
+                                 wss=broker.ports["wss"][0])
+    finally:
+        problem = broker.stop()
+    assert problem is None, problem
+
+
+def each_way_in(ports, trust, client):
+    """TLS, WebSocket and both, with all three versions, and payloads both ways."""
+    for port, words in ((ports.tls, trust), (ports.ws, ("--ws",)), (ports.wss, ("--ws", *trust)),
+                        (ports.two_way, (*trust, *client))):
+        size = 10000 if "--ws" in words else 500000  # Debian's mosquitto sends 4 KB each tenth of a second on a WebSocket
+        for version in (3, 4, 5):
+            receiver = Tool("sub", "-h", "localhost", "-p", port, *words, "-V", version, "-t", "secure", "-C", 2, "-d",
+                            "-F", "%l").wait_error("subscription to")
+            run("pub", "-h", "localhost", "-p", port, *words, "-V", version, "-t", "secure", "-q", 2, "-s", data=b"x" * size)
+            run("pub", "-p", port, *words, "-V", version, "-t", "secure", "-q", 1, "-m", "abc")
+            assert receiver.finish() == b"%d\n3\n" % size
+
+
 def make_certificates(folder):
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "certificates.sh")
     subprocess.run([script, folder], check=True, stdout=subprocess.DEVNULL)
@@ -506,18 +533,14 @@ def test_tls_and_websocket(_broker):
         trust = ("--cafile", folder + "/ca.pem")
         client = ("--cert", folder + "/client.pem", "--key", folder + "/client.key")
         message = ("-t", "a", "-m", "x", "-q", 1)
+        with secure_shardmq(folder) as ports:
+            each_way_in(ports, trust, client)
+            _, why = run("pub", "-p", ports.two_way, *trust, *message, status=8)
+            assert "refused the connection: certificate required" in why, why
+            _, why = run("pub", "-p", ports.ws, "--ws", "--path", "/other", *message, status=8)
+            assert "404" in why, why
         with secure_mosquitto(folder) as ports:
-            # each way in, with all three versions, and payloads both ways
-            for port, words in ((ports.tls, trust), (ports.ws, ("--ws",)), (ports.wss, ("--ws", *trust)),
-                                (ports.two_way, (*trust, *client))):
-                size = 10000 if "--ws" in words else 500000  # this mosquitto's WebSocket sends 4 KB each tenth of a second
-                for version in (3, 4, 5):
-                    receiver = Tool("sub", "-h", "localhost", "-p", port, *words, "-V", version, "-t", "secure", "-C", 2, "-d",
-                                    "-F", "%l").wait_error("subscription to")
-                    run("pub", "-h", "localhost", "-p", port, *words, "-V", version, "-t", "secure", "-q", 2, "-s",
-                        data=b"x" * size)
-                    run("pub", "-p", port, *words, "-V", version, "-t", "secure", "-q", 1, "-m", "abc")
-                    assert receiver.finish() == b"%d\n3\n" % size
+            each_way_in(ports, trust, client)
             run("pub", "--url", "tls+mqtt-tcp://localhost:%d" % ports.tls, *trust, *message)
             run("pub", "wss://localhost:%d/mqtt" % ports.wss, *trust, *message)
             run("pub", "-p", ports.tls, *trust, "--tls-version", "tlsv1.3", *message)

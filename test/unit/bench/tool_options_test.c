@@ -232,6 +232,7 @@ static void test_contradictions(void **state)
          "\"mqtt://b/topic\" has a topic, which conn has no use for"},
         {TOOL_CONN, "stray", "\"stray\" is not an address: scheme://host:port is one"},
         {TOOL_CONN, "--prt 5", "unknown option \"--prt\"; did you mean --port?"},
+        {TOOL_SUB, "stop", "there is nothing to stop: a client ends with SIGINT or SIGTERM"},
         {TOOL_CONN, "-p 70000", "--port must be from 1 to 65535, not 70000"},
     };
 
