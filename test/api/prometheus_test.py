@@ -140,7 +140,7 @@ class Prometheus:
         self.folder = tempfile.TemporaryDirectory(prefix="smq-prometheus-")
         with open(os.path.join(ROOT, "conf", "prometheus.yml"), encoding="utf-8") as file:
             text = file.read()
-        text = text.replace("127.0.0.1:8081", "127.0.0.1:%d" % broker_port).replace("15s", "200ms")
+        text = text.replace("127.0.0.1:8081", "127.0.0.1:%d" % broker_port).replace("15s", "1s")
         text = text.replace("prometheus-alerts.yml", os.path.abspath(RULES))
         with open(self.folder.name + "/prometheus.yml", "w", encoding="utf-8") as file:
             file.write(text)
@@ -193,11 +193,12 @@ def test_a_real_server_scrapes_it(broker, api, scale):
                                 ("sum(shardmq_sessions_connected)", 2),
                                 ("count(shardmq_loop_turn_seconds_count)", broker.shards + 1),
                                 ('up{job="shardmq"}', 1)):
-            told = []  # its values so far, for whoever has to find out why it did not come
-            wait_until(lambda: told.append(prometheus.value(query)) or told[-1] == expected, 30 * scale)
+            deadline = time.monotonic() + 30 * scale
+            while (told := prometheus.value(query)) != expected:
+                assert time.monotonic() < deadline, "%s is %s and not %s" % (query, told, expected)
+                time.sleep(0.02)
         assert prometheus.value("histogram_quantile(0.99, sum by (le) (shardmq_delivery_seconds_bucket))") > 0
-        targets = prometheus.ask("targets")["activeTargets"]
-        assert [target["lastError"] for target in targets] == [""], targets
+        wait_until(lambda: [target["lastError"] for target in prometheus.ask("targets")["activeTargets"]] == [""], 30 * scale)
         groups = prometheus.ask("rules")["groups"]
         assert groups and all(rule["health"] in ("ok", "unknown") for group in groups for rule in group["rules"]), groups
         metadata = prometheus.ask("metadata", metric="shardmq_delivery_seconds")
