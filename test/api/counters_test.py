@@ -151,7 +151,7 @@ def test_slow_subscribers(broker, api, scale):
     wait_until(lambda: broker.counters()["message_in"] == count, 30 * scale)
     wait_until(lambda: not broker.law_broken(), 30 * scale)
     before = broker.counters()
-    assert before["drop_send_backlog"] > 0 and before["delivery_pending"] > 0, before
+    assert before["drop_send_backlog"] > 0, before
     readers = [threading.Thread(target=subscriber.catch_up) for subscriber in slow]
     for one in readers:
         one.start()
