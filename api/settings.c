@@ -315,6 +315,7 @@ static bool read_unused(struct reading *reading, const struct setting *row, cons
                            cJSON_IsBool(shown)     ? "true or false"
                            : cJSON_IsNumber(shown) ? "a number"
                            : cJSON_IsArray(shown)  ? "an array"
+                           : cJSON_IsObject(shown) ? "an object"
                                                    : "a string");
     if (row->option == NULL)
         return refuse_with(reading->error, reading->size, "%s: it cannot be changed", row->member);

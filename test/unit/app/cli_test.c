@@ -98,6 +98,29 @@ static void test_options_without_effect(void **state)
     }
 }
 
+static void test_the_api(void **state)
+{
+    char error_text[256];
+    struct conf *conf;
+
+    (void)state;
+    assert_true(parse("--http", "-p", "9000", NULL));
+    conf = cli_load(&cli, NULL, error_text, sizeof(error_text));
+    if (conf == NULL)
+        fail_msg("%s", error_text);
+    assert_true(conf->http_server_enable);
+    assert_int_equal(conf->http_server_port, 9000);
+    conf_free(conf);
+    assert_true(parse("--port=9001", NULL));
+    conf = cli_load(&cli, NULL, error_text, sizeof(error_text));
+    assert_int_equal(conf->http_server_port, 9001);
+    assert_false(conf->http_server_enable); /* a port is no switch */
+    conf_free(conf);
+    assert_true(parse("-p", "65536", NULL));
+    assert_null(cli_load(&cli, NULL, error_text, sizeof(error_text)));
+    assert_string_equal(error_text, "-p: must be from 0 to 65535, not 65536\n");
+}
+
 static void test_what_this_version_lacks(void **state)
 {
     static const struct {
@@ -286,6 +309,7 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_options_without_effect),
+        cmocka_unit_test(test_the_api),
         cmocka_unit_test(test_what_this_version_lacks),
         cmocka_unit_test(test_wrong_options),
         cmocka_unit_test(test_too_many_options),
