@@ -136,6 +136,61 @@ def test_rest(broker, curl):
     assert broker.alive()
 
 
+def received(broker, topic, ask, count=1):
+    """What a subscriber gets while `ask` is done: (topic, payload, retain) each."""
+    client = Mqtt(broker.port, "receiver", 5)
+    client.subscribe(topic)
+    ask()
+    messages = []
+    for _ in range(count):
+        first, body = client.receive()
+        assert first >> 4 == 3 and first & 6 == 0, (first, body)
+        end = 2 + int.from_bytes(body[:2], "big")
+        props_end = end + 1 + body[end]
+        messages.append((body[2:end].decode(), body[props_end:], body[end + 1:props_end]))
+    client.disconnect()
+    return messages
+
+
+def test_publishing(broker, curl):
+    url = "http://localhost:PORT/api/v4/mqtt/publish"
+
+    def publish(status=200, **members):
+        given, answer = curl.json("-X", "POST", url, "-d", json.dumps(members))
+        assert given == status, (members, given, answer)
+        return answer["code"]
+
+    sent = received(broker, "pub/#", lambda: publish(topic="pub/a", payload="hello", qos=1, retain=False, clientid="me"))
+    assert sent == [("pub/a", b"hello", b"")], sent
+    sent = received(broker, "pub/#", lambda: publish(topics="pub/a,pub/b", payload="x"), 2)
+    assert sorted(topic for topic, _, _ in sent) == ["pub/a", "pub/b"]
+    # base64: the broker encodes, or decodes
+    assert received(broker, "pub/#", lambda: publish(topic="pub/a", payload="hi", encoding="base64"))[0][1] == b"aGk="
+    assert received(broker, "pub/#", lambda: publish(topic="pub/a", payload="AP8=", decoding="base64"))[0][1] == b"\x00\xff"
+    sent = received(broker, "pub/#", lambda: publish(topic="pub/a", payload="x", properties={
+        "content_type": "text/plain", "response_topic": "r", "user_properties": {"a": "b"}}))
+    for part in (b"\x03\x00\x0atext/plain", b"\x08\x00\x01r", b"\x26\x00\x01a\x00\x01b"):
+        assert part in sent[0][2], sent
+    # NanoMQ answers these with 200
+    assert publish(400, payload="x") == 107 and publish(400, topic="a") == 107
+    assert publish(400, topic="a", payload="x", qos=3) == 108 and publish(400, topic="a/#", payload="x") == 108
+    status, answer = curl.json("-X", "POST", url, "-d", "nonsense")
+    assert (status, answer["code"]) == (400, 109)
+    answer = []
+    sent = received(broker, "pub/#", lambda: answer.append(curl.v4(
+        "/mqtt/publish_batch", "-d", '[{"topic":"pub/a","payload":"1"},{"topic":"pub/b","payload":"2","qos":2}]')), 2)
+    assert [payload for _, payload, _ in sent] == [b"1", b"2"]
+    assert [(row["topic"], row["code"]) for row in answer[0]["data"]] == [("pub/a", 0), ("pub/b", 0)]
+
+
+def test_subscribing_for_a_client(_broker, curl):
+    for action, wanted in (("subscribe", True), ("unsubscribe", False)):
+        curl.v4("/mqtt/" + action, "-d", json.dumps({"clientid": "silent", "topic": "for/+", **({"qos": 1} if wanted else {})}))
+        assert any(row["topic"] == "for/+" for row in curl.v4("/subscriptions/silent")["data"]) == wanted
+        curl.v4("/mqtt/%s_batch" % action, "-d", json.dumps([{"clientid": "silent", "topic": "for/1"}]))
+        assert any(row["topic"] == "for/1" for row in curl.v4("/subscriptions/silent")["data"]) == wanted
+
+
 def test_settings(_broker, curl):
     hot = curl.v4("/reload/")["data"]
     assert {"max_packet_size", "msq_len", "keepalive_backoff", "allow_anonymous"} <= set(hot), hot
