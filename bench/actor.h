@@ -10,7 +10,7 @@
 #ifndef SHARDMQ_BENCH_ACTOR_H
 #define SHARDMQ_BENCH_ACTOR_H
 
-#include "driver/client.h"
+#include "shards/driver/client.h"
 
 struct worker;
 struct actor;

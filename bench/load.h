@@ -11,7 +11,7 @@
 
 #include "bench/options.h"
 #include "bench/secure.h"
-#include "driver/target.h"
+#include "shards/driver/target.h"
 
 /* What the run is doing; only the first thread changes it. */
 enum load_phase {

@@ -22,7 +22,7 @@
 #include "bench/tool.h"
 #include "bench/tool_options.h"
 #include "bench/tool_output.h"
-#include "driver/client.h"
+#include "shards/driver/client.h"
 
 struct tool;
 

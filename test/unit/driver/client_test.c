@@ -12,9 +12,9 @@
 
 #include "base/check.h"
 #include "base/mem.h"
-#include "driver/client.h"
 #include "mqtt/props.h"
 #include "script_server.h"
+#include "shards/driver/client.h"
 
 #include "../client/hostile.h"
 

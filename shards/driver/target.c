@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "driver/target.h"
+#include "shards/driver/target.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>

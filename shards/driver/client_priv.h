@@ -6,8 +6,8 @@
 #define SHARDMQ_DRIVER_CLIENT_PRIV_H
 
 #include "base/check.h"
-#include "driver/client.h"
 #include "shards/bufring.h"
+#include "shards/driver/client.h"
 
 #define DRIVER_SLOT_BITS 24
 #define DRIVER_SLOT_MAX  ((1u << DRIVER_SLOT_BITS) - 1)

@@ -23,8 +23,8 @@
 #include "base/list.h"
 #include "base/timer.h"
 #include "client/client.h"
-#include "driver/driver.h"
-#include "driver/target.h"
+#include "shards/driver/driver.h"
+#include "shards/driver/target.h"
 
 struct client;
 

@@ -3,7 +3,7 @@
  * client - the life of a connection: opening it, ending it, opening it again, and the time between.
  */
 #include "base/mem.h"
-#include "driver/client_priv.h"
+#include "shards/driver/client_priv.h"
 
 #include <errno.h>
 #include <netinet/in.h>

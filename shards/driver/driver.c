@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/mem.h"
-#include "driver/client_priv.h"
+#include "shards/driver/client_priv.h"
 
 #include <errno.h>
 #include <stdio.h>

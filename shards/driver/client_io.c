@@ -4,7 +4,7 @@
  * the way back.
  */
 #include "base/mem.h"
-#include "driver/client_priv.h"
+#include "shards/driver/client_priv.h"
 
 #include "mqtt/tables.h"
 
@@ -265,7 +265,8 @@ void client_received(struct client *client, const struct completion *completion)
     int result = completion->res;
 
     client->receiving = (completion->flags & COMPLETION_MORE) != 0;
-    if (result == -ECANCELED) { /* by client_stop_reading(); an end of the connection has its own generation */
+    if (result ==
+        -ECANCELED) { /* by client_stop_reading(); an end of the connection has its own generation */
         if (!client->paused)
             client_receive(client);
         return;
