@@ -158,6 +158,15 @@ def wait_until(what, deadline_s=10):
     return value
 
 
+def at_rest(broker, scale):
+    """The counters when the laws hold and nothing is on its way into a socket."""
+    deadline = time.monotonic() + 10 * scale
+    while broker.law_broken() or broker.counters()["delivery_sending"]:
+        assert time.monotonic() < deadline, (broker.law_broken(), broker.counters())
+        time.sleep(0.005)
+    return broker.counters()
+
+
 def arguments(names):
     """The options of a test program, and the tests among its globals() that they choose, in order."""
     parser = argparse.ArgumentParser()

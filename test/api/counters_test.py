@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 
-from api_client import Mqtt, arguments, packet, run, text, wait_until
+from api_client import Mqtt, arguments, at_rest, packet, run, text, wait_until
 
 PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, PINGRESP = 3, 4, 5, 6, 7, 13
 
@@ -86,8 +86,7 @@ class Peer(Mqtt):
 
 def check(broker, api, scale, before=None, **expected):
     """At rest: the counters of both doors are as expected, relative to `before`, and the laws hold. Returns them."""
-    assert broker.wait_law(time.monotonic() + 10 * scale) is None, broker.law_broken()
-    counters = broker.counters()
+    counters = at_rest(broker, scale)
     for door in (api.code(2), api.ask("GET", "/api/v4/metrics")[1]["counters"]):
         for name in ("message_in", "message_out", "message_drop"):
             assert door[name] == counters[name], (name, door, counters)

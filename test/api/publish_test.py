@@ -9,12 +9,11 @@ import json
 import queue
 import struct
 import sys
-import time
 
 import paho.mqtt.client as paho
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from api_client import Mqtt, arguments, run, wait_until
+from api_client import Mqtt, arguments, at_rest, run, wait_until
 
 PUBLISH = "/api/v4/mqtt/publish"
 ANY = [None, True, False, 0, 1, -1, 3, 1.5, 1e300, 2 ** 53, "", "x", "base64", "\ud7ff\U0010ffff", [], ["x"], {}, {"x": 1}]
@@ -49,18 +48,13 @@ def post(api, path, body):
     return answer
 
 
-def settled(broker, scale):
-    assert broker.wait_law(time.monotonic() + 10 * scale) is None, broker.law_broken()
-    return broker.counters()
-
-
 def refused(broker, api, scale, body, path="publish", status=400, code=108, says=""):
     """Refused with that code and a sentence, and no counter of messages moved."""
-    before = settled(broker, scale)
+    before = at_rest(broker, scale)
     got, answer = api.ask("POST", "/api/v4/mqtt/" + path, body)
     assert got == status and answer["code"] == code and says in answer["message"], (body, got, answer)
     assert list(answer) == ["code", "message"], answer
-    after = settled(broker, scale)
+    after = at_rest(broker, scale)
     for name in ("message_in", "message_out", "message_drop", "delivery_matched", "retained_count", "subscription_count"):
         assert before[name] == after[name], (body, name)
 
@@ -79,7 +73,7 @@ def test_publish_arrives(broker, api, scale):
     post(api, "publish", {"topic": "p/a,p/b", "payload": "x"})
     assert receiver.message()[0] == "p/a,p/b"
     post(api, "publish", {"topic": "nobody", "payload": "x"})
-    counters = settled(broker, scale)
+    counters = at_rest(broker, scale)
     assert counters["message_in"] == 9 and counters["message_out"] == 8 and counters["unrouted"] == 1, counters
     assert counters["publish_qos1_in"] == counters["publish_qos2_in"] == 1
     receiver.nothing_is_left()
@@ -150,7 +144,7 @@ def test_retained(broker, api, scale):
     late.close()
     post(api, "publish", {"topics": "r/1,r/2", "payload": "", "retain": True})
     wait_until(lambda: broker.counters()["retained_count"] == 1, 10 * scale)
-    settled(broker, scale)
+    at_rest(broker, scale)
 
 
 def test_order_and_many(broker, api, scale):
@@ -165,7 +159,7 @@ def test_order_and_many(broker, api, scale):
     for third in range(3):
         assert [int(payload) for topic, payload, _, _ in got if topic == "many/%d" % third] == list(range(third, count, 3))
     receiver.nothing_is_left()
-    counters = settled(broker, scale)
+    counters = at_rest(broker, scale)
     assert counters["message_in"] == counters["message_out"] == count
     receiver.close()
 
@@ -184,7 +178,7 @@ def test_batch_tells_each(broker, api, scale):
     assert all(("message" in row) == (row["code"] != 0) for row in answer["data"])
     assert sorted(receiver.message()[0] for _ in range(3)) == ["batch/1", "batch/5", "batch/6"]
     assert post(api, "publish_batch", [])["data"] == []
-    assert settled(broker, scale)["message_in"] == 3
+    assert at_rest(broker, scale)["message_in"] == 3
     for body in ({}, {"topic": "x", "payload": "y"}, "x", 1, None):
         got, answer = api.ask("POST", "/api/v4/mqtt/publish_batch", json.dumps(body))
         assert got == 400 and answer["code"] in (108, 109), (body, got, answer)
@@ -235,7 +229,7 @@ def test_every_member_with_every_type(broker, api, scale):
         else:
             assert status == 400 and answer["code"] in (107, 108) and answer["message"], (body, status, answer)
             assert broker.counters()["message_in"] == accepted, body
-    assert settled(broker, scale)["message_in"] == accepted > 20
+    assert at_rest(broker, scale)["message_in"] == accepted > 20
     refused(broker, api, scale, {**good, "properties": {"content_type": "y" * 65536}}, says="content_type")
     refused(broker, api, scale, {**good, "properties": {"user_properties": {"k": "y" * 65536}}}, says="user_properties")
     refused(broker, api, scale, {**good, "properties": {"response_topic": "a/+"}}, says="response_topic")
@@ -251,10 +245,10 @@ def test_limits(broker, api, scale):
     post(api, "publish", {"topic": "l", "payload": "x" * 32000})
     for number in range(2):
         post(api, "publish", {"topic": "limit/%d" % number, "payload": "x", "retain": True})
-    settled(broker, scale)
+    at_rest(broker, scale)
     refused(broker, api, scale, {"topic": "limit/2", "payload": "x", "retain": True}, status=503, code=102, says="retained")
     post(api, "publish", {"topic": "limit/1", "payload": "replaced", "retain": True})
-    assert settled(broker, scale)["retained_count"] == 2
+    assert at_rest(broker, scale)["retained_count"] == 2
     answer = post(api, "publish_batch", [{"topic": "limit/%d" % number, "payload": "x", "retain": True} for number in range(4)])
     assert [row["code"] for row in answer["data"]] == [0, 0, 102, 102]
 
@@ -284,7 +278,7 @@ def test_subscribe_for_a_client(broker, api, scale):
     answer = post(api, "unsubscribe_batch", [{"clientid": "s-client", "topic": "t/1"}, {"clientid": "away", "topic": "t/1"},
                                              {"clientid": "s-other", "topic": "t/2"}])
     assert [row["code"] for row in answer["data"]] == [0, 112, 0]
-    assert settled(broker, scale)["subscription_count"] == 0
+    assert at_rest(broker, scale)["subscription_count"] == 0
     for peer in (client, other):
         peer.close()
 
@@ -309,7 +303,7 @@ def test_subscribe_that_is_wrong(broker, api, scale):
     away.disconnect()
     wait_until(lambda: broker.counters()["session_connected"] == 1, 10 * scale)
     refused(broker, api, scale, {"clientid": "away", "topic": "a"}, "subscribe", 404, 112)
-    assert settled(broker, scale)["subscription_count"] == 0
+    assert at_rest(broker, scale)["subscription_count"] == 0
     client.close()
 
 
@@ -322,7 +316,7 @@ def test_the_asker_goes_away(broker, api, scale):
     api.connection.sock.close()
     api.connection.close()
     assert [int(receiver.message()[1]) for _ in range(500)] == list(range(500))
-    assert settled(broker, scale)["message_in"] == 500
+    assert at_rest(broker, scale)["message_in"] == 500
     receiver.close()
 
 
