@@ -32,6 +32,7 @@ void mqtt_client_init(struct mqtt_client *client, const struct client_limits *li
                       struct client_pool *pool)
 {
     ASSERT(limits->inflight_max >= 1 && limits->inflight_max <= CLIENT_INFLIGHT_MAX);
+    ASSERT(limits->output_max >= CLIENT_BLOCK_SIZE);
     *client = (struct mqtt_client){.limits = limits, .pool = pool, .phase = MQTT_IDLE};
 }
 

@@ -56,10 +56,11 @@ enum mqtt_phase {
 /* boot; may be shared by many clients. */
 struct client_limits {
     uint32_t packet_size_max; /* larger packets of the server are refused */
-    uint32_t output_max;      /* bytes that may wait in the output; above, requests are refused */
-    uint16_t inflight_max;    /* QoS 1 and 2 messages on the way, 1 .. CLIENT_INFLIGHT_MAX */
-    uint16_t topic_aliases;   /* so many aliases are used of our own accord, if the server allows */
-    bool keep;                /* keep messages until they are acknowledged, see above */
+    uint32_t output_max;    /* bytes that may wait in the output, CLIENT_BLOCK_SIZE or more; above,
+                                 requests are refused */
+    uint16_t inflight_max;  /* QoS 1 and 2 messages on the way, 1 .. CLIENT_INFLIGHT_MAX */
+    uint16_t topic_aliases; /* so many aliases are used of our own accord, if the server allows */
+    bool keep;              /* keep messages until they are acknowledged, see above */
 };
 
 #define CLIENT_LIMITS_DEFAULT                                                                      \

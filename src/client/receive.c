@@ -45,8 +45,14 @@ static bool malformed(struct mqtt_client *client, struct client_event *event,
                   packet_name(type), reason_text(reason));
 }
 
+/* There was no room for an answer, or for what came. */
 static bool no_memory(struct mqtt_client *client, struct client_event *event)
 {
+    const struct client_block *output = client->output;
+
+    if (output != NULL && output->len > client->limits->output_max - CLIENT_BLOCK_SMALL)
+        return broken(client, event, MQTT_REASON_QUOTA_EXCEEDED,
+                      "the server sends and does not read: %u bytes wait for it", output->len);
     return broken(client, event, MQTT_REASON_QUOTA_EXCEEDED,
                   "no memory is left for what the server sends");
 }
@@ -231,7 +237,9 @@ static bool on_connack(struct mqtt_client *client, const struct frame *frame,
                       "the server names an authentication method that was not asked for");
     take_server_limits(client, &ack->props);
     client->phase = MQTT_ONLINE;
-    client_resume(client, ack->session_present);
+    /* a CONNACK of 3.1 cannot tell; a session that nobody wanted to be clean is taken to be there */
+    client_resume(client,
+                  ack->session_present || (client->version == MQTT_3_1 && !client->clean_start));
     return true;
 }
 

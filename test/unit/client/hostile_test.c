@@ -124,6 +124,28 @@ static void test_memory_follows_what_comes(void **state)
     side_fini(&side);
 }
 
+/* A server that sends and sends, and does not read the answers. */
+static void test_deaf_server(void **state)
+{
+    static const uint8_t publish[] = {0x32, 6, 0, 1, 'a', 0, 7, 0};
+    struct client_event event;
+    struct side side;
+    unsigned messages = 0;
+
+    (void)state;
+    side_init(&side);
+    side.limits.output_max = 100000;
+    side_online(&side, MQTT_5, false, NULL);
+    do {
+        event = side_event(&side, publish, sizeof(publish));
+        messages++;
+    } while (event.kind == CLIENT_MESSAGE);
+    assert_int_equal(event.kind, CLIENT_BROKEN);
+    assert_non_null(strstr(event.why, "sends and does not read"));
+    assert_in_range(messages, 24000, 25001);
+    side_fini(&side);
+}
+
 /* A million repetitions of one QoS 2 message that is never released: one bit. */
 static void test_repetition_costs_nothing(void **state)
 {
@@ -149,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_breach),
         cmocka_unit_test(test_memory_follows_what_comes),
+        cmocka_unit_test(test_deaf_server),
         cmocka_unit_test(test_repetition_costs_nothing),
     };
 
