@@ -9,7 +9,7 @@
  *                          --all answered, or shutdown_timeout--> step 2: cut and end
  *                          --all answered--> the loop ends, threads are joined
  *
- * A second signal during that ends the process at once.
+ * A second signal during that ends the process at once; a first one during a restart makes it an end.
  *
  * Reload: the new configuration goes to every shard as a snapshot (shards/snapshot.h).
  *
@@ -365,6 +365,10 @@ void control_signal_done(struct shard *shard, const struct completion *completio
     if (control->signal.ssi_signo == SIGHUP) {
         log_reopen();
         control_reload(control, &as_it_is, report, sizeof(report));
+    } else if (control->restart) { /* the end that is under way is to be the last one */
+        LOG_INFO("the broker does not start again: it was told to stop");
+        control->restart = false;
+        notify_send("STOPPING=1");
     } else if (control->stopping_step != 0) {
         static const char text[] = "shardmq: second signal: ended at once\n";
 

@@ -84,6 +84,22 @@ def test_restart_in_the_foreground(executable, scale):
         wait_told(manager, ["STOPPING=1"], 10 * scale)
 
 
+def test_a_stop_during_a_restart(executable, scale):
+    """A client that does not hang up holds the shutdown up a little: long enough to be told to stop meanwhile."""
+    broker = Broker(executable, 1, (), scale).start()
+    client = socket.create_connection(broker.address, 20)
+    client.sendall(b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x02me")
+    assert client.recv(1) == b"\x20"
+    assert broker.control("restart") == {"ok": True}
+    assert broker.wait_log("shutting down, to start again", time.monotonic() + 10 * scale)
+    broker.process.terminate()
+    assert broker.wait_exit(20 * scale) == 0
+    client.close()
+    text = "\n".join(broker.log)
+    assert "does not start again" in text and text.count("started successfully") == 1, text
+    assert broker.stop() is None
+
+
 def control(folder, line):
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(20)
@@ -132,7 +148,7 @@ def main():
     parser.add_argument("--timeout-scale", type=float, default=1.0)
     options = parser.parse_args()
     failed = 0
-    for test in (test_restart_in_the_foreground, test_restart_in_the_background):
+    for test in (test_restart_in_the_foreground, test_a_stop_during_a_restart, test_restart_in_the_background):
         problem = None
         try:
             test(options.broker, options.timeout_scale)
