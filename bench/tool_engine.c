@@ -61,7 +61,7 @@ void tool_say(struct tool *tool, const char *line)
     }
 }
 
-void tool_decide(struct tool *tool, int status)
+void tool_decide(struct tool *tool, unsigned status)
 {
     if (!tool->decided && status != TOOL_DONE) {
         tool->status = status;
@@ -157,7 +157,7 @@ static bool may_change(const struct client *client)
 }
 
 /* What may be wrong when somebody answers, but not as a broker does. */
-static const char *hint(const struct tool *tool, const struct tool_client *client, int status)
+static const char *hint(const struct tool *tool, const struct tool_client *client, unsigned status)
 {
     if (client->was_online || client->client.ended_in != CLIENT_AWAIT_CONNACK ||
         tool->options->transport != TRANSPORT_PLAIN ||
@@ -167,7 +167,7 @@ static const char *hint(const struct tool *tool, const struct tool_client *clien
     return "; is it MQTT that is spoken on this port, without TLS (--secure) or WebSocket (--ws)?";
 }
 
-static int status_of(const struct tool *tool, const struct client *client, const char *why)
+static unsigned status_of(const struct tool *tool, const struct client *client, const char *why)
 {
     bool plain = tool->options->transport == TRANSPORT_PLAIN;
 
@@ -207,7 +207,7 @@ static void on_closed(struct client *client, const char *why)
         return;
     }
     if (why != NULL) {
-        int status = status_of(tool, client, why);
+        unsigned status = status_of(tool, client, why);
 
         if (mine->was_online) {
             tool_say(tool, "disconnected");
@@ -397,5 +397,5 @@ int tool_run(struct tool_options *options, const struct tool_role *role, void *s
     tool_output_fini(&tool.output);
     tool_prepared_release(&tool);
     close(tool.signal_fd);
-    return tool.status;
+    return (int)tool.status;
 }

@@ -68,7 +68,7 @@ struct tool {
     bool
         happened; /* something since the role's last turn: it is asked again before the loop waits */
     unsigned signals;
-    int status; /* E1 */
+    unsigned status; /* E1 */
     bool decided;
     void *state; /* of the role */
 };
@@ -93,7 +93,7 @@ void tool_debug(const struct tool *tool, const char *format, ...)
 void tool_say(struct tool *tool, const char *line);
 
 /* Decides the status, if nothing has yet (E1). */
-void tool_decide(struct tool *tool, int status);
+void tool_decide(struct tool *tool, unsigned status);
 
 /* Sends DISCONNECT and closes, one client or all. */
 void tool_leave(struct tool *tool, struct tool_client *client);

@@ -64,7 +64,8 @@ static bool requested(struct tool *tool, struct tool_client *client, enum client
         return true;
     }
     tool_complain(tool, "%s: %s", what, client_status_text(status));
-    tool_decide(tool, status == CLIENT_TOO_LARGE ? (int)MQTT_REASON_PACKET_TOO_LARGE : TOOL_FAILED);
+    tool_decide(tool, status == CLIENT_TOO_LARGE ? (unsigned)MQTT_REASON_PACKET_TOO_LARGE
+                                                 : (unsigned)TOOL_FAILED);
     tool_leave(tool, client);
     return false;
 }
