@@ -2,7 +2,6 @@
 #include "app/cli.h"
 
 #include "base/check.h"
-#include "base/distance.h"
 #include "base/mem.h"
 
 #include <stdarg.h>
@@ -63,67 +62,42 @@ void cli_help(const char *command, FILE *to)
               to);
 }
 
-const struct option_row *cli_option_rows(bool starts, size_t *count)
-{
-    static struct option_row
-        shown[2][ARRAY_LENGTH(rows)]; /* filled again with the same, whenever asked */
-    struct option_row *to = shown[starts];
+/* The bits of a row in the forms of base/option.h. */
+enum { FOR_START = 1, FOR_STOP = 2 };
 
-    *count = 0;
+/* The rows as the parser, the manuals and the completions want them, in the same order. */
+static const struct option_row *all_options(void)
+{
+    static struct option_row options[ARRAY_LENGTH(rows)]; /* filled with the same whenever asked */
+
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        if (rows[i].action == MISSING || (!starts && rows[i].action != EVERYWHERE))
-            continue;
-        to[(*count)++] = (struct option_row){
+        options[i] = (struct option_row){
             .kind = rows[i].argument == NULL ? OPTION_FLAG : OPTION_TEXT,
             .letter = rows[i].letter,
             .name = rows[i].name,
             .argument = rows[i].argument,
             .help = rows[i].help,
-            .commands = 1,
+            .commands = rows[i].action == MISSING      ? 0
+                        : rows[i].action == EVERYWHERE ? FOR_START | FOR_STOP
+                                                       : FOR_START,
         };
     }
-    return to;
+    return options;
 }
 
-/* Names that differ in - and _ only are the same: NanoMQ has the one, most programs the other. */
-static bool same_name(const char *name, const char *argument, size_t len)
+const struct option_row *cli_option_rows(bool starts, size_t *count, unsigned *command)
 {
-    if (strlen(name) != len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        char a = name[i] == '-' ? '_' : name[i], b = argument[i] == '-' ? '_' : argument[i];
-
-        if (a != b)
-            return false;
-    }
-    return true;
+    *count = ARRAY_LENGTH(rows);
+    *command = starts ? FOR_START : FOR_STOP;
+    return all_options();
 }
 
+/* The row of an option of two dashes; - and _ in names are equal. */
 static const struct cli_row *find_row(const char *argument, size_t len)
 {
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++)
-        if (same_name(rows[i].name, argument, len))
-            return &rows[i];
-    return NULL;
-}
+    const struct option_row *found = option_find(all_options(), ARRAY_LENGTH(rows), argument, len);
 
-/* The option that an unknown one of two dashes most likely means; NULL when none is near. */
-static const struct cli_row *find_near(const char *argument, size_t len)
-{
-    char name[64];
-    const struct cli_row *nearest = NULL;
-    unsigned best = len < 6 ? 2 : (unsigned)len / 3 + 1;
-
-    snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name)), argument);
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        unsigned far = text_distance(name, rows[i].name);
-
-        if (far < best) {
-            best = far;
-            nearest = &rows[i];
-        }
-    }
-    return nearest;
+    return found == NULL ? NULL : &rows[found - all_options()];
 }
 
 static const struct cli_row *find_letter(char letter)
@@ -211,10 +185,11 @@ static bool take(struct cli *cli, const struct cli_row *row, const char *shown, 
 
 static void no_such_option(const char *argument, char *error, size_t size)
 {
-    const struct cli_row *near = NULL;
+    const struct option_row *near = NULL;
 
     if (strncmp(argument, "--", 2) == 0)
-        near = find_near(argument + 2, strcspn(argument + 2, "="));
+        near = option_near(all_options(), ARRAY_LENGTH(rows), FOR_START, argument + 2,
+                           strcspn(argument + 2, "="));
     if (near != NULL)
         snprintf(error, size, "%s: there is no such option; did you mean --%s?", argument,
                  near->name);

@@ -43,8 +43,8 @@ struct cli_more {
 struct conf *cli_load(const struct cli *cli, const struct cli_more *more, char *errors,
                       size_t size);
 
-/* The options of `shardmq start`, or those of `stop` and `reload`, for manuals and completions: without those that this
- * version does not have. */
-const struct option_row *cli_option_rows(bool starts, size_t *count);
+/* The options of `shardmq start`, or those of `stop` and `reload`, for manuals and completions: those rows that have the
+ * bit *command. */
+const struct option_row *cli_option_rows(bool starts, size_t *count, unsigned *command);
 
 #endif

@@ -13,14 +13,14 @@ static struct command table[] = {
      .page = "shardmq",
      .synopsis = "[options]",
      .purpose = "start the broker, in the foreground without -d"},
-    {.words = "stop",
-     .page = "shardmq",
-     .synopsis = "[options]",
-     .purpose = "end the running broker and wait until it is gone"},
     {.words = "restart",
      .page = "shardmq",
      .synopsis = "[options]",
      .purpose = "end the running broker, if there is one, and start it"},
+    {.words = "stop",
+     .page = "shardmq",
+     .synopsis = "[options]",
+     .purpose = "end the running broker and wait until it is gone"},
     {.words = "reload",
      .page = "shardmq",
      .synopsis = "[options]",
@@ -70,8 +70,7 @@ static void fill(struct command *command)
         bool starts =
             strcmp(command->words, "start") == 0 || strcmp(command->words, "restart") == 0;
 
-        command->rows = cli_option_rows(starts, &command->count);
-        command->bit = 1;
+        command->rows = cli_option_rows(starts, &command->count, &command->bit);
     } else {
         command->rows = tool_rows(&command->count);
     }
