@@ -5,11 +5,14 @@
 import argparse
 import json
 import os
+import random
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 
 from api_client import Api, ApiBroker, Mqtt, run, wait_until
@@ -275,6 +278,48 @@ def open_connections(broker):
             fields = line.split()
             count += fields[1].endswith(":%04X" % broker.http_port) and fields[3] == "01"
     return count
+
+
+def test_clients_that_come_and_go(broker, api, scale):
+    """Requests that are answered later, and nobody there to take the answer: the rest is served as if nothing were."""
+    seed = random.randrange(1 << 32)
+    print("seed=%d" % seed)
+    mqtt = [Mqtt(broker.port, "c%d" % i) for i in range(50)]
+    for client in mqtt:
+        client.subscribe("t/#", "u/+", qos=1)
+    targets = ["/api/v4/clients", "/api/v4/subscriptions", "/api/v4/topic-tree", "/api/v4/metrics", "/metrics",
+               "/api/v4/openapi.json", "/api/v4/clients/c1", "/api/v4/retained", "/health/live", "/api/v4/nothing"]
+    problems, stop = [], time.monotonic() + 4
+
+    def come_and_go(choices):
+        while time.monotonic() < stop and not problems:
+            try:
+                raw = Raw(broker.http_port, 30 * scale)
+                count = choices.randrange(1, 12)
+                for _ in range(count):
+                    raw.request("GET", choices.choice(targets))
+                for _ in range(choices.randrange(count + 1)):
+                    answer = raw.answer_or_chunks()
+                    if answer[0] not in (200, 404):
+                        problems.append(answer)
+                if choices.randrange(2):  # with a reset, often in the middle of an answer
+                    raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                raw.close()
+            except (ConnectionError, TypeError):  # more than limit_conn at a time: closed at once
+                pass
+            except Exception as error:  # pylint: disable=broad-except
+                problems.append(repr(error))
+
+    threads = [threading.Thread(target=come_and_go, args=(random.Random(seed + i),)) for i in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems, problems
+    wait_until(lambda: open_connections(broker) == 0, 20 * scale)
+    assert len(api.get("clients")["data"]) == 50
+    for client in mqtt:
+        client.close()
 
 
 def test_shutdown(broker, _api, scale):

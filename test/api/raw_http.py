@@ -48,6 +48,25 @@ class Raw:
         body, self.buffer = self.buffer[:size], self.buffer[size:]
         return int(status), headers, body
 
+    def answer_or_chunks(self):
+        """The next answer, also when its body is chunked."""
+        answer = self.answer()
+        if answer is None or answer[1].get("transfer-encoding") != "chunked":
+            return answer
+        status, headers, body = answer
+        while True:
+            while b"\r\n" not in self.buffer:
+                assert self._more(), "the answer was cut off"
+            line, _, self.buffer = self.buffer.partition(b"\r\n")
+            size = int(line, 16)
+            while len(self.buffer) < size + 2:
+                assert self._more(), "the answer was cut off"
+            body += self.buffer[:size]
+            assert self.buffer[size:size + 2] == b"\r\n"
+            self.buffer = self.buffer[size + 2:]
+            if size == 0:
+                return status, headers, body
+
     def refused(self, statuses=range(400, 500)):
         """The next answer, which must be an error as the API tells errors; its status and code."""
         answer = self.answer()
