@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 #include "bench/payload.h"
 #include "bench/secure.h"
+#include "topic/topic.h"
+
+#define TOPIC_LEVELS_MAX 65535u /* brokers may allow fewer */
 
 /* The rows twice, because `run` has defaults of its own. */
 #define ROW(row_kind, member, long_name, short_name, shown, where, help_text, preset_text,         \
@@ -147,18 +151,17 @@ static const char *check_clients(const struct bench_options *options)
     return NULL;
 }
 
-/* True when wildcards stand where a topic filter may have them (MQTT 5.0, 4.7.1). */
-static bool is_filter(const char *topic)
+static bool is_utf8(const char *text)
 {
-    for (const char *at = topic; *at != '\0'; at++) {
-        bool begins = at == topic || at[-1] == '/';
+    return text == NULL || utf8_valid((const uint8_t *)text, strlen(text));
+}
 
-        if ((*at == '#' && (!begins || at[1] != '\0')) ||
-            (*at == '+' && (!begins || (at[1] != '\0' && at[1] != '/')))) {
-            return false;
-        }
+static const char *check_texts(const struct bench_options *options)
+{
+    if (!is_utf8(options->topic) || !is_utf8(options->shared) || !is_utf8(options->prefix)) {
+        return "--topic, --shared and --prefix must be UTF-8";
     }
-    return true;
+    return is_utf8(options->username) ? NULL : "--username must be UTF-8";
 }
 
 static const char *check_topic(const struct bench_options *options)
@@ -175,8 +178,9 @@ static const char *check_topic(const struct bench_options *options)
     if (options->command == PUB && strncmp(options->topic, "$share/", 7) == 0) {
         return "--topic: messages cannot be published to $share/, only subscriptions begin so";
     }
-    if (!is_filter(options->topic)) {
-        return "--topic: + stands for a whole level, # for all the last ones";
+    if (filter_parse(span_text(options->topic), TOPIC_LEVELS_MAX).form == FILTER_INVALID) {
+        return "--topic: + stands for a whole level, # for all the last ones, and behind $share/ "
+               "come a name and a filter";
     }
     if (options->shared != NULL && strncmp(options->topic, "$share/", 7) == 0) {
         return "--shared contradicts --topic, which names a group already";
@@ -195,8 +199,9 @@ static const char *check_messages(const struct bench_options *options)
     if (GIVEN(message_interval_ms) && options->rate > 0) {
         return "--rate contradicts --interval_of_msg: both say when messages are due";
     }
-    if ((options->command & (PUB | RUN)) && GIVEN(inflight) && GIVEN(qos) && options->qos == 0) {
-        return "--inflight contradicts --qos 0, which nobody acknowledges";
+    if (GIVEN(inflight) && options->qos == 0 &&
+        (options->command == PUB || strcmp(options->kind, "traffic") == 0)) {
+        return "--inflight needs --qos 1 or 2: nobody acknowledges QoS 0";
     }
     if (options->unbounded && GIVEN(window)) {
         return "--unbounded contradicts --window";
@@ -230,6 +235,7 @@ bool options_check(struct bench_options *options, char *error, size_t error_size
     const char *problem = check_transport(options);
 
     problem = problem != NULL ? problem : check_clients(options);
+    problem = problem != NULL ? problem : check_texts(options);
     problem = problem != NULL ? problem : check_topic(options);
     problem = problem != NULL ? problem : check_messages(options);
     problem = problem != NULL ? problem : check_outputs(options);

@@ -133,12 +133,32 @@ static bool take_line(struct scenario_source *source, char *line, struct bench_o
     return true;
 }
 
+bool scenario_parse(struct scenario_source *source, const char *label,
+                    struct bench_options *options, char *error, size_t error_size)
+{
+    char problem[300];
+    unsigned line = 0;
+
+    for (char *at = source->text; at != NULL;) {
+        char *end = strchr(at, '\n');
+
+        if (end != NULL) {
+            *end = '\0';
+        }
+        line++;
+        if (!take_line(source, at, options, problem, sizeof(problem))) {
+            snprintf(error, error_size, "%.200s:%u: %s", label, line, problem);
+            return false;
+        }
+        at = end != NULL ? end + 1 : NULL;
+    }
+    return true;
+}
+
 bool scenario_read(struct scenario_source *source, const char *name, struct bench_options *options,
                    char *error, size_t error_size)
 {
     const struct scenario_file *file = scenario_find(name);
-    char problem[300], *at;
-    unsigned line = 0;
 
     memset(source, 0, sizeof(*source));
     if (file != NULL) {
@@ -147,20 +167,7 @@ bool scenario_read(struct scenario_source *source, const char *name, struct benc
         return false;
     }
     set_name(source, file != NULL ? file->name : name);
-    for (at = source->text; at != NULL;) {
-        char *end = strchr(at, '\n');
-
-        if (end != NULL) {
-            *end = '\0';
-        }
-        line++;
-        if (!take_line(source, at, options, problem, sizeof(problem))) {
-            snprintf(error, error_size, "%.200s:%u: %s", name, line, problem);
-            return false;
-        }
-        at = end != NULL ? end + 1 : NULL;
-    }
-    return true;
+    return scenario_parse(source, name, options, error, error_size);
 }
 
 void scenario_fini(struct scenario_source *source)

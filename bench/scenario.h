@@ -40,6 +40,11 @@ const struct scenario_file *scenario_find(const char *name);
  * scenario_fini() is due either way. */
 bool scenario_read(struct scenario_source *source, const char *name, struct bench_options *options,
                    char *error, size_t error_size);
+
+/* Takes source->text, which is cut into lines, into `options`; `label` names it in errors. Returns false
+ * with a sentence in `error`. */
+bool scenario_parse(struct scenario_source *source, const char *label,
+                    struct bench_options *options, char *error, size_t error_size);
 void scenario_fini(struct scenario_source *source);
 
 /* Multiplies the options that the scenario names in `scales` by options->scale, but for those in

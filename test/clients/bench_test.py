@@ -45,7 +45,7 @@ WRONG = [  # every one ends with one sentence and status 2
     "pub -t a -c 1.5", "pub -t a -c 99999999999999999999", "pub -t a -q 3", "pub -t a -V 2", "pub -t a -V 6", "pub -t a -p 0",
     "pub -t a -p 70000", "pub -t a -s 99999999", "pub -t a --nonsense", "pub -t a --nonsense=1", "pub -t a -y", "pub -t a b",
     "pub -t a/+", "pub -t a/#", "pub -t $share/g/a", "pub -t a -r maybe", "pub -t a --clean 1", "pub -t a -k 70000",
-    "pub -t a --rate 5 -I 5", "pub -t a --connrate 5 -i 5", "pub -t a --inflight 5 -q 0", "pub -t a --inflight 0 -q 1",
+    "pub -t a --rate 5 -I 5", "pub -t a --connrate 5 -i 5", "pub -t a --inflight 5 -q 0", "pub -t a --inflight 5", "pub -t a --inflight 0 -q 1",
     "pub -t a --payload x -s 5", "pub -t a --payload @/no/such/file", "pub -t a --ifaddr nowhere", "pub -t a --cpu x",
     "pub -t a --cpu 9999", "pub -t a --threads 0", "pub -t a --duration -1", "pub -t a --duration soon", "pub -t a --duration inf",
     "pub -t a --json /no/such/folder/a", "pub -t a --json a --csv a", "pub -t a --report .", "pub -t a --prometheus 99999",

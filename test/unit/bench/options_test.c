@@ -127,7 +127,12 @@ static void test_contradictions(void **state)
     assert_false(check(SUB, "-t a/#/b"));
     assert_false(check(SUB, "-t a+"));
     assert_true(check(SUB, "-t +/a/#"));
+    assert_false(check(SUB, "-t $share/g"));
+    assert_false(check(SUB, "-t \xff"));
+    assert_false(check(CONN, "-u \xc0\xaf"));
     assert_false(check(RUN, "--inflight 5 --qos 0"));
+    assert_false(check(PUB, "-t a --inflight 5"));
+    assert_true(check(PUB, "-t a --inflight 5 -q 2"));
     assert_true(check(RUN, "--inflight 5 --qos 1"));
     assert_false(check(RUN, "--json a --csv a"));
     assert_false(check(RUN, "--shared a/b"));
