@@ -35,10 +35,11 @@ static void print(const struct conf *conf)
     ASSERT(to != NULL);
     conf_dump(conf, to);
     fclose(to);
-    stars = strstr(text, "password = \"***\"");
+    stars = strstr(text, "\n    password = \"***\"");
     ASSERT(stars != NULL);
-    if (strcmp(conf->http_server_password, "public") == 0) {
-        stars[0] = '#';
+    stars[5] = '#';
+    if (strcmp(conf->http_server_password, "public") == 0 &&
+        strstr(text, "_password = \"***\"") == NULL) {
         one.text = text;
         again = load(&files);
         ASSERT(again != NULL && conf_diff_reload(conf, again, NULL, NULL, NULL) == 0);
