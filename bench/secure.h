@@ -14,8 +14,8 @@ struct secure_options {
     const char *host;
     uint16_t port;
     enum mqtt_version version;
-    const char *cafile, *certfile, *keyfile, *keypass;
-    bool insecure;           /* the name is not looked at, and without cafile nothing else either */
+    const char *cafile, *capath, *certfile, *keyfile, *keypass;
+    bool insecure; /* the name is not looked at, and without cafile or capath nothing else either */
     const char *server_name; /* in place of the host, for SNI and the name in the certificate */
     const char *alpn;        /* "": none; NULL: mqtt, and http/1.1 for WebSocket */
     bool only_tls_1_3;

@@ -82,7 +82,8 @@ static bool complete_from_url(struct tool_options *options, const struct complai
 
 static bool complete_transport(struct tool_options *options, const struct complaint *complaint)
 {
-    options->secure |= options->cafile != NULL || options->certfile != NULL;
+    options->secure |=
+        options->cafile != NULL || options->capath != NULL || options->certfile != NULL;
     if (options->keyfile != NULL && options->certfile == NULL) {
         return refuse(complaint, "--keyfile needs --certfile: a key alone proves nothing");
     }

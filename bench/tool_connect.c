@@ -202,6 +202,7 @@ static bool prepare_transport(struct tool *tool, char *error, size_t error_size)
         .port = (uint16_t)options->port,
         .version = options->mqtt_version,
         .cafile = options->cafile,
+        .capath = options->capath,
         .certfile = options->certfile,
         .keyfile = options->keyfile,
         .keypass = options->keypass,

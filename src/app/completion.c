@@ -3,7 +3,7 @@
  * completion - what makes bash and zsh complete commands, options and those values that are known.
  *
  * Both scripts have the same shape: from the words before the cursor to a command, then a list that was made of the
- * command's rows. A value whose name in the help is FILE is completed as a file, one that is written a|b|c as one
+ * command's rows. A value whose name in the help is FILE or FOLDER is completed as a file, one that is written a|b|c as one
  * of these.
  */
 #include "app/commands.h"
@@ -20,9 +20,8 @@ static bool belongs(const struct command *command, const struct option_row *row)
 static bool is_file(const struct option_row *row)
 {
     const char *argument = option_argument(row);
-    size_t len = strlen(argument);
 
-    return len >= 4 && strcmp(argument + len - 4, "FILE") == 0;
+    return strcmp(argument, "FILE") == 0 || strcmp(argument, "FOLDER") == 0;
 }
 
 static bool is_choice(const struct option_row *row)

@@ -22,6 +22,7 @@
 #include <openssl/x509v3.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -221,6 +222,39 @@ static bool load_ca(X509_STORE *store, STACK_OF(X509_NAME) * names, const char *
     return loaded || refuse(why, size, file, "this is not a file of CA certificates in PEM form");
 }
 
+static int is_certificate(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+
+    return dot != NULL && dot != entry->d_name &&
+           (strcmp(dot, ".pem") == 0 || strcmp(dot, ".crt") == 0 || strcmp(dot, ".cer") == 0 ||
+            (dot[1] >= '0' && dot[1] <= '9' && dot[2] == '\0'));
+}
+
+/* The same for the files of a folder. */
+static bool load_ca_folder(X509_STORE *store, STACK_OF(X509_NAME) * names, const char *folder,
+                           SHA256_CTX *scope, char *why, size_t size)
+{
+    struct dirent **entries;
+    int count = scandir(folder, &entries, is_certificate, alphasort);
+    bool loaded = true;
+
+    if (count < 0)
+        return refuse(why, size, folder, strerror(errno));
+    for (int i = 0; i < count; i++) {
+        char file[4096];
+        int len = snprintf(file, sizeof(file), "%s/%s", folder, entries[i]->d_name);
+
+        loaded =
+            loaded && (size_t)len < sizeof(file) && load_ca(store, names, file, scope, why, size);
+        mem_free_libc(entries[i]);
+    }
+    mem_free_libc(entries);
+    if (count == 0)
+        return refuse(why, size, folder, "there is no file with a CA certificate in this folder");
+    return loaded;
+}
+
 static bool load_crl(X509_STORE *store, const char *file, SHA256_CTX *scope, char *why, size_t size)
 {
     struct pem pem;
@@ -392,9 +426,12 @@ static bool load_trust(X509_STORE *store, STACK_OF(X509_NAME) * names,
                  "certificates is named");
         return false;
     }
-    if (ca == NULL && settings->verify_peer)
+    if (ca == NULL && settings->ca_folder == NULL && settings->verify_peer)
         ca = SYSTEM_CA;
     if (ca != NULL && !load_ca(store, names, ca, &hash, why, size))
+        return false;
+    if (settings->ca_folder != NULL &&
+        !load_ca_folder(store, names, settings->ca_folder, &hash, why, size))
         return false;
     if (settings->crl_file != NULL && !load_crl(store, settings->crl_file, &hash, why, size))
         return false;

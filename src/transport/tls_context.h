@@ -30,7 +30,9 @@ struct tls_settings {
     const struct tls_certificate
         *certificates;          /* a server's first is for clients that ask for no known name */
     unsigned certificate_count; /* at least 1 for a server; a client has 0 or 1 */
-    const char *ca_file;  /* whom to trust; NULL: a client trusts the system's, a server nobody */
+    const char *ca_file; /* whom to trust; NULL: a client trusts the system's, a server nobody */
+    const char *
+        ca_folder; /* all of its files *.pem, *.crt, *.cer and <hash>.<digit> as well; NULL: none */
     const char *crl_file; /* revoked certificates; NULL: none are looked for */
     bool verify_peer;     /* look at the peer's certificate at all */
     bool require_peer;    /* server: a client without one is refused (with verify_peer) */

@@ -545,6 +545,12 @@ def test_tls_and_websocket(_broker):
             run("pub", "wss://localhost:%d/mqtt" % ports.wss, *trust, *message)
             run("pub", "-p", ports.tls, *trust, "--tls-version", "tlsv1.3", *message)
             run("pub", "-p", ports.tls, "-s", "--insecure", *message)
+            os.makedirs(folder + "/trusted")
+            _, why = run("pub", "-p", ports.tls, "--capath", folder + "/trusted", *message, status=2)
+            assert "no file with a CA certificate" in why
+            os.symlink(folder + "/ca.pem", folder + "/trusted/ca.pem")
+            os.symlink(folder + "/ca.pem", folder + "/trusted/0123abcd.0")
+            run("pub", "-p", ports.tls, "--capath", folder + "/trusted", *message)
             run("pub", "-p", ports.wrong_name, *trust, "--insecure", *message)
             run("pub", "-p", ports.wrong_name, *trust, "--servername", "elsewhere.test", *message)
             # and what is refused, with which words
