@@ -21,7 +21,8 @@
     FILE(mesh)                                                                                     \
     FILE(window)                                                                                   \
     FILE(delivery)                                                                                 \
-    FILE(query)
+    FILE(query)                                                                                    \
+    FILE(http)
 
 #define DECLARE(name) void perf_register_##name(void);
 PERF_FILES(DECLARE)
