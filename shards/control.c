@@ -202,6 +202,8 @@ void control_stop(struct control *control)
         notify_reloading(control->shard.now_ns / 1000u);
     else
         notify_send("STOPPING=1");
+    atomic_store_explicit(&control->shard.machine->keep_listeners, control->restart,
+                          memory_order_relaxed); /* the posts below publish it */
     if (control->service != NULL) {
         listener_stop(&control->shard);
         control->shard.machine->options->service->stopping(control->service);

@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define RETRY_MS        100u
@@ -129,20 +130,111 @@ static int bind_one(const struct listener_address *listener, bool share)
     return fd;
 }
 
+/* ---- sockets of the program that ran before in this process ----
+ *
+ * A restart executes the program again. Its listening sockets stay open meanwhile, so that nobody who connects is
+ * refused: LISTENERS_VARIABLE names them, ";tcp/0=12;tcp/1=13;". The new program takes those that fit its configuration
+ * and closes the others.
+ */
+
+#define LISTENERS_VARIABLE "SHARDMQ_LISTENERS"
+
+/* The socket of that listener and shard, if the program before has left one with the same address; else -1. */
+static int inherit(const struct listener_address *listener, unsigned shard)
+{
+    struct sockaddr_storage bound, wanted = listener->address;
+    const char *list = getenv(LISTENERS_VARIABLE);
+    socklen_t size = sizeof(bound), listening_size = sizeof(int);
+    int fd, listening = 0;
+    char key[64];
+
+    snprintf(key, sizeof(key), ";%s/%u=", listener->name, shard);
+    list = list == NULL ? NULL : strstr(list, key);
+    if (list == NULL)
+        return -1;
+    fd = (int)strtol(list + strlen(key), NULL, 10);
+    if (getsockname(fd, (struct sockaddr *)&bound, &size) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_size) != 0 || !listening)
+        return -1;
+    if (listener->port == 0) { /* one of the kernel's choice, as before */
+        ((struct sockaddr_in *)&wanted)->sin_port = ((struct sockaddr_in *)&bound)->sin_port;
+        if (wanted.ss_family == AF_INET6)
+            ((struct sockaddr_in6 *)&wanted)->sin6_port =
+                ((struct sockaddr_in6 *)&bound)->sin6_port;
+    }
+    if (size != listener->address_size || memcmp(&bound, &wanted, size) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || set_options(fd, listener->options) != 0)
+        return -1;
+    return fd;
+}
+
+/* Closes what nobody has taken: it would be closed at the next execution only. */
+static void drop_inherited(void)
+{
+    const char *list = getenv(LISTENERS_VARIABLE);
+
+    while (list != NULL && (list = strchr(list, '=')) != NULL) {
+        int fd = (int)strtol(++list, NULL, 10);
+
+        if (fd > 2 && fcntl(fd, F_GETFD) == 0) /* one that was taken closes at an execution */
+            close(fd);
+    }
+    unsetenv(LISTENERS_VARIABLE);
+}
+
+void listeners_pass(struct listener_set *set)
+{
+    const char *before = getenv(LISTENERS_VARIABLE);
+    char *list = mem_strdup(before == NULL ? ";" : before);
+    size_t len = strlen(list);
+
+    for (unsigned i = 0; i < set->count; i++)
+        for (unsigned shard = 0; shard < set->shards; shard++) {
+            int *fd = &set->addresses[i].fds[shard];
+
+            if (*fd < 0 || fcntl(*fd, F_SETFD, 0) != 0)
+                continue;
+            list = mem_realloc(list, len + 96);
+            len +=
+                (size_t)snprintf(list + len, 96, "%s/%u=%d;", set->addresses[i].name, shard, *fd);
+            *fd = -1;
+        }
+    setenv(LISTENERS_VARIABLE, list, 1);
+    mem_free(list);
+}
+
+/* SO_REUSEPORT would let two brokers of one user share the port without a word: first see that it is free. */
+static int probe_port(const struct listener_address *listener)
+{
+    int probe;
+
+    if (port_of(listener) == 0)
+        return 0;
+    probe = bind_one(listener, false);
+    if (probe >= 0)
+        close(probe);
+    return probe < 0 ? probe : 0;
+}
+
 static int bind_address(struct listener_address *listener, unsigned shards)
 {
-    int probe = 0;
+    bool inherited = false;
 
-    /* SO_REUSEPORT would let two brokers of one user share the port without a word: first see that
-     * it is free */
-    if (port_of(listener) != 0) {
-        probe = bind_one(listener, false);
-        if (probe < 0)
-            return probe;
-        close(probe);
+    for (unsigned shard = 0; shard < shards; shard++) {
+        listener->fds[shard] = inherit(listener, shard);
+        if (listener->fds[shard] >= 0 && !inherited)
+            getsockname(listener->fds[shard], (struct sockaddr *)&listener->address,
+                        &(socklen_t){sizeof(listener->address)});
+        inherited = inherited || listener->fds[shard] >= 0;
+    }
+    if (!inherited) {
+        int error = probe_port(listener);
+
+        if (error != 0)
+            return error;
     }
     for (unsigned shard = 0; shard < shards; shard++) {
-        int fd = bind_one(listener, true);
+        int fd = listener->fds[shard] >= 0 ? listener->fds[shard] : bind_one(listener, true);
 
         if (fd < 0)
             return fd;
@@ -258,6 +350,11 @@ void listeners_print(const struct listener_set *set, FILE *to)
     }
 }
 
+void listeners_bound(void)
+{
+    drop_inherited();
+}
+
 unsigned listeners_count(const struct listener_set *set)
 {
     return set->count;
@@ -303,8 +400,20 @@ void listener_start(struct shard *shard, struct listener_set *set)
     door_take_keys(shard);
 }
 
+/* The socket goes on to the program that is started next; connections wait in its backlog. */
+static void give_back(struct shard *shard, unsigned index, int fd)
+{
+    struct machine *machine = shard->machine;
+    struct listener_set *set =
+        shard->index == control_index(machine) ? machine->service_listener : machine->listeners;
+
+    set->addresses[index].fds[shard->index - set->first] = fd;
+}
+
 void listener_stop(struct shard *shard)
 {
+    bool keep = atomic_load_explicit(&shard->machine->keep_listeners, memory_order_relaxed);
+
     timer_disarm(&shard->timers, &shard->accept_retry);
     for (unsigned i = 0; i < shard->listener_count; i++) {
         struct listener *listener = &shard->listeners[i];
@@ -315,7 +424,10 @@ void listener_stop(struct shard *shard)
             uring_cancel(shard->ring, op_pack(OP_ACCEPT, i, 0));
             uring_cancel(shard->ring, op_pack(OP_ACCEPT_AGAIN, i, 0));
         }
-        uring_close_descriptor(shard->ring, listener->fd);
+        if (keep)
+            give_back(shard, i, listener->fd);
+        else
+            uring_close_descriptor(shard->ring, listener->fd);
         listener->fd = -1;
     }
     door_drop_keys(shard);

@@ -35,6 +35,10 @@ struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, ch
 /* Binds http_server.ip_addr, for the control shard alone. */
 struct listener_set *listeners_bind_service(const struct conf *conf, unsigned control, char *why,
                                             size_t size);
+/* Before a restart, when the shards have ended: leaves the sockets open for the program that is executed next. */
+void listeners_pass(struct listener_set *set);
+/* All listeners are bound: closes what was left by the program that ran before in this process and is not wanted. */
+void listeners_bound(void);
 /* Closes the sockets that no shard has taken over. */
 void listeners_unbind(struct listener_set *set);
 /* "listening on tcp://127.0.0.1:1883", "listening on ws://127.0.0.1:8083/mqtt", a line each; http:// for the

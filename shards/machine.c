@@ -263,7 +263,15 @@ int machine_run(const struct machine_options *options)
         status = give_up(why);
     } else {
         log_sizes(machine);
-        status = bind_all(machine, why, sizeof(why)) ? run_bound(machine) : give_up(why);
+        bool is_bound = bind_all(machine, why, sizeof(why));
+
+        listeners_bound();
+        status = is_bound ? run_bound(machine) : give_up(why);
+        if (status == MACHINE_RESTART) {
+            listeners_pass(machine->listeners);
+            if (machine->service_listener != NULL)
+                listeners_pass(machine->service_listener);
+        }
         if (machine->service_listener != NULL)
             listeners_unbind(machine->service_listener);
         if (machine->listeners != NULL)

@@ -28,6 +28,8 @@ struct machine {
     struct listener_set *listeners, *service_listener; /* the latter NULL without a service */
     struct doors *doors;
     struct bans *bans; /* the control shard's, but for the snapshot with which shards begin */
+    _Atomic bool
+        keep_listeners; /* shared: the control shard writes it before it stops the others */
     uint64_t random_seed, started_ms;
     /* the start: every thread says how it went, then waits for the others */
     pthread_barrier_t entered;

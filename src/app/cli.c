@@ -33,7 +33,9 @@ static const char *purpose_of(const char *command)
     if (strcmp(command, "reload") == 0)
         return "Makes the running broker read its configuration again.";
     if (strcmp(command, "restart") == 0)
-        return "Ends the running broker, if there is one, and starts it with these options.";
+        return "Has the running broker start again, its listening sockets open meanwhile; with "
+               "options of the broker, or\n"
+               "when none runs, ends it and starts one.";
     return "Starts the broker, in the foreground without -d.";
 }
 

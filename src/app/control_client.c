@@ -113,3 +113,22 @@ int ask_reload(const char *socket_path, const char *file)
     mem_free(answer);
     return status;
 }
+
+int ask_restart(const char *socket_path)
+{
+    char answer[4096];
+    const cJSON *error;
+    cJSON *report;
+    bool ok;
+
+    if (!ask(socket_path, "restart\n", answer, sizeof(answer)))
+        return -1;
+    report = cJSON_Parse(answer);
+    error = cJSON_GetObjectItem(report, "error");
+    ok = cJSON_IsTrue(cJSON_GetObjectItem(report, "ok"));
+    if (!ok)
+        fprintf(stderr, "shardmq: the broker goes on as it is: %s\n",
+                cJSON_IsString(error) ? error->valuestring : "no reason was given");
+    cJSON_Delete(report);
+    return ok ? 1 : 0;
+}

@@ -9,4 +9,8 @@
  * of it. Returns the exit status. */
 int ask_reload(const char *socket_path, const char *file);
 
+/* Asks a running broker to start again in its place. 1: it does; 0: it says why it does not, which is printed; -1: nobody
+ * answers. */
+int ask_restart(const char *socket_path);
+
 #endif

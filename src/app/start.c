@@ -270,15 +270,36 @@ int command_stop(int argc, char **argv)
     return status;
 }
 
+/* Without options of its own for the broker, a restart leaves the process and its listening sockets: nobody who connects
+ * is refused. False when there is no such broker, or it must be another one. */
+static bool restart_in_place(const struct cli *cli, const struct conf *conf, int *status)
+{
+    pid_t owner = pid_file_owner(conf->system_pid_file);
+    char path[4096];
+    int answer;
+
+    if (owner == 0 || cli->override_count != 0)
+        return false;
+    conf_control_socket(conf, path, sizeof(path));
+    answer = ask_restart(path);
+    if (answer > 0)
+        printf("restarting process %d\n", (int)owner);
+    *status = answer > 0 ? 0 : 1;
+    return answer >= 0;
+}
+
 int command_restart(int argc, char **argv)
 {
     struct cli *cli = mem_zalloc(sizeof(*cli));
     int status;
     struct conf *conf = prepare(cli, argc, argv, &status); /* a broken file stops nothing */
+    bool done = conf == NULL || restart_in_place(cli, conf, &status);
 
     mem_free(cli);
-    if (conf == NULL)
+    if (done) {
+        conf_free(conf);
         return status;
+    }
     status = pid_file_owner(conf->system_pid_file) != 0 ? stop(conf) : 0;
     conf_free(conf);
     return status == 0 ? command_start(argc, argv) : status;

@@ -1,0 +1,98 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""A restart keeps the listening sockets: while a thousand connections a second come, not one is refused, and every listener is
+where it was."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+
+from doors import open_client, run  # noqa: E402
+from mqs.transport import client_context, connect  # noqa: E402
+
+RATE = 1000  # connections per second, of all threads together
+THREADS = 4
+KINDS = ("tcp", "ssl", "ws", "wss")
+
+
+def conf(folder):
+    keys = 'bind = "127.0.0.1:0", certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
+    return ['listeners.tcp.tcp { bind = "127.0.0.1:0" }', "listeners.ssl { %s }" % keys, 'listeners.ws.bind = "127.0.0.1:0"',
+            "listeners.wss { %s }" % keys, "system.shutdown_timeout = 1s"]
+
+
+class Callers:
+    """Connects at a rate, and counts."""
+
+    def __init__(self, ports):
+        self.ports, self.came, self.refused, self.ends = ports, 0, [], False
+        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(THREADS)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, number):
+        began, done = time.monotonic(), 0
+        while not self.ends:
+            if done > (time.monotonic() - began) * RATE / THREADS:
+                time.sleep(0.0005)  # keeps the rate; nothing is waited for
+                continue
+            done += 1
+            try:
+                connect(self.ports[(done + number) % len(self.ports)]).close()
+                self.came += 1
+            except OSError as error:
+                self.refused.append(error)
+
+    def stop(self):
+        self.ends = True
+        for thread in self.threads:
+            thread.join(30)
+
+
+def test_restart(broker, folder, deadline_s):
+    context = client_context(folder)
+    ports = [broker.ports[kind][0] for kind in KINDS] + broker.ports["tcp"][1:]
+    stayer = open_client(broker.port, client_id=b"stayer")
+    for _ in range(3):
+        mark, came = len(broker.log), 0
+        callers = Callers(ports)
+        assert broker.control("restart") == {"ok": True}
+        assert broker.wait_log("started successfully", time.monotonic() + 2 * deadline_s, mark), broker.log[mark:]
+        deadline = time.monotonic() + deadline_s
+        while callers.came < came + 500:  # and some time after it
+            assert time.monotonic() < deadline, "nobody comes in any more"
+            time.sleep(0)
+        callers.stop()
+        assert not callers.refused, "%d of %d: %s" % (len(callers.refused), callers.came, callers.refused[0])
+        for kind in KINDS:
+            open_client(broker.ports[kind][0], kind, context).close()
+        listening = [line for line in broker.log[mark:] if "listening on" in line and "INFO" not in line]
+        for kind in KINDS:
+            for port in broker.ports[kind]:
+                assert any("%s://127.0.0.1:%d" % (kind, port) in line for line in listening), listening
+    stayer.close()
+
+
+def test_the_command(broker, folder, deadline_s):
+    """`shardmq restart` has the running broker start again; what it could not start with stops nothing."""
+    command = [broker.executable, "restart", "--conf", broker.conf_path]
+    mark, before = len(broker.log), dict(broker.ports)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, check=False)
+    assert done.returncode == 0 and done.stdout == "restarting process %d\n" % broker.process.pid, done
+    assert broker.wait_log("started successfully", time.monotonic() + 2 * deadline_s, mark)
+    for kind in KINDS:
+        open_client(before[kind][0], kind, client_context(folder)).close()
+    os.rename(os.path.join(folder, "server.key"), os.path.join(folder, "away.key"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, check=False)
+    os.rename(os.path.join(folder, "away.key"), os.path.join(folder, "server.key"))
+    assert done.returncode == 1 and "server.key: No such file" in done.stderr, done
+    for kind in KINDS:
+        open_client(before[kind][0], kind, client_context(folder)).close()
+
+
+if __name__ == "__main__":
+    sys.exit(run([test_restart, test_the_command], conf))
