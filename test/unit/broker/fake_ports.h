@@ -22,58 +22,7 @@ struct fake {
     uint64_t now_ms;
 };
 
-void port_post(struct broker *broker, unsigned to, struct mesh_entry entry)
-{
-    (void)broker;
-    (void)to;
-    broker_discard(&entry); /* to the control shard, which is not there */
-}
-
-bool port_congested(struct broker *broker, unsigned to)
-{
-    (void)broker;
-    (void)to;
-    return false;
-}
-
-bool port_full(struct broker *broker, unsigned to)
-{
-    (void)broker;
-    (void)to;
-    return false;
-}
-
-void port_peer_name(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    snprintf(to, size, "nobody");
-}
-
-enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    (void)to;
-    (void)size;
-    return PORT_USERNAME_OWN;
-}
-
-uint32_t port_packet_size_max(const struct connection *connection)
-{
-    (void)connection;
-    return UINT32_MAX;
-}
-
-void port_peer_address(const struct connection *connection, struct peer_address *to)
-{
-    (void)connection;
-    *to = (struct peer_address){0};
-}
-
-void port_random_bytes(struct broker *broker, void *to, size_t size)
-{
-    (void)broker;
-    memset(to, 7, size);
-}
+#include "perf/ports.c" /* no effects, as for the micro-benchmarks */
 
 /* Begins at one second, with the default configuration. */
 static inline void fake_begin(struct fake *fake)
