@@ -138,6 +138,8 @@ static const struct {
     /* what cannot be */
     {"log.level=info\n", "system.user", "a b", NULL},
     {"system.user=me\n", "system.user", "", NULL},
+    {"system.user=me\n", "system.user", "\"a\"",
+     NULL}, /* it would be read without its quotes (I1) */
     {"log.level = info #\n", "mqtt.max_qos", "3", NULL},
     {"log.level = info #\n", "mqtt.qos", "1", NULL},
     {"log.level = info #\n", "http_server.password", "***", NULL},
