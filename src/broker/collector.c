@@ -19,7 +19,8 @@
  *   I1  a query is at its shard (`away`) or with the collector, and its shard's turn to be read is `current`
  *   I2  the receiver gets the batches of a shard in the order in which they were made, and those of shard k before
  *       those of shard k + 1
- *   I3  at most COLLECTORS_RUNNING are at work; the others wait in the order in which they came
+ *   I3  at most COLLECTORS_RUNNING are at work when another one begins; the others wait in the order in which they
+ *       came. One whose receiver has paused is not at work: it asks nothing of the shards
  *   I4  done() is called once, unless the receiver has stopped the collector or collector_cancel() was called
  */
 #include "broker/collector.h"
@@ -39,8 +40,8 @@ struct collector {
     struct list node; /* broker->collectors: at work, then those that wait */
     struct broker *broker;
     struct collector_receiver receiver;
-    struct collector_plan plan; /* without the terms' texts */
-    bool counting, paused, handing, running, starting;
+    struct collector_plan plan;                                 /* without the terms' texts */
+    bool counting, paused, handing, started, running, starting; /* running: counted (I3) */
     bool failed; /* before collector_start() returned */
     uint64_t count;
     unsigned shards, current;
@@ -48,6 +49,18 @@ struct collector {
 };
 
 static void start_next(struct broker *broker);
+
+/* I3 */
+static void set_running(struct collector *collector, bool running)
+{
+    if (collector->running == running)
+        return;
+    collector->running = running;
+    if (running)
+        collector->broker->collectors_running++;
+    else
+        collector->broker->collectors_running--;
+}
 
 static void free_collector(struct collector *collector)
 {
@@ -62,8 +75,7 @@ static void free_collector(struct collector *collector)
             errand_free(broker, &part->query->errand);
     }
     list_remove(&collector->node);
-    if (collector->running)
-        broker->collectors_running--;
+    set_running(collector, false);
     mem_free(collector);
     start_next(broker);
 }
@@ -123,7 +135,10 @@ static bool hand_batch(struct collector *collector, struct query *query)
         collector->handing = false;
     }
     query_next(query);
-    collector->paused = verdict == COLLECTOR_PAUSE;
+    if (verdict == COLLECTOR_PAUSE) {
+        collector->paused = true;
+        set_running(collector, false);
+    }
     if (verdict != COLLECTOR_STOP)
         return true;
     free_collector(collector);
@@ -151,6 +166,8 @@ static void hand_over(struct collector *collector)
     }
     if (collector->current == collector->shards)
         end(collector, COLLECTOR_COMPLETE);
+    else if (collector->paused)
+        start_next(collector->broker);
 }
 
 /* How much of the list each shard has, from the counts. */
@@ -227,8 +244,8 @@ static void came_back(void *argument, struct errand *errand)
 
 static void start(struct collector *collector)
 {
-    collector->running = true;
-    collector->broker->collectors_running++;
+    collector->started = true;
+    set_running(collector, true);
     for (unsigned i = 0; i < collector->shards; i++)
         if (!collector->parts[i].over && !send_part(collector, i))
             return;
@@ -245,7 +262,7 @@ static void start_next(struct broker *broker)
         struct collector *collector = LIST_ENTRY(node, struct collector, node);
 
         node = node->next;
-        if (!collector->running) {
+        if (!collector->started) {
             start(collector); /* may end it, and start others */
             node = broker->collectors.next;
         }
@@ -321,6 +338,7 @@ void collector_go_on(struct collector *collector)
     if (!collector->paused)
         return;
     collector->paused = false;
+    set_running(collector, true);
     hand_over(collector);
 }
 
@@ -338,7 +356,8 @@ void collectors_clear(struct broker *broker)
     while ((node = list_first(&broker->collectors)) != NULL) {
         struct collector *collector = LIST_ENTRY(node, struct collector, node);
 
-        collector->running = false;
+        set_running(collector, false);
+        broker->collectors_running = COLLECTORS_RUNNING;
         free_collector(collector);
     }
 }
