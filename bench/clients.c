@@ -223,6 +223,17 @@ static void report_rates(const struct clients_run *run, struct report *report)
     }
 }
 
+/* Pairs of publisher and receiver that were checked; the threads have ended. */
+static double count_flows(const struct clients_run *run)
+{
+    double count = 0;
+
+    for (uint32_t i = 0; i < run->thread_count; i++) {
+        count += run->threads[i].flows.count;
+    }
+    return count;
+}
+
 static void report_counts(const struct clients_run *run, struct report *report,
                           const struct totals *totals)
 {
@@ -236,6 +247,8 @@ static void report_counts(const struct clients_run *run, struct report *report,
         }
     } else if (run->load.options->command == SUB) {
         report_number(report, "received", "received in all", (double)totals->received, "");
+        report_number(report, "flows", "publishers seen, of each client",
+                      count_flows(run) / (double)(run->group ? 1 : run->load.options->count), "");
         report_number(report, "unchecked", "of them not by bench pub, or retained",
                       (double)SUM(run, unchecked), "");
         report_number(report, "lost", "lost", (double)totals->missing, "");

@@ -134,6 +134,7 @@ static void test_all_is_well(void **state)
         assert_true(number("received") == 600);
         assert_true(number("lost") == 0);
         assert_true(number("unchecked") == 0);
+        assert_in_range((int)number("flows"), 1, 4);
         assert_string_equal(verdict(), "good");
         fake_stop(broker);
     }
