@@ -21,7 +21,7 @@ static bool is_file(const struct option_row *row)
 {
     const char *argument = option_argument(row);
 
-    return strcmp(argument, "FILE") == 0 || strcmp(argument, "FOLDER") == 0;
+    return strncmp(argument, "FILE", 4) == 0 || strcmp(argument, "FOLDER") == 0;
 }
 
 static bool is_choice(const struct option_row *row)

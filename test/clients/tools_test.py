@@ -136,7 +136,7 @@ def test_as_nanomq_0_6_6_writes_it(broker):
 
 
 def receiver_text(tool):
-    return os.pread(tool.output.fileno(), 1 << 20, 0)
+    return os.pread(tool.output.fileno(), 1 << 24, 0)
 
 
 def test_properties_and_json(broker):
@@ -376,6 +376,43 @@ def test_no_line_is_lost_when_the_broker_restarts(_broker):
         assert problem is None, problem
 
 
+def test_each_line_arrives_when_a_broker_that_remembers_restarts(_broker):
+    """mosquitto keeps sessions in a file: with QoS 1 no line is missing, with QoS 2 each arrives once, in order."""
+    count = 20000
+    lines = b"".join(b"%d\n" % number for number in range(count))
+    for version, qos, words in ((5, 2, ("-c", "-i", "sender")), (4, 2, ("-c", "-i", "sender")), (4, 1, ()), (5, 1, ())):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as stdin:
+            [port] = free_ports(1)
+            path = os.path.join(folder, "mosquitto.conf")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("%s\nlistener %d 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"
+                           "max_queued_messages 0\nmax_inflight_messages 100\n"
+                           % ("user root" if os.geteuid() == 0 else "", port, folder))
+            stdin.write(lines)
+            stdin.seek(0)
+            broker = argparse.Namespace(port=port)
+            first = start_mosquitto(path, [port])
+            receiver = sub(broker, "-V", version, "-c", "-i", "receiver", "-q", 2, "-t", "t")
+            sender = Tool("pub", *at(broker), "-V", version, "-t", "t", "-q", qos, "-l", *words, stdin=stdin)
+            end = time.monotonic() + deadline()
+            while receiver_text(receiver).count(b"\n") < count // 20:
+                assert time.monotonic() < end, receiver.errors
+            first.terminate()
+            first.wait()
+            first.stdout.close()
+            sender.wait_error("connecting again")
+            second = start_mosquitto(path, [port])
+            sender.finish(seconds=60)
+            while (got := receiver_text(receiver)).count(b"\n") < count or not got.endswith(b"%d\n" % (count - 1)):
+                assert time.monotonic() < end + deadline(60), "%d lines of %d" % (got.count(b"\n"), count)
+            receiver.signal(signal.SIGINT)
+            got = receiver.finish()
+            assert got == lines if qos == 2 else set(got.split()) == set(lines.split()), (version, qos, got.count(b"\n"))
+            second.kill()
+            second.wait()
+            second.stdout.close()
+
+
 # --- misbehaving servers ---------------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
@@ -461,6 +498,18 @@ def free_ports(count):
     return ports
 
 
+def start_mosquitto(conf, ports):
+    """Debian's mosquitto with that file, when it listens."""
+    process = subprocess.Popen(["mosquitto", "-c", conf], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    end = time.monotonic() + deadline()
+    for port in ports:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            assert time.monotonic() < end and process.poll() is None, process.stdout.read()
+    return process
+
+
 @contextlib.contextmanager
 def secure_mosquitto(folder):
     """Debian's mosquitto with a listener for each way in; their ports by name."""
@@ -480,14 +529,8 @@ def secure_mosquitto(folder):
     path = os.path.join(folder, "mosquitto.conf")
     with open(path, "w", encoding="ascii") as file:
         file.write("\n".join(conf) + "\n")
-    process = subprocess.Popen(["mosquitto", "-c", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = start_mosquitto(path, ports.values())
     try:
-        end = time.monotonic() + deadline()
-        for port in ports.values():
-            while True:
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                assert time.monotonic() < end and process.poll() is None, process.stdout.read()
         yield argparse.Namespace(**ports)
     finally:
         process.kill()
@@ -583,7 +626,8 @@ def test_tls_and_websocket(_broker):
 
 
 BOTH = [test for name, test in list(globals().items()) if name.startswith("test_")]
-ONCE = {test_statuses_are_reason_codes, test_no_line_is_lost_when_the_broker_restarts, test_servers_that_misbehave,
+ONCE = {test_statuses_are_reason_codes, test_no_line_is_lost_when_the_broker_restarts,
+        test_each_line_arrives_when_a_broker_that_remembers_restarts, test_servers_that_misbehave,
         test_wrong_options_are_one_sentence, test_tls_and_websocket}
 SHARDMQ = ONCE | {test_lost_and_taken_over}
 
