@@ -191,35 +191,66 @@ static bool load_key(SSL_CTX *ctx, const struct tls_certificate *from, char *why
     return loaded;
 }
 
-/* Adds the authorities to `store`; their names are what a server asks its clients for. */
-static bool load_ca(X509_STORE *store, STACK_OF(X509_NAME) * names, const char *file,
-                    SHA256_CTX *scope, char *why, size_t size)
+/* What the authorities and the revocation lists of files go to. */
+struct trust {
+    X509_STORE *store;
+    STACK_OF(X509_NAME) * names; /* of the authorities: what a server asks its clients for */
+    SHA256_CTX *scope;
+};
+
+/* Takes one object of a PEM file: 1; 0 when there is none left or it is malformed; -1 when there is no memory. */
+typedef int take_object(const struct trust *trust, BIO *bio);
+
+static int take_ca(const struct trust *trust, BIO *bio)
+{
+    X509 *ca = PEM_read_bio_X509_AUX(bio, NULL, password, NULL);
+    X509_NAME *name;
+    bool added;
+
+    if (ca == NULL)
+        return 0;
+    added = X509_STORE_add_cert(trust->store, ca) == 1;
+    name = added ? X509_NAME_dup(X509_get_subject_name(ca)) : NULL;
+    if (name != NULL && sk_X509_NAME_push(trust->names, name) == 0)
+        X509_NAME_free(name);
+    X509_free(ca);
+    return added ? 1 : -1;
+}
+
+static int take_crl(const struct trust *trust, BIO *bio)
+{
+    X509_CRL *crl = PEM_read_bio_X509_CRL(bio, NULL, password, NULL);
+    bool added = crl != NULL && X509_STORE_add_crl(trust->store, crl) == 1;
+
+    if (crl == NULL)
+        return 0;
+    X509_CRL_free(crl);
+    return added ? 1 : -1;
+}
+
+/* Takes every object of a file, which must have one and nothing else. */
+static bool load_all(const struct trust *trust, const char *file, take_object *take,
+                     const char *what, char *why, size_t size)
 {
     struct pem pem;
     unsigned count = 0;
-    bool loaded = true;
+    int taken;
+    bool loaded;
 
     if (!pem_open(&pem, file, why, size))
         return false;
-    SHA256_Update(scope, pem.data, pem.len);
-    for (;;) {
-        X509 *ca = PEM_read_bio_X509_AUX(pem.bio, NULL, password, NULL);
-        X509_NAME *name;
-
-        if (ca == NULL)
-            break;
+    SHA256_Update(trust->scope, pem.data, pem.len);
+    while ((taken = take(trust, pem.bio)) > 0)
         count++;
-        loaded = X509_STORE_add_cert(store, ca) == 1;
-        name = loaded && names != NULL ? X509_NAME_dup(X509_get_subject_name(ca)) : NULL;
-        if (name != NULL && sk_X509_NAME_push(names, name) == 0)
-            X509_NAME_free(name);
-        X509_free(ca);
-        if (!loaded)
-            break;
-    }
-    loaded = loaded && at_end() && count != 0;
+    loaded = taken == 0 && at_end() && count != 0;
     pem_close(&pem);
-    return loaded || refuse(why, size, file, "this is not a file of CA certificates in PEM form");
+    return loaded || refuse(why, size, file, what);
+}
+
+static bool load_ca(const struct trust *trust, const char *file, char *why, size_t size)
+{
+    return load_all(trust, file, take_ca, "this is not a file of CA certificates in PEM form", why,
+                    size);
 }
 
 static int is_certificate(const struct dirent *entry)
@@ -232,8 +263,7 @@ static int is_certificate(const struct dirent *entry)
 }
 
 /* The same for the files of a folder. */
-static bool load_ca_folder(X509_STORE *store, STACK_OF(X509_NAME) * names, const char *folder,
-                           SHA256_CTX *scope, char *why, size_t size)
+static bool load_ca_folder(const struct trust *trust, const char *folder, char *why, size_t size)
 {
     struct dirent **entries;
     int count = scandir(folder, &entries, is_certificate, alphasort);
@@ -245,8 +275,7 @@ static bool load_ca_folder(X509_STORE *store, STACK_OF(X509_NAME) * names, const
         char file[4096];
         int len = snprintf(file, sizeof(file), "%s/%s", folder, entries[i]->d_name);
 
-        loaded =
-            loaded && (size_t)len < sizeof(file) && load_ca(store, names, file, scope, why, size);
+        loaded = loaded && (size_t)len < sizeof(file) && load_ca(trust, file, why, size);
         mem_free_libc(entries[i]);
     }
     mem_free_libc(entries);
@@ -255,32 +284,11 @@ static bool load_ca_folder(X509_STORE *store, STACK_OF(X509_NAME) * names, const
     return loaded;
 }
 
-static bool load_crl(X509_STORE *store, const char *file, SHA256_CTX *scope, char *why, size_t size)
+static bool load_crl(const struct trust *trust, const char *file, char *why, size_t size)
 {
-    struct pem pem;
-    unsigned count = 0;
-    bool loaded = true;
-
-    if (!pem_open(&pem, file, why, size))
-        return false;
-    SHA256_Update(scope, pem.data, pem.len);
-    for (;;) {
-        X509_CRL *crl = PEM_read_bio_X509_CRL(pem.bio, NULL, password, NULL);
-
-        if (crl == NULL)
-            break;
-        count++;
-        loaded = X509_STORE_add_crl(store, crl) == 1;
-        X509_CRL_free(crl);
-        if (!loaded)
-            break;
-    }
-    loaded = loaded && at_end() && count != 0;
-    pem_close(&pem);
-    if (!loaded)
-        return refuse(why, size, file, "this is not a file of revocation lists (CRL) in PEM form");
-    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
-    return true;
+    X509_STORE_set_flags(trust->store, X509_V_FLAG_CRL_CHECK);
+    return load_all(trust, file, take_crl,
+                    "this is not a file of revocation lists (CRL) in PEM form", why, size);
 }
 
 /* ---- callbacks ---- */
@@ -415,6 +423,7 @@ static bool load_trust(X509_STORE *store, STACK_OF(X509_NAME) * names,
     const char *ca = settings->ca_file;
     const uint8_t rules[2] = {settings->verify_peer, settings->require_peer};
     SHA256_CTX hash;
+    const struct trust trust = {store, names, &hash};
 
     SHA256_Init(&hash);
     SHA256_Update(&hash, rules, sizeof(rules));
@@ -428,12 +437,11 @@ static bool load_trust(X509_STORE *store, STACK_OF(X509_NAME) * names,
     }
     if (ca == NULL && settings->ca_folder == NULL && settings->verify_peer)
         ca = SYSTEM_CA;
-    if (ca != NULL && !load_ca(store, names, ca, &hash, why, size))
+    if (ca != NULL && !load_ca(&trust, ca, why, size))
         return false;
-    if (settings->ca_folder != NULL &&
-        !load_ca_folder(store, names, settings->ca_folder, &hash, why, size))
+    if (settings->ca_folder != NULL && !load_ca_folder(&trust, settings->ca_folder, why, size))
         return false;
-    if (settings->crl_file != NULL && !load_crl(store, settings->crl_file, &hash, why, size))
+    if (settings->crl_file != NULL && !load_crl(&trust, settings->crl_file, why, size))
         return false;
     SHA256_Final(scope, &hash);
     return true;

@@ -22,7 +22,7 @@
 #define REQUEST_MAX 1536
 #define ANSWER_MAX  512
 
-/* The sub-protocols of MQTT over WebSocket [MQTT-6.0.0-3] [MQTT-6.0.0-4], best first: the one of 3.1.1 and 5.0,
+/* The sub-protocols of MQTT over WebSocket [MQTT-6.0.0-4], best first: the one of 3.1.1 and 5.0,
  * and the one of 3.1. */
 static const char *const protocols[] = {"mqtt", "mqttv3.1"};
 

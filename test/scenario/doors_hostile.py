@@ -146,6 +146,7 @@ def close_code(web, frame, deadline_s):
 
 
 def test_forbidden_frames(broker, folder, deadline_s):
+    """Whatever is no binary frame, or is malformed, ends the connection [MQTT-6.0.0-1]."""
     masked = WebSocket.frame
     cases = {
         "unmasked": (b"\x82\x04" + b"\x10\x02\x00\x00", 1002),
@@ -176,7 +177,7 @@ def test_forbidden_frames(broker, folder, deadline_s):
 
 
 def test_packets_do_not_know_frames(broker, folder, deadline_s):
-    """A packet that announces a megabyte in a frame of a few bytes, over pings and fragments."""
+    """A packet that announces a megabyte in a frame of a few bytes, over pings and fragments [MQTT-6.0.0-2]."""
     for kind in ("ws", "wss"):
         client = open_client(broker.ports[kind][0], kind, client_context(folder))
         client.sock.sock.send(WebSocket.frame(2, b"\x30\x80\x80\x40\x00"))
@@ -218,6 +219,7 @@ GOOD = ("GET /mqtt HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgr
 
 
 def test_bad_upgrades(broker, folder, deadline_s):
+    """Only GET of the path with a sub-protocol of MQTT becomes a WebSocket [MQTT-6.0.0-4], which a client checks (mqs)."""
     cases = {
         head(*GOOD): b"101",
         head(*GOOD, "Origin: https://console.example"): b"101",

@@ -143,7 +143,8 @@ class WebSocket(Layer):
             head += data
         head, rest = bytes(head).split(b"\r\n\r\n", 1)
         accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
-        if not head.startswith(b"HTTP/1.1 101 ") or b"Sec-WebSocket-Accept: " + accept not in head:
+        if (not head.startswith(b"HTTP/1.1 101 ") or b"Sec-WebSocket-Accept: " + accept not in head or
+                b"Sec-WebSocket-Protocol: mqtt" not in head.split(b"\r\n")):
             raise ConnectionRefusedError(head.decode("latin-1"))
         if rest:
             self.decode(rest)
