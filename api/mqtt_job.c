@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define TOPICS_MAX 65536u /* of one request: errands and messages that wait for their turn */
+
 struct mqtt_result {
     enum api_code code; /* API_OK until something goes wrong */
     char *why;          /* a sentence; NULL without memory, and with API_OK */
@@ -92,9 +94,11 @@ static bool has_room(struct mqtt_job *job)
 
 void mqtt_job_add(struct mqtt_job *job, struct errand *errand, unsigned shard)
 {
-    if (errand == NULL || !has_room(job)) {
+    if (errand == NULL || job->unit_count == TOPICS_MAX || !has_room(job)) {
         errand_free(job->api->shard->broker, errand);
-        mqtt_job_fail(job, API_UNKNOWN, "no memory");
+        mqtt_job_fail(job, API_UNKNOWN,
+                      job->unit_count == TOPICS_MAX ? "more than 65536 topics in one request"
+                                                    : "no memory");
         return;
     }
     job->unit_items[job->unit_count] = job->present;

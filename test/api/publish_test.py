@@ -164,6 +164,13 @@ def test_order_and_many(broker, api, scale):
     receiver.close()
 
 
+def test_there_is_an_end_to_topics(broker, api, scale):
+    """One request has 65536 at most; an item that goes beyond is not done at all."""
+    answer = post(api, "publish_batch", [{"topics": "e,e", "payload": ""}, {"topics": ",".join(["e"] * 65535), "payload": ""}])
+    assert [row["code"] for row in answer["data"]] == [0, 102], answer["data"][1]["message"]
+    assert at_rest(broker, scale)["message_in"] == 2
+
+
 def test_batch_tells_each(broker, api, scale):
     receiver = Receiver(broker.port, "receiver")
     receiver.subscribe("batch/#", qos=0)
