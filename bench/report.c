@@ -68,7 +68,7 @@ void report_number(struct report *report, const char *key, const char *label, do
     row->value = value;
     row->unit = unit;
     number_format(text, sizeof(text), value);
-    printf("  %-*s %16s %s\n", LABEL_WIDTH, label, text, unit);
+    printf("  %-*s %16s%s%s\n", LABEL_WIDTH, label, text, *unit != '\0' ? " " : "", unit);
 }
 
 void report_text(struct report *report, const char *key, const char *label, const char *value)

@@ -237,6 +237,8 @@ static void write_plots(FILE *to, const struct report *report)
         room = mem_alloc(4 * series->count * sizeof(double));
         if (has_messages) {
             plot_throughput(to, series, room);
+        }
+        if (has_messages && has_latency) {
             plot_latency_over_time(to, series, room);
         }
         plot_connections(to, series, room);

@@ -218,18 +218,30 @@ bool scenario_scale(struct bench_options *options, const bool fixed[OPTIONS_COUN
     return true;
 }
 
+/* Prints one line; only when the scenario is, or is not, of the benchmark suite. */
+static void list_one(FILE *to, const struct scenario_file *file, bool of_suite)
+{
+    struct bench_options options;
+    struct scenario_source source;
+    char error[300] = "";
+    const char *text;
+
+    options_preset(&options, RUN);
+    text = scenario_read(&source, file->name, &options, error, sizeof(error)) &&
+                   options.description != NULL
+               ? options.description
+               : error;
+    if ((strncmp(text, "suite:", 6) == 0) == of_suite) {
+        fprintf(to, "  %-24s %s\n", file->name, text);
+    }
+    scenario_fini(&source);
+}
+
 void scenario_list(FILE *to)
 {
-    for (size_t i = 0; i < scenario_file_count; i++) {
-        struct bench_options options;
-        struct scenario_source source;
-        char error[300];
-        bool good;
-
-        options_preset(&options, RUN);
-        good = scenario_read(&source, scenario_files[i].name, &options, error, sizeof(error));
-        fprintf(to, "  %-24s %s\n", scenario_files[i].name,
-                good && options.description != NULL ? options.description : error);
-        scenario_fini(&source);
+    for (unsigned of_suite = 0; of_suite < 2; of_suite++) {
+        for (size_t i = 0; i < scenario_file_count; i++) {
+            list_one(to, &scenario_files[i], of_suite);
+        }
     }
 }

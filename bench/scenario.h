@@ -52,7 +52,8 @@ void scenario_fini(struct scenario_source *source);
 bool scenario_scale(struct bench_options *options, const bool fixed[OPTIONS_COUNT], char *error,
                     size_t error_size);
 
-/* Prints the name and the description of each scenario of the program. */
+/* Prints the name and the description of each scenario of the program, those of the Open MQTT
+ * Benchmark Suite last. */
 void scenario_list(FILE *to);
 
 #endif
