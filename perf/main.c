@@ -19,6 +19,7 @@
     FILE(timer)                                                                                    \
     FILE(spsc)                                                                                     \
     FILE(mesh)                                                                                     \
+    FILE(client)                                                                                   \
     FILE(window)                                                                                   \
     FILE(delivery)                                                                                 \
     FILE(query)                                                                                    \

@@ -274,7 +274,8 @@ uint32_t props_size(const struct mqtt_props *props, unsigned place, uint64_t wit
 {
     uint32_t size = repeated(NULL, props, place, without);
 
-    for (unsigned id = 0; id < RULES_SIZE; id++) {
+    for (uint64_t left = props->present & ~without; left != 0; left &= left - 1) {
+        unsigned id = (unsigned)__builtin_ctzll(left);
         const char *member = (const char *)props + rules[id].member;
 
         if (!takes(props, place, without, id))
@@ -307,7 +308,8 @@ uint32_t props_size(const struct mqtt_props *props, unsigned place, uint64_t wit
 
 uint8_t *props_put(uint8_t *to, const struct mqtt_props *props, unsigned place, uint64_t without)
 {
-    for (unsigned id = 0; id < RULES_SIZE; id++) {
+    for (uint64_t left = props->present & ~without; left != 0; left &= left - 1) {
+        unsigned id = (unsigned)__builtin_ctzll(left);
         const void *member = (const char *)props + rules[id].member;
 
         if (!takes(props, place, without, id))
