@@ -360,7 +360,7 @@ void option_help(FILE *to, const struct option_row *rows, size_t count, unsigned
         } else {
             snprintf(left, sizeof(left), "    --%s %s", row->name, argument);
         }
-        fprintf(to, "  %-30s %s", left, row->help);
+        fprintf(to, "  %-36s %s", left, row->help);
         if (preset[0] != '\0') {
             fprintf(to, " [%s]", preset);
         }
