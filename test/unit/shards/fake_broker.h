@@ -55,6 +55,11 @@ void broker_shared_destroy(struct broker_shared *shared)
     mem_free(shared);
 }
 
+struct outbox_pool *broker_outbox_pool(struct broker *broker)
+{
+    return &broker->pool;
+}
+
 struct broker *broker_create(const struct broker_params *params)
 {
     struct broker *broker = mem_zalloc(sizeof(*broker));

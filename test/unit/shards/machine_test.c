@@ -37,7 +37,8 @@ static void note_port(const struct listener_set *set, FILE *to);
 
 static struct uring_features chosen, real;
 static bool features_chosen;
-static uint16_t port;
+static uint16_t port, service_port;
+static bool with_service; /* http_server.enable */
 static sem_t running;
 static pthread_t thread;
 static struct conf *conf;
@@ -56,7 +57,10 @@ static int probe_as_chosen(struct uring_features *features, char *why, size_t si
 static void note_port(const struct listener_set *set, FILE *to)
 {
     (void)to;
-    port = port_of(&set->addresses[0]);
+    if (strcmp(set->addresses[0].name, "http_server") == 0)
+        service_port = port_of(&set->addresses[0]);
+    else
+        port = port_of(&set->addresses[0]);
 }
 
 static void on_started(void *argument)
@@ -73,6 +77,9 @@ static struct conf *load(unsigned shards)
         {"listeners.tcp.bind", "127.0.0.1:0", "test"},
         {"system.shutdown_timeout", "2s", "test"},
         {"control.socket", control_path, "test"},
+        {"http_server.enable", with_service ? "true" : "false", "test"},
+        {"http_server.port", "0", "test"},
+        {"http_server.limit_conn", "3", "test"},
     };
     const struct conf_source source = {.overrides = overrides,
                                        .override_count = ARRAY_LENGTH(overrides)};
@@ -202,15 +209,20 @@ static void wait_for(atomic_uint *value, unsigned wanted)
     assert_int_equal(atomic_load(value), wanted);
 }
 
-static int connect_to(void)
+static int connect_to_port(uint16_t to)
 {
     struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        .sin_family = AF_INET, .sin_port = htons(to), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
     return fd;
+}
+
+static int connect_to(void)
+{
+    return connect_to_port(port);
 }
 
 /* Reads exactly that much, or fails the test. */
@@ -631,6 +643,178 @@ static void a_port_in_use_is_reported(void **state)
     assert_int_equal(stop(), 0);
 }
 
+/* ---- a service of the control shard: it echoes until 'q', and takes a pause after every 'p' ---- */
+
+struct echo_conn {
+    struct outbox out;
+    bool paused;
+};
+
+static atomic_uint echo_opened, echo_closed, echo_stopping, echo_stopped;
+static unsigned echo_state;
+
+static void echo_open(struct shard *shard, struct conn *conn, bool adopted)
+{
+    const struct echo_conn *echo_conn = conn_state(conn);
+
+    assert_false(adopted || echo_conn->paused);
+    assert_ptr_equal(control_service(shard), &echo_state);
+    atomic_fetch_add(&echo_opened, 1);
+}
+
+static enum conn_verdict echo_bytes(struct shard *shard, struct conn *conn, const uint8_t *data,
+                                    uint32_t len, uint32_t *consumed)
+{
+    struct echo_conn *echo_conn = conn_state(conn);
+
+    while (*consumed < len) {
+        uint8_t byte = data[(*consumed)++];
+        uint8_t *to = outbox_reserve(&echo_conn->out, broker_outbox_pool(shard->broker), 1);
+
+        *to = byte;
+        outbox_commit(&echo_conn->out, 1);
+        conn_again(shard, conn);
+        if (byte == 'q') {
+            conn_close_after_flush(shard, conn);
+            return CONN_STOP;
+        }
+        if (byte == 'p') {
+            echo_conn->paused = true;
+            return CONN_PAUSE;
+        }
+    }
+    return CONN_CONTINUE;
+}
+
+/* What was sent before the pause has left. */
+static bool echo_may_read(struct shard *shard, const struct conn *conn)
+{
+    struct echo_conn *echo_conn = conn_state(conn);
+
+    (void)shard;
+    if (echo_conn->out.bytes == 0)
+        echo_conn->paused = false;
+    return !echo_conn->paused;
+}
+
+static bool echo_steady(const struct conn *conn)
+{
+    return conn->slot % 2 == 0;
+}
+
+static void echo_sent(struct shard *shard, struct conn *conn, struct outbox_chunk *chunk)
+{
+    outbox_release(conn_outbox(conn), broker_outbox_pool(shard->broker), chunk);
+}
+
+static bool echo_lingers(const struct conn *conn)
+{
+    (void)conn;
+    return true;
+}
+
+static void echo_close(struct shard *shard, struct conn *conn, struct outbox_chunk *unsent)
+{
+    struct outbox *out = conn_outbox(conn);
+    struct outbox_chunk *chains[] = {unsent, out->head};
+
+    for (unsigned i = 0; i < 2; i++)
+        while (chains[i] != NULL) {
+            struct outbox_chunk *next = chains[i]->next;
+
+            outbox_release(out, broker_outbox_pool(shard->broker), chains[i]);
+            chains[i] = next;
+        }
+    assert_int_equal(out->bytes, 0);
+    atomic_fetch_add(&echo_closed, 1);
+}
+
+static void *echo_start(struct control *of)
+{
+    (void)of;
+    return &echo_state;
+}
+
+static void echo_stops(void *service)
+{
+    assert_ptr_equal(service, &echo_state);
+    atomic_fetch_add(&echo_stopping, 1);
+}
+
+static void echo_stop(void *service)
+{
+    (void)service;
+    assert_int_equal(atomic_load(&echo_opened), atomic_load(&echo_closed));
+    atomic_fetch_add(&echo_stopped, 1);
+}
+
+static const struct conn_protocol echo_protocol = {
+    .state_size = sizeof(struct echo_conn),
+    .opened = echo_open,
+    .on_bytes = echo_bytes,
+    .may_read = echo_may_read,
+    .steady = echo_steady,
+    .sent = echo_sent,
+    .lingers = echo_lingers,
+    .closed = echo_close,
+};
+
+static const struct machine_service echo_service = {
+    .protocol = &echo_protocol,
+    .start = echo_start,
+    .stopping = echo_stops,
+    .stop = echo_stop,
+};
+
+static void the_control_shard_serves_what_it_is_given(void **state)
+{
+    static const char text[] = "some bytes, p and p, and more behind them";
+    uint8_t back[sizeof(text)];
+    int fds[3], more, mqtt;
+
+    (void)state;
+    atomic_store(&echo_opened, 0);
+    atomic_store(&echo_closed, 0);
+    atomic_store(&echo_stopping, 0);
+    atomic_store(&echo_stopped, 0);
+    with_service = true;
+    start(2);
+    options.service = &echo_service;
+    run();
+    for (unsigned i = 0; i < 3; i++) {
+        fds[i] = connect_to_port(service_port);
+        assert_int_equal(write(fds[i], text, sizeof(text)), sizeof(text));
+        read_all(fds[i], back, sizeof(text));
+        assert_memory_equal(back, text, sizeof(text));
+    }
+    more = connect_to_port(service_port); /* http_server.limit_conn */
+    assert_true(at_end(more));
+    close(more);
+    mqtt = client(1, 'e');                           /* they are not in each other's way */
+    assert_int_equal(counter("connection_open"), 1);
+    assert_int_equal(counter("connection_refused"), 0);
+    assert_int_equal(counter("http_connection_refused"), 1);
+    assert_int_equal(write(fds[1], "q and what nobody reads", 23), 23);
+    read_all(fds[1], back, 1);
+    assert_true(at_end(fds[1]));
+    close(fds[1]);
+    wait_for(&echo_closed, 1);
+    close(fds[2]); /* by its client */
+    wait_for(&echo_closed, 2);
+    fds[1] = connect_to_port(service_port); /* in a slot that was used */
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    read_all(fds[1], back, 1);
+    close(mqtt);
+    assert_int_equal(stop(), 0);
+    assert_true(at_end(fds[0]) && at_end(fds[1]));
+    assert_int_equal(atomic_load(&echo_stopping), 1);
+    assert_int_equal(atomic_load(&echo_stopped), 1);
+    assert_int_equal(atomic_load(&echo_closed), 4);
+    close(fds[0]);
+    close(fds[1]);
+    with_service = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -648,6 +832,7 @@ int main(void)
         cmocka_unit_test(a_signal_shuts_down_with_connections_open),
         cmocka_unit_test(commands_are_answered_line_by_line),
         cmocka_unit_test(a_port_in_use_is_reported),
+        cmocka_unit_test(the_control_shard_serves_what_it_is_given),
     };
     static const struct uring_features kinds[] = {
         {.single_issuer = true, .receive_multishot = true, .wake_by_ring = true}, /* 6.0 */
