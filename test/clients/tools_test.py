@@ -21,6 +21,7 @@ from mqs.broker import Broker, Mosquitto
 
 TOOL = None      # the program
 SCALE = 1.0      # of deadlines
+STARTED = []     # processes of the test that runs: ended with it, however it ends
 
 
 def deadline(seconds=20):
@@ -36,6 +37,7 @@ class Tool:
         self.process = subprocess.Popen([TOOL, *self.words], stdin=stdin if stdin is not None else subprocess.DEVNULL,
                                         stdout=self.output, stderr=subprocess.PIPE, bufsize=0)
         self.errors = b""
+        STARTED.append(self.process)
 
     def wait_error(self, text, seconds=20):
         """Waits until the text stands in standard error."""
@@ -503,6 +505,7 @@ def free_ports(count):
 def start_mosquitto(conf, ports):
     """Debian's mosquitto with that file, when it listens."""
     process = subprocess.Popen(["mosquitto", "-c", conf], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    STARTED.append(process)
     end = time.monotonic() + deadline()
     for port in ports:
         while True:
@@ -643,6 +646,11 @@ def run_all(name, broker, tests):
             test(broker)
         except (AssertionError, OSError, subprocess.SubprocessError) as error:
             problem = "%s: %s" % (type(error).__name__, error)
+        for process in STARTED:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        STARTED.clear()
         failed += problem is not None
         print("%-56s %-10s %5.1f s: %s" % (test.__name__, name, time.monotonic() - began, problem or "ok"), flush=True)
     return failed
