@@ -17,6 +17,7 @@
 
 #include <openssl/base64.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define NUMBER_MAX 32u
 
@@ -122,17 +123,30 @@ static void take_text(struct mqtt_props *props, enum mqtt_property id, const cJS
     props->present |= (uint64_t)1 << id;
 }
 
+/* A number as it was written, mostly: the shortest of these digits that are the same number. */
+static struct span print_number(double number, char *to)
+{
+    static const double whole_most = 9007199254740992.0; /* 2^53: all integers below are exact */
+
+    if (number > -whole_most && number < whole_most && number == (double)(int64_t)number) {
+        snprintf(to, NUMBER_MAX, "%lld", (long long)number);
+        return span_text(to);
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(to, NUMBER_MAX, "%.*g", digits, number);
+        if (strtod(to, NULL) == number)
+            break;
+    }
+    return span_text(to);
+}
+
 static struct span print_value(const cJSON *value, char *to)
 {
     if (cJSON_IsString(value))
         return text_of(value);
     if (cJSON_IsBool(value))
         return span_text(cJSON_IsTrue(value) ? "true" : "false");
-    if (value->valuedouble == (double)(int64_t)value->valuedouble)
-        snprintf(to, NUMBER_MAX, "%lld", (long long)value->valuedouble);
-    else
-        snprintf(to, NUMBER_MAX, "%.17g", value->valuedouble);
-    return span_text(to);
+    return print_number(value->valuedouble, to);
 }
 
 static const char *read_user_properties(struct reading *reading, const cJSON *object)

@@ -112,7 +112,8 @@ def test_properties_arrive(broker, api, scale):
     subscribed.get(timeout=20 * scale)
     properties = {"payload_format_indicator": 1, "message_expiry_interval": 100, "response_topic": "answers/ä",
                   "correlation_data": "to you", "content_type": "text/plain",
-                  "user_properties": {"b": "1", "a": "zwei", "number": 3, "half": 1.5, "yes": True, "no": False, "": ""}}
+                  "user_properties": {"b": "1", "a": "zwei", "number": 3, "half": 1.5, "tenth": 0.1, "huge": 1e300,
+                                      "third": 1 / 3, "most": 2 ** 53 - 1, "less": -5, "yes": True, "no": False, "": ""}}
     for qos in range(3):
         post(api, "publish", {"topic": "v5/x", "payload": "ü", "qos": qos, "retain": qos == 2, "properties": properties})
         message = got.get(timeout=20 * scale)
@@ -121,8 +122,9 @@ def test_properties_arrive(broker, api, scale):
         assert (told.PayloadFormatIndicator, told.ResponseTopic, told.CorrelationData, told.ContentType) == \
             (1, "answers/ä", b"to you", "text/plain"), told
         assert told.MessageExpiryInterval in (99, 100)
-        assert told.UserProperty == [("b", "1"), ("a", "zwei"), ("number", "3"), ("half", "1.5"), ("yes", "true"),
-                                     ("no", "false"), ("", "")], told.UserProperty
+        assert told.UserProperty == [("b", "1"), ("a", "zwei"), ("number", "3"), ("half", "1.5"), ("tenth", "0.1"),
+                                     ("huge", "1e+300"), ("third", repr(1 / 3)), ("most", "9007199254740991"),
+                                     ("less", "-5"), ("yes", "true"), ("no", "false"), ("", "")], told.UserProperty
     for alone in ({"payload_format_indicator": 0}, {"message_expiry_interval": 4294967295}, {"content_type": "y" * 65535},
                   {"user_properties": {}}, {}):
         post(api, "publish", {"topic": "v5/y", "payload": "x", "properties": alone})
