@@ -15,6 +15,7 @@ static const struct {
     const char *name, *path;
 } variables[] = {
     {"SHARDMQ_CONF_PATH", NULL},
+    {"SHARDMQ_LISTENERS", NULL}, /* the open sockets at a restart: shards/listener.c */
     {"SHARDMQ_PID_FILE", "system.pid_file"},
     {"NANOMQ_PID_FILE", "system.pid_file"},
     {"NANOMQ_BROKER_URL", "url"},

@@ -288,6 +288,7 @@ static void test_precedence(void **state)
                                               "NANOMQ_PARALLEL=4",
                                               "NANOMQ_CONF_PATH=/x",
                                               "SHARDMQ_CONF_PATH=/y",
+                                              "SHARDMQ_LISTENERS=;tcp/0=12;",
                                               "SHARDMQ_SERVICE_HOST=10.0.0.1",
                                               "SHARDMQ_PORT_1883_TCP=x",
                                               "SHARDMQ_MQTT_RETAIN_AVAILABLE=",
