@@ -87,6 +87,7 @@ struct api_query_value {
 struct api_request {
     struct api *api;
     struct http_request http;
+    char shown_path[256]; /* as it came, for the log: decoding writes over it in `http` */
     const struct api_route *route;
     const struct api_request_code *code; /* with API_ENVELOPE, when it is known */
     struct span parameters[API_PATH_PARAMETERS_MAX];

@@ -128,19 +128,18 @@ static void note_answer(const struct api_request *request, unsigned status)
     bool reads = request->http.method == HTTP_METHOD_GET ||
                  request->http.method == HTTP_METHOD_HEAD ||
                  request->http.method == HTTP_METHOD_OPTIONS;
-    char peer[64], path[256];
+    char peer[64];
 
     count_answer(request, status);
     if (!LOG_ENABLED(reads ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO))
         return;
     server_peer_name(request, peer, sizeof(peer));
-    log_escape(path, sizeof(path), request->http.path);
     if (reads)
-        LOG_DEBUG("http: %s %s from %s: %u", http_method_name(request->http.method), path, peer,
-                  status);
+        LOG_DEBUG("http: %s %s from %s: %u", http_method_name(request->http.method),
+                  request->shown_path, peer, status);
     else
-        LOG_INFO("http: %s %s from %s: %u", http_method_name(request->http.method), path, peer,
-                 status);
+        LOG_INFO("http: %s %s from %s: %u", http_method_name(request->http.method),
+                 request->shown_path, peer, status);
 }
 
 static bool put_head(struct api_request *request, unsigned status, const char *content_type,

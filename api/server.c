@@ -271,6 +271,7 @@ static void begin(struct server_conn *server)
         refuse(server, &error);
         return;
     }
+    log_escape(request->shown_path, sizeof(request->shown_path), http->path);
     server->keep_alive = http->keep_alive && !server->api->stopping;
     if (http->content_length > body_max(server)) {
         refuse(server, &(struct http_error){413, "the body is larger than http_server.max_body"});

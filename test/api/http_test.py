@@ -389,6 +389,12 @@ def test_operators_get_in_when_the_broker_is_full(broker, _api, scale):
     assert broker.stop() is None
 
 
+def test_the_log_has_the_paths_as_they_came(broker, api, scale):
+    for path in ("/api/v4/clients/a%2Fb%2Fc", "/api/v4/retained/%0D%0Aforged%20%1B", "/api/v4/banned/clientid/%C3%A4"):
+        assert api.raw("DELETE", path)[0].status == 404
+        assert broker.wait_log(re.escape("DELETE %s from 127.0.0.1" % path), time.monotonic() + 10 * scale), broker.log
+
+
 def test_no_secret_is_shown(broker, _api, scale):
     secret = "n0b0dy-sees-this"
     broker = ApiBroker(broker.executable, 2, ["http_server.password = \"%s\"" % secret], scale).start()
