@@ -88,8 +88,8 @@ class Tool:
         with open(path, encoding="utf-8") as file:
             return json.load(file), done.stdout
 
-    def scenario(self, words):
-        return self.run("run %s --warmup 0.1 --duration 0.25" % words)[0]
+    def scenario(self, words, duration_s=0.25):
+        return self.run("run %s --warmup 0.1 --duration %g" % (words, duration_s))[0]
 
     def end(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -154,7 +154,7 @@ def test_totals_are_the_broker_s(tool, deadline_s):
 
 def test_the_suite(tool, _deadline_s):
     for words in SUITE:
-        result = tool.scenario(words)
+        result = tool.scenario(words, 0.8)
         assert result["ok"], (words, result)
         if "rate" in result:
             assert result["latency_us"]["count"] > 0 and result["received"] > 0, (words, result)
@@ -162,7 +162,7 @@ def test_the_suite(tool, _deadline_s):
 
 def test_other_scenarios(tool, _deadline_s):
     for words in OTHERS:
-        result = tool.scenario(words)
+        result = tool.scenario(words, 1)
         assert result["ok"], (words, result)
 
 
@@ -316,7 +316,7 @@ def test_compare(tool, _deadline_s):
         return  # it starts both itself
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench", "compare")
     done = subprocess.run([script, "--binary", os.path.abspath(tool.executable), "--cases", "p2p-1,latency-50,connect,idle",
-                           "--qos", "1", "--seconds", "0.3", "--warmup", "0.1", "--repeat", "1", "--connections", "50",
+                           "--qos", "1", "--seconds", "1", "--warmup", "0.2", "--repeat", "1", "--connections", "50",
                            "--tool-cpu", "none", "--broker-cpus", "0", "--plot", tool.path("plot.svg")],
                           capture_output=True, text=True, timeout=120 * tool.scale)
     rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
