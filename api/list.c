@@ -13,8 +13,8 @@
  * is, so that `meta` can tell how many pages there are.
  *
  * Lists are many bytes, and this thread has no CPU of its own: what it takes is missing to a shard that has messages to
- * deliver. So when the thread has run for BUDGET_NS of SPAN_MS, a quarter, all lists rest until the span is over. (The shards themselves pay
- * some microseconds for a batch.)
+ * deliver. So when the thread has run for BUDGET_NS of SPAN_MS, a quarter, all lists rest until the span is over. (The
+ * shards themselves pay some microseconds for a batch.)
  *
  * Invariants
  *   I1  a list_reply is freed when its answer is complete or has failed, or by its watcher, which is told when the

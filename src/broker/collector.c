@@ -161,7 +161,7 @@ static void hand_over(struct collector *collector)
             return;
         if (part->query->complete)
             part_over(collector, part);
-        else if (!send_part(collector, collector->current))
+        else if (!collector->paused && !send_part(collector, collector->current))
             return;
     }
     if (collector->current == collector->shards)
