@@ -7,11 +7,13 @@
  *     ... ]
  *
  * The subscriptions of all shards are collected and sorted; whoever has the same levels in front then stands
- * together, so a node is a run of the sorted list and no tree is built. A filter appears as it was subscribed: with
- * its wildcards, and below "$share" and its group when it is shared.
+ * together, so a node is a run of the sorted list and no tree is built. Once each leaf is compared with the one before
+ * it, runs are found by numbers alone, and every byte of a filter is looked at once more, to be written: a depth costs
+ * a look at each leaf, however long the filters are. A filter appears as it was subscribed: with its wildcards, and
+ * below "$share" and its group when it is shared.
  *
- * The whole of it has to be in memory here, so there is a limit: TREE_MAX subscriptions. With `topic` only those are
- * collected that begin with its levels.
+ * The whole of it has to be in memory here, so there are limits: TREE_MAX subscriptions, and NODES_MAX nodes, of which
+ * few clients can make many. With `topic` only those are collected that begin with its levels.
  */
 #include "api/api_priv.h"
 
@@ -21,11 +23,14 @@
 #include <stdlib.h>
 
 #define TREE_MAX       100000u
+#define NODES_MAX      500000u
 #define TREE_BYTES_MAX (64u << 20)
 
 struct leaf {
     uint32_t filter, filter_len, client, client_len; /* in the text */
     uint32_t levels;
+    uint32_t common; /* as many first levels are those of the leaf before it, too */
+    uint32_t at;     /* in the filter: where the level begins that is written next */
 };
 
 /* Owner: shard (the control shard). */
@@ -143,41 +148,53 @@ static int compare_leaves(const void *a, const void *b, void *argument)
                                       span_of(tree->text + right->client, right->client_len));
 }
 
-/* The first `levels` levels of a filter that has at least as many. */
-static struct span first_levels(struct span filter, uint32_t levels)
+/* Sets what each leaf has in common with the one before it. Returns how many nodes there are without the root. */
+static uint64_t compare_neighbours(struct topic_tree_state *tree)
 {
-    for (uint32_t i = 0; i < filter.len; i++)
-        if (filter.data[i] == '/' && --levels == 0)
-            return span_of(filter.data, i);
-    return filter;
+    uint64_t nodes = 0;
+
+    for (uint32_t i = 0; i < tree->count; i++) {
+        struct leaf *leaf = &tree->leaves[i];
+        struct span filter = filter_of(tree, leaf);
+        struct span before = i == 0 ? (struct span){0} : filter_of(tree, leaf - 1);
+
+        leaf->common = leaf->at = 0;
+        for (uint32_t at = 0; i != 0; at++) {
+            bool ends = at == filter.len || filter.data[at] == '/';
+
+            if (ends && (at == before.len || before.data[at] == '/')) {
+                leaf->common++;
+                leaf->at = at + 1;
+            }
+            if (at == filter.len || at == before.len || filter.data[at] != before.data[at])
+                break;
+        }
+        nodes += leaf->levels - leaf->common;
+    }
+    return nodes;
 }
 
-static struct span last_level(struct span levels)
+/* The level that the leaf stands at, as the first of a node; it stands at the next one then. */
+static struct span take_level(const struct topic_tree_state *tree, struct leaf *leaf)
 {
-    uint32_t begin = levels.len;
+    struct span filter = filter_of(tree, leaf);
+    uint32_t begin = leaf->at, end = begin;
 
-    while (begin > 0 && levels.data[begin - 1] != '/')
-        begin--;
-    return span_of(levels.data + begin, levels.len - begin);
+    while (end < filter.len && filter.data[end] != '/')
+        end++;
+    leaf->at = end + 1;
+    return span_of(filter.data + begin, end - begin);
 }
 
 /* How many different next levels there are in a run of leaves with the same first `levels`. */
 static uint32_t count_children(const struct topic_tree_state *tree, uint32_t from, uint32_t to,
                                uint32_t levels)
 {
-    struct span last = {0};
     uint32_t children = 0;
 
-    for (uint32_t i = from; i < to; i++) {
-        struct span child;
-
-        if (tree->leaves[i].levels <= levels)
-            continue;
-        child = first_levels(filter_of(tree, &tree->leaves[i]), levels + 1);
-        if (children == 0 || !span_equal(child, last))
-            children++;
-        last = child;
-    }
+    for (uint32_t i = from; i < to; i++)
+        children +=
+            tree->leaves[i].levels > levels && (i == from || tree->leaves[i].common == levels);
     return children;
 }
 
@@ -204,26 +221,21 @@ static void write_node(struct json_text *text, const struct topic_tree_state *tr
     json_text_raw(text, "]}");
 }
 
-static void write_depth(struct json_text *text, const struct topic_tree_state *tree,
-                        uint32_t levels)
+static void write_depth(struct json_text *text, struct topic_tree_state *tree, uint32_t levels)
 {
     bool any = false;
 
     json_text_raw(text, ",[");
     for (uint32_t from = 0, to; from < tree->count; from = to) {
-        struct span prefix;
-
         to = from + 1;
         if (tree->leaves[from].levels < levels)
             continue;
-        prefix = first_levels(filter_of(tree, &tree->leaves[from]), levels);
-        while (to < tree->count && tree->leaves[to].levels >= levels &&
-               span_equal(first_levels(filter_of(tree, &tree->leaves[to]), levels), prefix))
+        while (to < tree->count && tree->leaves[to].common >= levels)
             to++;
         if (any)
             json_text_raw(text, ",");
         any = true;
-        write_node(text, tree, from, to, levels, last_level(prefix));
+        write_node(text, tree, from, to, levels, take_level(tree, &tree->leaves[from]));
     }
     json_text_raw(text, "]");
 }
@@ -236,6 +248,11 @@ static void write_tree(struct list_reply *reply)
 
     if (tree->count > 0)
         qsort_r(tree->leaves, tree->count, sizeof(*tree->leaves), compare_leaves, tree);
+    if (compare_neighbours(tree) > NODES_MAX) {
+        list_fail(reply, "the tree has more than 500000 nodes: ask for a part of it with "
+                         "topic=<first levels>, or for subscriptions page by page");
+        return;
+    }
     for (uint32_t i = 0; i < tree->count; i++)
         if (tree->leaves[i].levels > depth)
             depth = tree->leaves[i].levels;

@@ -203,6 +203,34 @@ def check_tree(tree, member, flat):
         assert sorted([node["topic"], node["cld_cnt"], sorted(node[member])] for node in level) == wanted
 
 
+def test_trees_of_any_form(broker, api, _scale):
+    generator = random.Random(11)
+    names = ["", "a", "a!", "aa", "b", "+", "ä", "a b"]  # some sort before a slash, and some begin like others
+    peers = [Mqtt(broker.port, "tree-%d" % i) for i in range(4)]
+    for round_number in range(10):
+        for peer in peers:
+            filters = {"/".join(generator.choice(names) for _ in range(generator.randrange(1, 6))) for _ in range(20)}
+            peer.subscribe(*sorted(filters - {""}), "a/#")
+        flat = api.get("subscriptions")["data"]
+        assert len(flat) > 40
+        check_tree(api.get("topic-tree")["data"], "clientid", flat)
+    for peer in peers:
+        peer.close()
+
+
+def test_the_tree_of_deep_filters(broker, api, _scale):
+    peer = Mqtt(broker.port, "deep")
+    below = "/b" * 126
+    for begin in range(0, 4000, 100):
+        peer.subscribe(*("%d%s" % (i, below) for i in range(begin, begin + 100)))
+    status, answer = api.ask("GET", "/api/v4/topic-tree")
+    assert status == 503 and "nodes" in answer["message"], (status, answer)
+    branch = api.get("topic-tree?topic=17")["data"]
+    assert len(branch) == 128 and all(len(level) == 1 for level in branch) and branch[127][0]["clientid"] == ["deep"]
+    peer.close()
+    assert wait_until(lambda: len(api.get("topic-tree")["data"]) == 1)
+
+
 def test_kick(broker, api, _scale):
     watcher = Mqtt(broker.port, "watcher")
     watcher.subscribe("will/#")
