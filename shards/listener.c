@@ -443,7 +443,8 @@ void listener_accepted(struct shard *shard, const struct completion *completion)
 
     if ((completion->flags & COMPLETION_MORE) == 0)
         shard->listeners[index].armed = false;
-    if (door_open(shard, index, completion->res, &filter)) {
+    /* one may have come before the listener was stopped: its keys are gone */
+    if (shard->listeners[index].fd >= 0 && door_open(shard, index, completion->res, &filter)) {
         conn_open_filtered(shard, completion->res, NULL, (struct span){0}, filter, index);
     } else {
         conn_count_refused(shard, 1);
