@@ -452,6 +452,17 @@ static bool next_split(struct mqtt_client *client, struct client_event *event, b
     return on_packet(client, &frame, event);
 }
 
+/* Whether the first byte that ever came says that no CONNACK follows. Looked at before the length is believed: a
+ * server that speaks something else (HTTP, TLS) may never send as much as its second byte seems to announce. */
+static bool begins_otherwise(struct mqtt_client *client, struct client_event *event)
+{
+    struct frame frame = {.type = (enum mqtt_packet_type)(client->input[0] >> 4),
+                          .flags = client->input[0] & 0x0F};
+
+    return client->phase == MQTT_AWAIT_CONNACK && frame.type != MQTT_CONNACK &&
+           frame.type != MQTT_AUTH && frame.type != 0 && on_packet(client, &frame, event);
+}
+
 bool mqtt_client_next(struct mqtt_client *client, struct client_event *event)
 {
     event->kind = CLIENT_NOTHING;
@@ -474,6 +485,8 @@ bool mqtt_client_next(struct mqtt_client *client, struct client_event *event)
         }
         if (client->input_len == 0)
             return false;
+        if (UNLIKELY(begins_otherwise(client, event)))
+            return true;
         status = frame_find(client->input, client->input_len, client->packet_size_max, &frame);
         if (UNLIKELY(status == FRAME_INCOMPLETE)) {
             if (!extend_partial(client, client->input_len, frame.total_len))

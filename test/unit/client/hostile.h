@@ -57,6 +57,8 @@ static const struct hostile_row hostile_rows[] = {
     ROW("length of five bytes", MQTT_5, STAGE_CONNECTING, "\x20\xff\xff\xff\xff\x7f", MALFORMED_PACKET, "not MQTT")
     ROW("length too long", MQTT_5, STAGE_CONNECTING, "\x20\x83\0\0\0\0", MALFORMED_PACKET, "not MQTT")
     ROW("type 0", MQTT_5, STAGE_CONNECTING, "\0\0", MALFORMED_PACKET, "not MQTT")
+    ROW("a short text", MQTT_5, STAGE_CONNECTING, "HTTP/1.0 400\r\n\r\n", MALFORMED_PACKET, "PUBACK")
+    ROW("the header of a message", MQTT_3_1_1, STAGE_CONNECTING, "\x30\xff", PROTOCOL_ERROR, "PUBLISH before CONNACK")
     ROW("text", MQTT_5, STAGE_CONNECTING, "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 11\r\nConnection: close\r\n\r\nBad Request", MALFORMED_PACKET, "PUBACK")
     ROW("huge connack", MQTT_5, STAGE_CONNECTING, "\x20\xff\xff\xff\x7f\0", PACKET_TOO_LARGE, "announced a packet of 268435460 bytes")
     ROW("huge publish", MQTT_5, STAGE_ONLINE, "\x30\xff\xff\xff\x7f\0", PACKET_TOO_LARGE, "announced a packet")
