@@ -194,48 +194,32 @@ static void put_repeated(enum mqtt_property id, const struct mqtt_props *props,
     }
 }
 
-static void put_property(const struct field *field, char letter, const struct mqtt_props *props,
-                         struct tool_output *output)
+/* A property that a message has at most once; one that it has not is empty, as wide as it is to be. */
+static void put_single(const struct field *field, char letter, const struct mqtt_props *props,
+                       struct tool_output *output)
 {
-    static const struct span nothing = {NULL, 0};
+    struct span text = {NULL, 0};
 
-    switch (letter) {
-    case 'A':
-        put_number(field, props_has(props, MQTT_PROPERTY_TOPIC_ALIAS) ? props->topic_alias : 0,
-                   output);
-        break;
-    case 'C':
-        put_span(field,
-                 props_has(props, MQTT_PROPERTY_CONTENT_TYPE) ? props->content_type : nothing,
-                 output);
-        break;
-    case 'D':
-        put_span(field,
-                 props_has(props, MQTT_PROPERTY_CORRELATION_DATA) ? props->correlation_data
-                                                                  : nothing,
-                 output);
-        break;
-    case 'E':
-        if (props_has(props, MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL)) {
-            put_number(field, props->message_expiry, output);
-        }
-        break;
-    case 'F':
-        if (props_has(props, MQTT_PROPERTY_PAYLOAD_FORMAT_INDICATOR)) {
-            put_number(field, props->payload_format, output);
-        }
-        break;
-    case 'P':
-        put_repeated(MQTT_PROPERTY_USER_PROPERTY, props, output);
-        break;
-    case 'R':
-        put_span(field,
-                 props_has(props, MQTT_PROPERTY_RESPONSE_TOPIC) ? props->response_topic : nothing,
-                 output);
-        break;
-    default:
-        put_repeated(MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER, props, output);
+    if (letter == 'A' && props_has(props, MQTT_PROPERTY_TOPIC_ALIAS)) {
+        put_number(field, props->topic_alias, output);
+        return;
     }
+    if (letter == 'E' && props_has(props, MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL)) {
+        put_number(field, props->message_expiry, output);
+        return;
+    }
+    if (letter == 'F' && props_has(props, MQTT_PROPERTY_PAYLOAD_FORMAT_INDICATOR)) {
+        put_number(field, props->payload_format, output);
+        return;
+    }
+    if (letter == 'C' && props_has(props, MQTT_PROPERTY_CONTENT_TYPE)) {
+        text = props->content_type;
+    } else if (letter == 'D' && props_has(props, MQTT_PROPERTY_CORRELATION_DATA)) {
+        text = props->correlation_data;
+    } else if (letter == 'R' && props_has(props, MQTT_PROPERTY_RESPONSE_TOPIC)) {
+        text = props->response_topic;
+    }
+    put_span(field, text, output);
 }
 
 static void put_letter(const struct field *field, char letter, struct tool_message *message,
@@ -281,8 +265,14 @@ static void put_letter(const struct field *field, char letter, struct tool_messa
     case 'J':
         tool_json_print(message, pretty, payload_json, output);
         break;
+    case 'P':
+        put_repeated(MQTT_PROPERTY_USER_PROPERTY, &publish->props, output);
+        break;
+    case 'S':
+        put_repeated(MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER, &publish->props, output);
+        break;
     default:
-        put_property(field, letter, &publish->props, output);
+        put_single(field, letter, &publish->props, output);
     }
 }
 

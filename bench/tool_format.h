@@ -39,7 +39,8 @@ bool tool_format_print(const char *format, bool pretty, struct tool_message *mes
 void tool_json_print(struct tool_message *message, bool pretty, const char *payload_json,
                      struct tool_output *output);
 
-/* The payload as one line of JSON, to be freed with mem_free(); NULL when it is not JSON. (tool_json.c) */
+/* The payload as one line of JSON, "null" when it is empty; to be freed with mem_free(). NULL when it is not JSON.
+ * (tool_json.c) */
 char *tool_json_payload(struct span payload);
 
 /* Looks at the clock unless it was looked at for this message. */

@@ -5,7 +5,8 @@
  *   {"tst":"2026-03-01T12:00:00.123456Z","topic":"a","qos":1,"retain":0,"payloadlen":3,"mid":1,
  *    "properties":{"content-type":"text","user-properties":{"name":"value"}},"payload":"abc"}
  *
- * A payload that is not UTF-8 cannot be a JSON string: it comes as "payload_base64" (RFC 4648, 4).
+ * An empty payload is null, as there. One that is not UTF-8 cannot be a JSON string: it comes as "payload_base64"
+ * (RFC 4648, 4).
  */
 #include <cjson/cJSON.h>
 #include <inttypes.h>
@@ -237,9 +238,9 @@ void tool_json_print(struct tool_message *message, bool pretty, const char *payl
     if (publish->props.present != 0) {
         put_properties(&json, &publish->props);
     }
-    if (payload_json != NULL) {
+    if (payload_json != NULL || publish->payload.len == 0) {
         put_name(&json, span_text("payload"));
-        tool_output_text(output, payload_json);
+        tool_output_text(output, payload_json != NULL ? payload_json : "null");
     } else {
         member_bytes(&json, "payload", publish->payload);
     }
@@ -248,12 +249,14 @@ void tool_json_print(struct tool_message *message, bool pretty, const char *payl
 
 char *tool_json_payload(struct span payload)
 {
-    char *text = mem_alloc((size_t)payload.len + 1);
+    char *text;
     cJSON *tree = NULL;
 
-    if (payload.len > 0) {
-        memcpy(text, payload.data, payload.len);
+    if (payload.len == 0) {
+        return mem_strdup("null");
     }
+    text = mem_alloc((size_t)payload.len + 1);
+    memcpy(text, payload.data, payload.len);
     text[payload.len] = '\0';
     /* the whole of it, to its final NUL: nothing behind the value, and no NUL within */
     if (strlen(text) == payload.len && utf8_valid(payload.data, payload.len)) {

@@ -22,7 +22,7 @@ struct sub {
     struct mqtt_props props; /* of SUBSCRIBE */
     uint8_t *user_properties;
     const char *format; /* NULL: the payload, with the topic before it if options->verbose */
-    uint64_t printed;
+    uint64_t taken; /* messages that were to be printed, and those that %J could not print too */
     struct random random;
     bool ending;
 };
@@ -186,8 +186,7 @@ static bool is_wanted(struct tool *tool, const struct publish_packet *publish)
                (uint32_t)(options->random_filter / 100 * RANDOM_RANGE);
 }
 
-/* Prints. False when nothing was printed. */
-static bool print_message(struct tool *tool, const struct publish_packet *publish)
+static void print_message(struct tool *tool, const struct publish_packet *publish)
 {
     const struct tool_options *options = tool->options;
     struct tool_output *output = &tool->output;
@@ -200,7 +199,7 @@ static bool print_message(struct tool *tool, const struct publish_packet *publis
         if (!tool_format_print(sub->format, options->pretty, &message, output, error,
                                sizeof(error))) {
             tool_complain(tool, "%s", error);
-            return false;
+            return;
         }
     } else {
         if (options->verbose || options->start) {
@@ -212,7 +211,6 @@ static bool print_message(struct tool *tool, const struct publish_packet *publis
     if (!options->no_eol) {
         tool_output_char(output, '\n');
     }
-    return true;
 }
 
 /* An empty retained message takes the broker's away (3.3.1.3). */
@@ -252,8 +250,9 @@ static void on_message(struct tool *tool, struct tool_client *client,
     if (options->remove_retained && publish->retain) {
         remove_retained(tool, client, publish->topic);
     }
-    sub->printed += print_message(tool, publish);
-    if (options->message_count > 0 && sub->printed >= options->message_count) {
+    print_message(tool, publish);
+    sub->taken++;
+    if (options->message_count > 0 && sub->taken >= options->message_count) {
         end(tool);
     }
     if (tool->output.error != 0) {
@@ -311,7 +310,7 @@ static void set_subscription(struct sub *sub, const struct tool_options *options
 int tool_sub_main(int argc, char **argv)
 {
     struct tool_options options;
-    struct sub sub = {.printed = 0};
+    struct sub sub = {.taken = 0};
     char error[256];
     int status = tool_begin(&options, TOOL_SUB, argc, argv);
 

@@ -157,7 +157,7 @@ def test_properties_and_json(broker):
                           "user-properties": {"one": "1", "two": "b=2"}}, properties
     payload = '{"a": 1}'.encode().hex()
     assert line == 'props|application/json|abc|1|one:1 two:b=2|answers|42|1|{"a": 1}|%s|%s' % (payload, payload.upper())
-    embedded = sub(broker, "-t", "props", "-C", 1, "-F", "%J")
+    embedded = sub(broker, "-t", "props", "-C", 2, "-F", "%J")
     pub(broker, "-q", 1, "-t", "props", "-m", "not JSON")
     pub(broker, "-q", 1, "-t", "props", "-m", '{"a": [1,\n 2]}')
     assert json.loads(embedded.finish())["payload"] == {"a": [1, 2]}

@@ -72,7 +72,7 @@ static void test_sequences(void **state)
         {"%U", "1700000000.123456789"},
         {"@s.@N@@@Y", "1700000000.123456789@2023"},
         {"a\\tb\\n\\\\\\e", "a\tb\n\\\x1b"},
-        {"[%A%C%D%E%F%P%R%S]", "[0]"},
+        {"[%A%C%D%E%F%P%R%S]", "[]"},
         {"", ""},
     };
 
@@ -114,6 +114,7 @@ static void test_properties(void **state)
     props->message_expiry = 9;
     props->correlation_data = span_of("\xff\x00", 2);
     assert_string_equal(print("%P|%C|%E|%R", false, &publish), "a:b c:\"|text|9|");
+    assert_string_equal(print("%A|%F|%S|%2A|%-2F|%3E", false, &publish), "|||  |  |  9");
     assert_string_equal(
         print("%j", false, &publish),
         "{\"tst\":\"2023-11-14T22:13:20.123456Z\",\"topic\":\"t\",\"qos\":1,\"retain\":1,"
@@ -139,10 +140,11 @@ static void test_json(void **state)
     publish.payload = span_of("\xc3\x28\xff\xfe", 4);
     assert_non_null(strstr(print("%j", false, &publish), "\"payload_base64\":\"wyj//g==\"}"));
     publish.payload = span_of("", 0);
-    assert_non_null(strstr(print("%j", false, &publish), "\"payload\":\"\"}"));
+    assert_non_null(strstr(print("%j", false, &publish), "\"payload\":null}"));
+    assert_non_null(strstr(print("%J", false, &publish), "\"payload\":null}"));
     tool_output_init(&output, -1);
     for (unsigned i = 0; i < 3; i++) {
-        publish.payload = span_text(i == 0 ? "{\"a\":" : i == 1 ? "1 2" : "");
+        publish.payload = span_text(i == 0 ? "{\"a\":" : i == 1 ? "1 2" : " ");
         assert_false(tool_format_print("%J", false, &broken, &output, error, sizeof(error)));
         assert_string_equal(error, "a message of topic \"t\" is not JSON, as %J wants it");
     }
