@@ -541,7 +541,8 @@ int clients_command(enum bench_command command, int argc, char **argv)
         return BENCH_OK;
     }
     if (parsed < 0 || !options_check(&options, error, sizeof(error))) {
-        fprintf(stderr, "bench %s: %s (--help lists the options)\n", command_names[command], error);
+        fprintf(stderr, "bench %s: %s%s\n", command_names[command], error,
+                strstr(error, "--help") != NULL ? "" : " (--help lists the options)");
         return BENCH_USAGE;
     }
     load_catch_signals();

@@ -189,6 +189,17 @@ static void multiply(struct bench_options *options, const struct option_row *row
     *value = (uint64_t)(scaled + 0.5);
 }
 
+/* What scaling must not break: one subscriber that is not slow, and a publisher for each topic. */
+static void keep_possible(struct bench_options *options, const bool fixed[OPTIONS_COUNT])
+{
+    if (!fixed[OPTION_INDEX_subscribers] && options->subscribers <= options->slow_subscribers) {
+        options->subscribers = options->slow_subscribers + 1;
+    }
+    if (!fixed[OPTION_INDEX_topics] && options->topics > options->publishers) {
+        options->topics = options->publishers;
+    }
+}
+
 bool scenario_scale(struct bench_options *options, const bool fixed[OPTIONS_COUNT], char *error,
                     size_t error_size)
 {
@@ -214,6 +225,9 @@ bool scenario_scale(struct bench_options *options, const bool fixed[OPTIONS_COUN
         }
         at += len;
         at += strspn(at, ", ");
+    }
+    if (options->scale != 1) {
+        keep_possible(options, fixed);
     }
     return true;
 }

@@ -144,7 +144,7 @@ static const struct option_row *find_letter(const struct option_parser *parser, 
 static void say_range(const struct option_row *row, const char *text, char *error,
                       size_t error_size)
 {
-    snprintf(error, error_size, "--%s must be from %.0f to %.0f, not %s", row->name, row->low,
+    snprintf(error, error_size, "--%s must be from %.14g to %.14g, not %s", row->name, row->low,
              row->high, text);
 }
 

@@ -108,6 +108,15 @@ static void test_scale(void **state)
     assert_true(scenario_scale(&options, fixed, error, sizeof(error)));
     assert_int_equal(options.pairs, 25);
     assert_int_equal(options.rate, 1);
+    scenario_fini(&source);
+    assert_true(read_text(
+        "pattern = all\npublishers = 9\ntopics = 6\nsubscribers = 20\nslow_subscribers = 2\n"
+        "scales = publishers, subscribers"));
+    options.scale = 0.01;
+    assert_true(scenario_scale(&options, fixed, error, sizeof(error)));
+    assert_int_equal(options.subscribers, 3);
+    assert_int_equal(options.publishers, 1);
+    assert_int_equal(options.topics, 1);
     options.scales = "pattern";
     assert_false(scenario_scale(&options, fixed, error, sizeof(error)));
     options.scales = NULL;
