@@ -171,7 +171,7 @@ static void put_heartbeats(FILE *to, const struct machine_view *machine)
 
         fputs(PREFIX "heartbeat_age_seconds", to);
         put_shard(to, machine, i);
-        fprintf(to, "} %.3f\n", beat->waits ? 0.0 : (double)beat->age_ms / 1e3);
+        fprintf(to, "} %.3f\n", beat->waits && beat->alive ? 0.0 : (double)beat->age_ms / 1e3);
     }
 }
 

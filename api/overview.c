@@ -103,8 +103,9 @@ void api_code_statistics(struct api_request *request)
 
 static bool is_alive(const struct api *api)
 {
-    const struct machine *machine = api->shard->machine;
+    struct machine *machine = api->shard->machine;
 
+    machine_ask_sleepers(machine);
     return machine_shards_alive(machine) == machine_shard_count(machine);
 }
 

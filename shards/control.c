@@ -165,7 +165,7 @@ static void end_of_turn(struct shard *shard)
 static void watchdog_fired(void *owner, struct timer *timer)
 {
     struct control *control = owner;
-    const struct machine *machine = control->shard.machine;
+    struct machine *machine = control->shard.machine;
     bool well = true;
 
     for (unsigned i = 0; i < machine->limits.shards; i++) {
@@ -176,6 +176,7 @@ static void watchdog_fired(void *owner, struct timer *timer)
         well = false;
         LOG_ERROR("shard %u has not finished a turn for %" PRIu64 " ms", i, beat.age_ms);
     }
+    machine_ask_sleepers(machine);
     if (well)
         notify_send("WATCHDOG=1");
     timer_arm(&control->shard.timers, timer, control->shard.now_ms + control->watchdog_ms);

@@ -100,6 +100,7 @@ static void discard_entry(const struct mesh_entry *entry)
     case MESH_NONE:
     case MESH_CONFIGURE: /* the configuration is the control shard's to release */
     case MESH_BANNED:    /* and so are the bans */
+    case MESH_BEAT:
     case MESH_SHUTDOWN:
     case MESH_SHUTDOWN_DONE:
         break;

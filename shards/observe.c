@@ -8,15 +8,34 @@ struct heartbeat machine_heartbeat(const struct machine *machine, unsigned index
 {
     uint64_t now_ms = machine->shards[control_index(machine)]->now_ms;
     uint64_t beat = atomic_load_explicit(&machine->shards[index]->heartbeat, memory_order_relaxed);
-    uint64_t began_ms = beat >> 1;
+    uint64_t began_ms = beat >> 1, asked_ms = machine->shards[index]->asked_ms;
     struct heartbeat heartbeat = {
         /* the shard may have looked at the clock after the control shard did */
         .age_ms = began_ms < now_ms ? now_ms - began_ms : 0,
         .waits = (beat & 1) != 0,
     };
 
-    heartbeat.alive = heartbeat.waits || heartbeat.age_ms < SHARD_STALLED_MS;
+    if (!heartbeat.waits)
+        heartbeat.alive = heartbeat.age_ms < SHARD_STALLED_MS;
+    else
+        heartbeat.alive = asked_ms <= began_ms || now_ms - asked_ms < SHARD_STALLED_MS;
     return heartbeat;
+}
+
+void machine_ask_sleepers(struct machine *machine)
+{
+    struct shard *control = machine->shards[control_index(machine)];
+
+    for (unsigned i = 0; i < machine->limits.shards; i++) {
+        struct heartbeat beat = machine_heartbeat(machine, i);
+        uint64_t began_ms = control->now_ms - beat.age_ms;
+        struct shard *shard = machine->shards[i];
+
+        if (!beat.waits || beat.age_ms < SHARD_ASK_MS || shard->asked_ms > began_ms)
+            continue;
+        shard->asked_ms = control->now_ms;
+        shard_post(control, i, MESH_BEAT, 0, NULL);
+    }
 }
 
 unsigned machine_shards_alive(const struct machine *machine)

@@ -15,18 +15,27 @@
 
 struct machine;
 
-/* A shard that works and has not come back for its next turn for so long is stuck. */
+/* A shard that works and has not come back for its next turn for so long is stuck; and so is one that was asked to
+ * turn while it waited, and has not. */
 #define SHARD_STALLED_MS 10000u
+/* One that has waited for so long is asked when somebody wants to know. */
+#define SHARD_ASK_MS 5000u
 
 struct heartbeat {
     uint64_t age_ms; /* since its last turn began; how long it has waited when `waits` */
     bool waits;      /* in the kernel, for something to do */
-    bool alive;      /* waits, or began a turn less than SHARD_STALLED_MS ago */
+    bool
+        alive; /* began a turn less than SHARD_STALLED_MS ago; or waits, and has come when asked to */
 };
 
 /* The heartbeat of thread `index`: a data shard, or the control shard behind them. Call on the
  * control shard, whose clock it is measured with. */
 struct heartbeat machine_heartbeat(const struct machine *machine, unsigned index);
+
+/* Asks the data shards that have waited for SHARD_ASK_MS to turn once: one that sleeps and cannot be woken any more
+ * looks like one that nobody has wanted anything of. What comes of it is seen SHARD_STALLED_MS later. Call on the
+ * control shard, when health is asked for; never for metrics, which cost the shards nothing. */
+void machine_ask_sleepers(struct machine *machine);
 
 /* How many data shards are alive; all of them when it equals machine_shard_count(). Call on the control
  * shard. */

@@ -219,6 +219,8 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
         broker_set_banned(shard->broker, entry->pointer);
         shard_post(shard, from, MESH_BANNED, 0, entry->pointer);
         break;
+    case MESH_BEAT:
+        break;
     case MESH_SHUTDOWN:
         on_shutdown(shard, entry->small);
         break;

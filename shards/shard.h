@@ -87,6 +87,7 @@ struct shard {
     /* shared: this shard writes, others read */
     _Alignas(CACHE_LINE) _Atomic uint64_t heartbeat; /* see shard_beat() */
     _Atomic uint32_t connection_count;
+    uint64_t asked_ms; /* the control shard's: when it sent the last MESH_BEAT; 0: never */
 };
 
 /* Says that the shard begins a turn at now_ms, or that it is about to wait in the kernel: one that

@@ -77,6 +77,42 @@ static void a_shard_that_does_not_come_back_is_not_alive(void **unused)
     unmake(machine);
 }
 
+static void a_shard_that_sleeps_on_when_it_is_asked_to_turn_is_not_alive(void **unused)
+{
+    struct machine *machine = made();
+    struct shard *control = machine->shards[SHARDS];
+    struct mesh_port sleeper;
+    struct mesh_entry entry;
+
+    (void)unused;
+    mesh_port_open(&control->mesh, &machine->mesh, SHARDS, 8, 8, &machine->stats[SHARDS],
+                   wake_nobody, NULL);
+    mesh_port_open(&sleeper, &machine->mesh, 0, 8, 8, &machine->stats[0], wake_nobody, NULL);
+    beat(machine, 0, 6000, true);
+    beat(machine, 1, 100000 - SHARD_ASK_MS + 1, true); /* was awake a moment ago */
+    machine_ask_sleepers(machine);
+    machine_ask_sleepers(machine); /* once is enough */
+    mesh_flush(&control->mesh);
+    assert_int_equal(machine->shards[1]->asked_ms, 0);
+    assert_true(mesh_take(&sleeper, &entry));
+    assert_int_equal(entry.kind, MESH_BEAT);
+    assert_false(mesh_take(&sleeper, &entry));
+
+    control->now_ms += SHARD_STALLED_MS - 1;
+    assert_int_equal(machine_shards_alive(machine), 2);
+    control->now_ms++;
+    assert_int_equal(machine_shards_alive(machine), 1);
+    assert_false(machine_heartbeat(machine, 0).alive);
+
+    beat(machine, 0, control->now_ms, true); /* it has come, late */
+    assert_int_equal(machine_shards_alive(machine), 2);
+    control->now_ms += 100 * SHARD_STALLED_MS;
+    assert_int_equal(machine_shards_alive(machine), 2); /* nobody has asked again */
+    mesh_port_close(&sleeper);
+    mesh_port_close(&control->mesh);
+    unmake(machine);
+}
+
 static void a_picture_has_every_thread_and_their_sum(void **unused)
 {
     struct machine *machine = made();
@@ -113,6 +149,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shard_that_does_not_come_back_is_not_alive),
+        cmocka_unit_test(a_shard_that_sleeps_on_when_it_is_asked_to_turn_is_not_alive),
         cmocka_unit_test(a_picture_has_every_thread_and_their_sum),
     };
 
