@@ -17,6 +17,8 @@ import sys
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 CODE = ("src", "shards", "conf")
 TESTS = ("test",)
+# The client's side: it cites statements about clients, which are not in the table, and enforces none of a server.
+CLIENT = {"src/client", "shards/driver", "test/unit/client", "test/unit/driver"}
 SUFFIXES = (".c", ".h", ".def", ".mqs", ".py", ".js", ".sh")
 CITATION = re.compile(r"\[MQTT-[0-9]+[.-][0-9]+(?:\.[0-9]+)*-[0-9]+\]")
 
@@ -42,6 +44,8 @@ def find_citations(folders):
     places = collections.defaultdict(list)
     for folder in folders:
         for directory, _, names in sorted(os.walk(os.path.join(TOP, folder))):
+            if os.path.relpath(directory, TOP) in CLIENT:
+                continue
             for name in sorted(names):
                 if name.endswith(SUFFIXES):
                     cite_file(os.path.join(directory, name), places)
