@@ -4,7 +4,7 @@
  *
  *   CLOSED -> opening (CONNECT, CONNACK, SUBSCRIBE, SUBACK) -> ready -> leaving -> CLOSED
  *
- * The protocol and the connection are those of every tool (driver/client.h); this is what a load does with
+ * The protocol and the connection are those of every tool (shards/driver/client.h); this is what a load does with
  * them. Messages are written straight into the client's output, as encoded templates.
  */
 #ifndef SHARDMQ_BENCH_ACTOR_H

@@ -8,7 +8,8 @@ set -euo pipefail
 build_packages=(gcc g++ cmake ninja-build liburing-dev android-libboringssl-dev libcjson-dev
     libmimalloc-dev libxxhash-dev libhttp-parser-dev libwslay-dev)
 test_packages=(git clang libcmocka-dev libbenchmark-dev mosquitto mosquitto-clients python3
-    python3-paho-mqtt openssl curl chromium prometheus man-db groff zsh)
+    python3-paho-mqtt openssl curl chromium prometheus man-db groff zsh
+    iproute2)
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {

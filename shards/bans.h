@@ -50,7 +50,7 @@ void ban_free(struct ban *ban);
 /* Reads the file. NULL, with a sentence in `why`, when it is there and not good (I2). */
 struct bans *bans_open(const struct conf *conf, uint64_t now_s, char *why, size_t size);
 void bans_close(struct bans *bans);
-/* What the shards begin with; the list's until bans_post() has another. NULL: there is none. */
+/* What the shards begin with; the list's until it is changed. NULL: there is none. */
 struct banned *bans_snapshot(const struct bans *bans);
 
 /* Those that have not run out, oldest first. */

@@ -195,7 +195,7 @@ void interest_on_entry(struct broker *broker, unsigned from, const struct mesh_e
 /* True when every shard has confirmed that announcement. */
 bool interest_confirmed(const struct broker *broker, uint32_t announcement);
 
-/* ---- subscribe_op.c ---- */
+/* ---- on_subscribe.c: operations ---- */
 struct subscribe_op;
 /* Called when something an operation may wait for has happened. */
 void subscribe_ops_advance(struct broker *broker);
