@@ -224,9 +224,21 @@ static void plot_histogram(FILE *to, const struct histogram *histogram)
     plot_write(to, &plot);
 }
 
+/* The samples that the plots over time show. A last one that is much shorter than a second, when the rest of the
+ * messages is waited for, would look as if the broker had broken down. */
+static struct series plotted(const struct series *all)
+{
+    struct series shown = *all;
+    const struct sample *last = &all->samples[all->count - 1];
+
+    shown.count -= all->count > 2 && last->length_s < last[-1].length_s / 2;
+    return shown;
+}
+
 static void write_plots(FILE *to, const struct report *report)
 {
     const struct series *series = report->series;
+    struct series shown;
     bool has_messages = false, has_latency = report->latency != NULL && report->latency->count > 0;
     double *room;
 
@@ -234,14 +246,15 @@ static void write_plots(FILE *to, const struct report *report)
         const struct totals *last = &series->samples[series->count - 1].totals;
 
         has_messages = last->sent + last->received > 0;
-        room = mem_alloc(4 * series->count * sizeof(double));
+        shown = plotted(series);
+        room = mem_alloc(4 * shown.count * sizeof(double));
         if (has_messages) {
-            plot_throughput(to, series, room);
+            plot_throughput(to, &shown, room);
         }
         if (has_messages && has_latency) {
-            plot_latency_over_time(to, series, room);
+            plot_latency_over_time(to, &shown, room);
         }
-        plot_connections(to, series, room);
+        plot_connections(to, &shown, room);
         mem_free(room);
     }
     if (has_latency) {

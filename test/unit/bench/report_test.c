@@ -201,6 +201,24 @@ static void test_html(void **state)
     assert_null(strstr(text, "<script"));
 }
 
+/* What a run ends with is shorter than a second, and no break-down. */
+static void test_a_short_last_sample_is_not_plotted(void **state)
+{
+    struct sample end = {.at_s = 20.2, .phase = "drain"};
+    char *before;
+
+    (void)state;
+    write_text(report_write_html);
+    before = text;
+    *strstr(before, "</svg>") = '\0';
+    end.totals = series.samples[19].totals;
+    series_add(&series, end);
+    write_text(report_write_html);
+    *strstr(text, "</svg>") = '\0';
+    assert_string_equal(strstr(text, "<svg"), strstr(before, "<svg"));
+    free(before);
+}
+
 static void test_nothing_recorded(void **state)
 {
     (void)state;
@@ -265,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_password_is_not_in_a_report, setup, teardown),
         cmocka_unit_test_setup_teardown(test_csv, setup, teardown),
         cmocka_unit_test_setup_teardown(test_html, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_short_last_sample_is_not_plotted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_recorded, setup, teardown),
         cmocka_unit_test(test_files_that_cannot_be_written),
         cmocka_unit_test(test_series_are_bounded),
