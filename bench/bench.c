@@ -21,7 +21,7 @@ static void print_help(FILE *to)
                 "--help behind any of them lists its options.\n");
 }
 
-int bench_main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     int at = 1;
 
@@ -49,4 +49,15 @@ int bench_main(int argc, char **argv)
         fprintf(stderr, "\nbench: unknown command \"%s\"\n", argv[at]);
     }
     return BENCH_USAGE;
+}
+
+int bench_main(int argc, char **argv)
+{
+    int status = dispatch(argc, argv);
+
+    if (fflush(stdout) != 0 || ferror(stdout) != 0) {
+        fprintf(stderr, "bench: cannot write standard output: the result is not complete there\n");
+        status = status == BENCH_OK ? BENCH_FAILED : status;
+    }
+    return status;
 }

@@ -241,6 +241,13 @@ def test_files(tool, _deadline_s):
     assert page.startswith("<!DOCTYPE html>") and page.count("<svg") == 4 and "http" not in page
 
 
+def test_an_output_that_is_full(tool, deadline_s):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(tool.command("run p2p --warmup 0 --duration 0.1"), stdin=subprocess.DEVNULL, stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=deadline_s)
+    assert done.returncode == 1 and "cannot write standard output" in done.stderr, done
+
+
 def test_prometheus(tool, deadline_s):
     process = Process(tool.command("run p2p --duration 30 --prometheus 0"))
     try:
@@ -328,7 +335,7 @@ def test_compare(tool, _deadline_s):
 
 TESTS = [test_totals_are_the_broker_s, test_the_suite, test_other_scenarios, test_a_scenario_of_one_s_own,
          test_announced_commands, test_pub_and_sub_check_each_other, test_payload_templates]
-ONCE = [test_files, test_prometheus, test_live_view, test_wrong_options, test_a_broker_that_ends,
+ONCE = [test_files, test_an_output_that_is_full, test_prometheus, test_live_view, test_wrong_options, test_a_broker_that_ends,
         test_compare]
 
 
