@@ -89,8 +89,9 @@ static void write_latency(FILE *to, const char *name, const struct histogram *la
             name, (unsigned long long)latency->count);
 }
 
-void exporter_write(FILE *to, const char *name, const struct totals *totals,
-                    const struct histogram *latency)
+/* The text that is served, in the exposition format 0.0.4. */
+static void write_text(FILE *to, const char *name, const struct totals *totals,
+                       const struct histogram *latency)
 {
 #define ROW(member, suffix, type, help)                                                            \
     fprintf(to,                                                                                    \
@@ -135,7 +136,7 @@ static void answer(struct exporter_connection *connection, const char *name,
 
     ASSERT(file != NULL);
     if (found) {
-        exporter_write(file, name, totals, latency);
+        write_text(file, name, totals, latency);
     } else {
         fputs(is_get ? "the metrics are at /metrics\n" : "only GET is understood\n", file);
     }

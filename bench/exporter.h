@@ -43,8 +43,4 @@ void exporter_close(struct exporter *exporter);
 void exporter_poll(struct exporter *exporter, uint64_t now_ns, const char *name,
                    const struct totals *totals, const struct histogram *latency);
 
-/* The text that is served, in the exposition format 0.0.4. */
-void exporter_write(FILE *to, const char *name, const struct totals *totals,
-                    const struct histogram *latency);
-
 #endif

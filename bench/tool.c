@@ -8,26 +8,7 @@
 
 #include "bench/tool_engine.h"
 
-static void print_help(FILE *to, enum tool_command command)
-{
-    const char *name = tool_command_name(command);
-    size_t count, letters;
-    const struct option_row *rows = tool_rows(&count);
-    const struct tool_letter *letter = tool_letters(&letters);
-
-    fprintf(to, "usage: shardmq %s [start] [URL] [options]\n\n%s\n\n", name, tool_purpose(command));
-    option_help(to, rows, count, command);
-    fprintf(to, "\nLetters that mean one thing or another:\n");
-    for (size_t i = 0; i < letters; i++) {
-        if ((letter[i].commands & command) != 0) {
-            fprintf(to, "  -%c  --%-22s %s (%s)\n", letter[i].letter, letter[i].option,
-                    letter[i].words, letter[i].who);
-        }
-    }
-    fprintf(to, "\nThe manual has more: man shardmq-%s\n", name);
-}
-
-const char *tool_purpose(enum tool_command command)
+static const char *purpose_of(enum tool_command command)
 {
     switch (command) {
     case TOOL_PUB:
@@ -37,6 +18,25 @@ const char *tool_purpose(enum tool_command command)
     default:
         return "Connects to a broker and stays connected.";
     }
+}
+
+static void print_help(FILE *to, enum tool_command command)
+{
+    const char *name = tool_command_name(command);
+    size_t count, letters;
+    const struct option_row *rows = tool_rows(&count);
+    const struct tool_letter *letter = tool_letters(&letters);
+
+    fprintf(to, "usage: shardmq %s [start] [URL] [options]\n\n%s\n\n", name, purpose_of(command));
+    option_help(to, rows, count, command);
+    fprintf(to, "\nLetters that mean one thing or another:\n");
+    for (size_t i = 0; i < letters; i++) {
+        if ((letter[i].commands & command) != 0) {
+            fprintf(to, "  -%c  --%-22s %s (%s)\n", letter[i].letter, letter[i].option,
+                    letter[i].words, letter[i].who);
+        }
+    }
+    fprintf(to, "\nThe manual has more: man shardmq-%s\n", name);
 }
 
 int tool_begin(struct tool_options *options, enum tool_command command, int argc, char **argv)

@@ -51,7 +51,9 @@ void tool_debug(const struct tool *tool, const char *format, ...)
     }
 }
 
-void tool_say(struct tool *tool, const char *line)
+/* A line about the connection as NanoMQ prints it: on standard output for conn and with `start`, on standard error
+ * with --verbose. */
+static void say(struct tool *tool, const char *line)
 {
     if (tool->options->command == TOOL_CONN || tool->options->start) {
         tool_output_text(&tool->output, line);
@@ -78,7 +80,7 @@ void tool_leave(struct tool *tool, struct tool_client *client)
     client_leave(&client->client, MQTT_REASON_NORMAL_DISCONNECTION, &tool->disconnect, LEAVE_MS);
 }
 
-void tool_leave_all(struct tool *tool)
+static void leave_all(struct tool *tool)
 {
     for (uint64_t i = 0; i < tool->client_count; i++) {
         tool_leave(tool, &tool->clients[i]);
@@ -125,7 +127,7 @@ static void on_event(struct client *client, const struct client_event *event)
             return; /* on_closed() follows */
         }
         mine->was_online = true;
-        tool_say(tool, "connect_cb: connected!");
+        say(tool, "connect_cb: connected!");
         if (tool->role->online != NULL) {
             tool->role->online(tool, mine, first, event->ack.session_present);
         }
@@ -202,7 +204,7 @@ static void on_closed(struct client *client, const char *why)
     tool->happened = true;
     if (why != NULL && client->state == CLIENT_WAITING && mine->was_online && may_change(client) &&
         tool->signals == 0) {
-        tool_say(tool, "disconnected");
+        say(tool, "disconnected");
         tool_complain(tool, "%s; connecting again", why);
         return;
     }
@@ -210,7 +212,7 @@ static void on_closed(struct client *client, const char *why)
         unsigned status = status_of(tool, client, why);
 
         if (mine->was_online) {
-            tool_say(tool, "disconnected");
+            say(tool, "disconnected");
         }
         tool_complain(tool, "%s%s", why, hint(tool, mine, status));
         tool_decide(tool, status);
@@ -219,7 +221,7 @@ static void on_closed(struct client *client, const char *why)
             return;
         }
     } else if (mine->leaving && mine->was_online) {
-        tool_say(tool, "disconnected");
+        say(tool, "disconnected");
     }
     tool->left--;
 }
@@ -275,7 +277,7 @@ static void take_signals(struct tool *tool)
     } else if (tool->role->interrupted != NULL) {
         tool->role->interrupted(tool);
     } else {
-        tool_leave_all(tool);
+        leave_all(tool);
     }
 }
 
@@ -287,7 +289,7 @@ static void take_timeout(struct tool *tool)
     tool->deadline_ns = UINT64_MAX;
     tool_debug(tool, "%g seconds have passed", tool->options->timeout_s);
     tool_decide(tool, tool->timeout_is_good ? TOOL_DONE : TOOL_TIMEOUT);
-    tool_leave_all(tool);
+    leave_all(tool);
 }
 
 static void write_output(struct tool *tool)
@@ -297,7 +299,7 @@ static void write_output(struct tool *tool)
             tool_complain(tool, "cannot write: %s", strerror(tool->output.error));
             tool_decide(tool, TOOL_FAILED);
         }
-        tool_leave_all(tool);
+        leave_all(tool);
     }
 }
 

@@ -76,8 +76,6 @@ struct tool {
 /* Parses the command line; argv[0] is the name of the command. Returns -1 to go on, else the status to end with: help
  * or a sentence was printed. In either case tool_options_release() is to be called. (tool.c) */
 int tool_begin(struct tool_options *options, enum tool_command command, int argc, char **argv);
-/* One sentence about a command. (tool.c) */
-const char *tool_purpose(enum tool_command command);
 
 /* Runs the tool with checked options. Returns its exit status. */
 int tool_run(struct tool_options *options, const struct tool_role *role, void *state);
@@ -88,16 +86,12 @@ void tool_complain(const struct tool *tool, const char *format, ...)
 /* The same with --debug only. */
 void tool_debug(const struct tool *tool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* A line about the connection as NanoMQ prints it: on standard output for conn and with `start`, on standard error
- * with --verbose. */
-void tool_say(struct tool *tool, const char *line);
 
 /* Decides the status, if nothing has yet (E1). */
 void tool_decide(struct tool *tool, unsigned status);
 
-/* Sends DISCONNECT and closes, one client or all. */
+/* Sends DISCONNECT and closes. */
 void tool_leave(struct tool *tool, struct tool_client *client);
-void tool_leave_all(struct tool *tool);
 
 /* Wakes the loop when `fd` can be read; -1: no more. */
 void tool_watch(struct tool *tool, int fd);

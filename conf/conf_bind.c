@@ -9,8 +9,9 @@
 #include <string.h>
 #include <strings.h>
 
-const char *conf_where(const struct conf_loader *loader, const struct conf_entry *entry, char *to,
-                       size_t size)
+/* "file:line" or the entry's own words. Returns `to`. */
+static const char *where_of(const struct conf_loader *loader, const struct conf_entry *entry,
+                            char *to, size_t size)
 {
     if (entry->layer == CONF_LAYER_FILE)
         snprintf(to, size, "%s:%u", loader->files[loader->places[entry->at].file].path,
@@ -24,7 +25,7 @@ void conf_entry_error(struct conf_loader *loader, const struct conf_entry *entry
 {
     char where[CONF_SENTENCE_BYTES / 2];
 
-    conf_where(loader, entry, where, sizeof(where));
+    where_of(loader, entry, where, sizeof(where));
     if (entry->layer == CONF_LAYER_FILE)
         conf_report_add(&loader->errors, "%s: %s: %s", where, entry->path, why);
     else
@@ -62,8 +63,8 @@ static bool convert(const struct conf_legacy *row, const char *value, char *to, 
     return snprintf(to, size, "%s%s", value, row->text) < (int)size;
 }
 
-void conf_bind_row(struct conf_loader *loader, const struct conf_entry *entry,
-                   const struct conf_row *row, const char *value, void *object)
+static void bind_row(struct conf_loader *loader, const struct conf_entry *entry,
+                     const struct conf_row *row, const char *value, void *object)
 {
     char error[CONF_SENTENCE_BYTES / 4];
 
@@ -96,7 +97,7 @@ static bool bind_shard(struct conf_loader *loader, const struct conf_entry *entr
     if (row == NULL)
         return false;
     if (strncmp(rest, "default.", 8) == 0) {
-        conf_bind_row(loader, entry, row, entry->value, &loader->conf->shard_default);
+        bind_row(loader, entry, row, entry->value, &loader->conf->shard_default);
         return true;
     }
     number = strtoul(rest, &end, 10);
@@ -106,7 +107,7 @@ static bool bind_shard(struct conf_loader *loader, const struct conf_entry *entr
         conf_entry_error(loader, entry, "shards have the numbers 0 to 61");
         return true;
     }
-    conf_bind_row(loader, entry, row, entry->value, &loader->conf->shards[number]);
+    bind_row(loader, entry, row, entry->value, &loader->conf->shards[number]);
     loader->shard_set[number][shard_row_index(row)] = true;
     return true;
 }
@@ -125,7 +126,7 @@ static bool bind_listener(struct conf_loader *loader, const struct conf_entry *e
     listener = conf_listener_get(loader, entry, kind, name);
     if (listener == NULL)
         return true;
-    conf_bind_row(loader, entry, row, value, listener);
+    bind_row(loader, entry, row, value, listener);
     if (!conf_listener_scheme_fits(kind, listener->address.scheme))
         conf_entry_error(loader, entry, "this URL is of another kind of listener");
     return true;
@@ -159,7 +160,7 @@ static void bind_url(struct conf_loader *loader, const struct conf_entry *entry)
     if (listener == NULL)
         return;
     listener->enable = true;
-    conf_bind_row(loader, entry, row, entry->value, listener);
+    bind_row(loader, entry, row, entry->value, listener);
 }
 
 /* The last entry of that path, or NULL. */
@@ -240,7 +241,7 @@ static void bind_ignored(struct conf_loader *loader, const struct conf_entry *en
 {
     char where[CONF_SENTENCE_BYTES / 2];
 
-    conf_where(loader, entry, where, sizeof(where));
+    where_of(loader, entry, where, sizeof(where));
     if (entry->layer == CONF_LAYER_FILE)
         conf_warn(loader, "%s: %s has no effect: %s", where, entry->path, row->text);
     else
@@ -272,7 +273,7 @@ static void bind_broker(struct conf_loader *loader, const struct conf_entry *ent
     char why[CONF_SENTENCE_BYTES / 4], error[CONF_SENTENCE_BYTES / 8];
 
     if (missing == NULL) {
-        conf_bind_row(loader, entry, row, value, loader->conf);
+        bind_row(loader, entry, row, value, loader->conf);
         return;
     }
     /* what the option takes, in the words of the option */
@@ -306,7 +307,7 @@ static void bind_renamed(struct conf_loader *loader, const struct conf_entry *en
     char value[CONF_VALUE_BYTES], where[CONF_SENTENCE_BYTES / 2];
 
     if (own != NULL && own->layer == entry->layer) {
-        conf_where(loader, entry, where, sizeof(where));
+        where_of(loader, entry, where, sizeof(where));
         conf_warn(loader, "%s: %s is the old name of %s, which is set too; the last one counts",
                   where, entry->path, row->argument);
     }

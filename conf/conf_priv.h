@@ -206,17 +206,11 @@ bool conf_tree_put(struct conf_loader *loader, cJSON *tree, const char *path, cJ
 /* The object under a dotted path, made when there is none. */
 cJSON *conf_tree_object(struct conf_loader *loader, cJSON *tree, const char *path, int at);
 
-/* Walks the tree: one entry for each setting, in order. */
-void conf_entries_from_tree(struct conf_loader *loader, const cJSON *tree);
 void conf_entries_from_environment(struct conf_loader *loader, char *const *environment);
 void conf_entry_add(struct conf_loader *loader, const struct conf_entry *entry);
 
 /* Binds every entry to its field, then completes shards and listeners. */
 void conf_bind(struct conf_loader *loader);
-
-/* "file:line" or the entry's own words. Returns `to`. */
-const char *conf_where(const struct conf_loader *loader, const struct conf_entry *entry, char *to,
-                       size_t size);
 
 /* NanoMQ's keys that are not options here. */
 enum conf_legacy_kind {
@@ -271,9 +265,6 @@ bool conf_listener_scheme_kind(const char *scheme, enum conf_listener_kind *kind
 void conf_listeners_complete(struct conf_loader *loader);
 /* What is wrong with them together. */
 void conf_listeners_check(const struct conf *conf, struct conf_report *report);
-/* What binds an entry to a field of any object. */
-void conf_bind_row(struct conf_loader *loader, const struct conf_entry *entry,
-                   const struct conf_row *row, const char *value, void *object);
 void conf_entry_error(struct conf_loader *loader, const struct conf_entry *entry, const char *why);
 /* The last entry of that path, or NULL. */
 const struct conf_entry *conf_entry_find(const struct conf_loader *loader, const char *path);

@@ -331,7 +331,8 @@ static int in_order(const void *a, const void *b)
     return one->at < other->at ? -1 : one->at > other->at;
 }
 
-void conf_entries_from_tree(struct conf_loader *loader, const cJSON *tree)
+/* Walks the tree: one entry for each setting, in order. */
+static void entries_from_tree(struct conf_loader *loader, const cJSON *tree)
 {
     char path[CONF_PATH_BYTES] = "";
 
@@ -348,6 +349,6 @@ void conf_read_entries(struct conf_loader *loader, const char *path, enum conf_f
     if (tree == NULL)
         refuse(loader, path, "out of memory");
     else if (conf_read_file(loader, path, form, tree))
-        conf_entries_from_tree(loader, tree);
+        entries_from_tree(loader, tree);
     cJSON_Delete(tree);
 }

@@ -175,13 +175,8 @@ void conn_peer_name(const struct conn *conn, char *to, size_t size)
         snprintf(to, size, conn->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, conn->port);
 }
 
-void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes)
-{
-    conn_open_filtered(shard, fd, adopted, bytes, NULL, 0);
-}
-
-void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *adopted,
-                        struct span bytes, struct conn_filter *filter, uint32_t listener)
+void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes,
+               struct conn_filter *filter, uint32_t listener)
 {
     struct conn *conn = allowed(shard) ? take_slot(shard) : NULL;
 

@@ -197,12 +197,11 @@ struct conn *conns_find(struct shard *shard, uint64_t user_data);
 /* Remembers the slot in a list. */
 void conn_list_add(struct conn_list *list, uint32_t slot);
 /* Opens a connection on an accepted socket. `adopted` is NULL, or the peer as the accepting shard
- * knew it, and `bytes` are what had come there. Owns the descriptor from the call on, also when there
- * is no memory or no room (then it is closed and counted). */
-void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes);
-/* The same with a filter, which is owned from the call on, and the listener that accepted it. */
-void conn_open_filtered(struct shard *shard, int fd, const struct conn_peer *adopted,
-                        struct span bytes, struct conn_filter *filter, uint32_t listener);
+ * knew it, and `bytes` are what had come there. `filter` is NULL, or what TLS or WebSocket stands between;
+ * `listener` accepted it. Owns descriptor and filter from the call on, also when there is no memory or
+ * no room (then the connection is closed and counted). */
+void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes,
+               struct conn_filter *filter, uint32_t listener);
 /* The connection in that slot, if it is still the one of that generation; else NULL. */
 struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation);
 /* Connections were refused: counted with those of MQTT, or those of the control shard. */

@@ -67,7 +67,7 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
 
 void conn_adopt(struct shard *shard, struct handoff *handoff)
 {
-    conn_open_filtered(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len),
-                       handoff->filter, handoff->listener);
+    conn_open(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len),
+              handoff->filter, handoff->listener);
     mem_free(handoff);
 }

@@ -355,11 +355,6 @@ void listeners_bound(void)
     drop_inherited();
 }
 
-unsigned listeners_count(const struct listener_set *set)
-{
-    return set->count;
-}
-
 /* ---- on the shard ---- */
 
 static void arm(struct shard *shard, unsigned index)
@@ -445,7 +440,7 @@ void listener_accepted(struct shard *shard, const struct completion *completion)
         shard->listeners[index].armed = false;
     /* one may have come before the listener was stopped: its keys are gone */
     if (shard->listeners[index].fd >= 0 && door_open(shard, index, completion->res, &filter)) {
-        conn_open_filtered(shard, completion->res, NULL, (struct span){0}, filter, index);
+        conn_open(shard, completion->res, NULL, (struct span){0}, filter, index);
     } else {
         conn_count_refused(shard, 1);
         uring_close_descriptor(shard->ring, completion->res);

@@ -44,7 +44,6 @@ void listeners_unbind(struct listener_set *set);
 /* "listening on tcp://127.0.0.1:1883", "listening on ws://127.0.0.1:8083/mqtt", a line each; http:// for the
  * service. */
 void listeners_print(const struct listener_set *set, FILE *to);
-unsigned listeners_count(const struct listener_set *set);
 
 /* On the shard's thread: takes its sockets and begins to accept; stops and closes them. */
 void listener_start(struct shard *shard, struct listener_set *set);

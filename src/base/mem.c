@@ -33,9 +33,6 @@ static void raw_free(void *pointer)
 {
     free(pointer);
 }
-void mem_trim(void)
-{
-}
 #else
 #include <mimalloc.h>
 static void *raw_alloc(size_t size)
@@ -57,10 +54,6 @@ static void *raw_zalloc_aligned(size_t size)
 static void raw_free(void *pointer)
 {
     mi_free(pointer);
-}
-void mem_trim(void)
-{
-    mi_collect(true);
 }
 #endif
 

@@ -32,9 +32,6 @@ void mem_free(void *pointer);
 /* For memory that the C library allocated: open_memstream(), realpath(), getline(). NULL is ignored. */
 void mem_free_libc(void *pointer);
 
-/* Gives unused memory back to the system, after something large was released. */
-void mem_trim(void);
-
 /* Fault injection for tests: the n-th mem_try_* call from now fails, and all after it until it is
  * called with 0, which ends the injection. */
 void mem_fail_after(unsigned long n);

@@ -170,11 +170,9 @@ void session_end(struct broker *broker, struct session *session);
  * acknowledged, then the queue. */
 void session_resume(struct broker *broker, struct session *session);
 void session_init(struct session *session);
-void session_timer_fired(void *owner, struct timer *timer);
 void session_drop_will(struct session *session);
 /* Frees a will that no session has (any more); NULL is allowed. */
 void will_free(struct will *will);
-void session_publish_will(struct broker *broker, struct session *session);
 /* Removes one subscription (by index in session->subscriptions). */
 void session_unsubscribe_at(struct broker *broker, struct session *session, uint32_t index);
 

@@ -257,8 +257,8 @@ static enum encode_result encode(struct broker *broker, struct connection *conne
 
 /* ---- the window ---- */
 
-void session_drop_delivery(struct broker *broker, struct session *session,
-                           struct delivery *delivery, enum stat_id why)
+static void drop_delivery(struct broker *broker, struct session *session, struct delivery *delivery,
+                          enum stat_id why)
 {
     bool pending = delivery->state == DELIVERY_QUEUED ||
                    (delivery->state == DELIVERY_SENT && !delivery->transmitted);
@@ -328,7 +328,7 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
 
     /* what was sent once does not expire any more [MQTT-4.3.3-7] */
     if (delivery->state == DELIVERY_QUEUED && expired(broker, &delivery->message->publication)) {
-        session_drop_delivery(broker, session, delivery, STAT_drop_expired); /* [MQTT-3.3.2-5] */
+        drop_delivery(broker, session, delivery, STAT_drop_expired); /* [MQTT-3.3.2-5] */
         return true;
     }
     out = (struct outgoing){
@@ -353,7 +353,7 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
     if (result == ENCODE_NO_MEMORY)
         return false;
     if (result == ENCODE_TOO_LARGE) { /* go on as if it had been sent [MQTT-3.1.2-25] */
-        session_drop_delivery(broker, session, delivery, STAT_drop_too_large);
+        drop_delivery(broker, session, delivery, STAT_drop_too_large);
         return true;
     }
     delivery_sent(broker, session, connection, delivery);
@@ -409,7 +409,7 @@ static bool queue_has_room(struct broker *broker, struct session *session, uint3
         oldest = window_oldest(window);
         if (oldest == NULL)
             return false;
-        session_drop_delivery(broker, session, oldest, STAT_drop_queue_full);
+        drop_delivery(broker, session, oldest, STAT_drop_queue_full);
     }
 }
 

@@ -56,9 +56,6 @@ void deliver_now(struct broker *broker, struct routing *routing, struct session 
 
 /* Sends what the window, the quota and the output marks allow. */
 void session_pump(struct broker *broker, struct session *session);
-/* Ends a queued or sent delivery without its acknowledgement, counting the drop. */
-void session_drop_delivery(struct broker *broker, struct session *session,
-                           struct delivery *delivery, enum stat_id why);
 
 /* Deliveries of a session that wait behind the retained messages of a new subscription, or behind
  * its SUBACK. Holds nest: the last release delivers everything in order. */

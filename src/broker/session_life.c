@@ -19,12 +19,6 @@
 #include "broker/deliver.h"
 #include "mqtt/encode.h"
 
-void session_init(struct session *session)
-{
-    timer_init(&session->timer, session_timer_fired);
-    session->will_due_ms = session->expires_ms = TIMER_NEVER;
-}
-
 void will_free(struct will *will)
 {
     if (will == NULL)
@@ -39,7 +33,7 @@ void session_drop_will(struct session *session)
     session->will = NULL;
 }
 
-void session_publish_will(struct broker *broker, struct session *session)
+static void publish_will(struct broker *broker, struct session *session)
 {
     struct will *will = session->will;
     struct publication publication;
@@ -76,19 +70,25 @@ static void arm(struct broker *broker, struct session *session)
         timer_arm(&broker->timers, &session->timer, next);
 }
 
-void session_timer_fired(void *owner, struct timer *timer)
+static void timer_fired(void *owner, struct timer *timer)
 {
     struct broker *broker = owner;
     struct session *session = CONTAINER_OF(timer, struct session, timer);
 
     if (session->will_due_ms <= broker->now_ms)
-        session_publish_will(broker, session);
+        publish_will(broker, session);
     if (session->expires_ms <= broker->now_ms) { /* [MQTT-4.1.0-2] */
         STAT_INC(broker->stats, session_expired);
         session_end(broker, session);
         return;
     }
     arm(broker, session);
+}
+
+void session_init(struct session *session)
+{
+    timer_init(&session->timer, timer_fired);
+    session->will_due_ms = session->expires_ms = TIMER_NEVER;
 }
 
 void session_detach(struct broker *broker, struct session *session)
@@ -109,7 +109,7 @@ void session_detach(struct broker *broker, struct session *session)
     share_set_connected(broker, session, false);
     if (session->will != NULL) {
         if (session->will->delay_s == 0)
-            session_publish_will(broker, session); /* [MQTT-3.1.2-8] */
+            publish_will(broker, session); /* [MQTT-3.1.2-8] */
         else
             session->will_due_ms = broker->now_ms + (uint64_t)session->will->delay_s * 1000;
     }
@@ -125,7 +125,7 @@ void session_end(struct broker *broker, struct session *session)
     uint32_t unsent;
 
     ASSERT(session->connection == NULL);
-    session_publish_will(broker, session); /* I2 */
+    publish_will(broker, session); /* I2 */
     timer_disarm(&broker->timers, &session->timer);
     share_leave_all(broker, session);
     while (session->subscription_count > 0)

@@ -103,7 +103,6 @@ static void zeroed_and_aligned(void **unused)
         }
     }
     mem_free(NULL);
-    mem_trim();
 }
 
 /* Runs `body` in a child; returns how it ended, and what it wrote to stderr. */
