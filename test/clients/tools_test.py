@@ -379,8 +379,12 @@ def test_no_line_is_lost_when_the_broker_restarts(_broker):
 
 
 def test_each_line_arrives_when_a_broker_that_remembers_restarts(_broker):
-    """mosquitto keeps sessions in a file: no line is missing. With QoS 2 each arrives once; but mosquitto's own window (100 to a
-    receiver that was cut off) was seen to come again in about one run of 25, so that many are let pass."""
+    """mosquitto keeps sessions in a file: with QoS 1 no line is missing, with QoS 2 each arrives once, in order.
+
+    mosquitto 2.0.11 lets more messages be under way to a receiver than max_inflight_messages. After a restart it takes that many of
+    them to be so, in order, and sends the others as PUBLISH again, also those whose PUBREL it has sent (against 4.3.3): its log had
+    108 messages of a window of 100 with "Sending PUBREL" and without "Received PUBCOMP" when it ended, and 8 came twice; 125 and 25,
+    314 and 214 in other runs. So the window is as large as all messages here."""
     count = 20000
     lines = b"".join(b"%d\n" % number for number in range(count))
     for version, qos, words in ((5, 2, ("-c", "-i", "sender")), (4, 2, ("-c", "-i", "sender")), (4, 1, ()), (5, 1, ())):
@@ -389,8 +393,8 @@ def test_each_line_arrives_when_a_broker_that_remembers_restarts(_broker):
             path = os.path.join(folder, "mosquitto.conf")
             with open(path, "w", encoding="ascii") as file:
                 file.write("%s\nlistener %d 127.0.0.1\nallow_anonymous true\npersistence true\npersistence_location %s/\n"
-                           "max_queued_messages 0\nmax_inflight_messages 100\n"
-                           % ("user root" if os.geteuid() == 0 else "", port, folder))
+                           "max_queued_messages 0\nmax_inflight_messages %d\n"
+                           % ("user root" if os.geteuid() == 0 else "", port, folder, count))
             stdin.write(lines)
             stdin.seek(0)
             broker = argparse.Namespace(port=port)
@@ -410,11 +414,29 @@ def test_each_line_arrives_when_a_broker_that_remembers_restarts(_broker):
                 assert time.monotonic() < end + deadline(60), "%d lines of %d" % (got.count(b"\n"), count)
             receiver.signal(signal.SIGINT)
             got = receiver.finish()
-            assert set(got.split()) == set(lines.split()), (version, qos, got.count(b"\n"))
-            assert qos == 1 or got.count(b"\n") <= count + 200, (version, qos, got.count(b"\n"))
+            assert got == lines if qos == 2 else set(got.split()) == set(lines.split()), (version, qos, got.count(b"\n"))
             second.kill()
             second.wait()
             second.stdout.close()
+
+
+def test_lines_of_qos_2_before_5_0(_broker):
+    """mosquitto as it is installed takes 20 messages of QoS 2 at a time, cannot say so before 5.0, and acknowledges and loses more."""
+    count = 900  # less than its queue to a receiver
+    lines = b"".join(b"%d\n" % number for number in range(count))
+    with tempfile.TemporaryDirectory() as folder:
+        [port] = free_ports(1)
+        path = os.path.join(folder, "mosquitto.conf")
+        with open(path, "w", encoding="ascii") as file:
+            file.write("%s\nlistener %d 127.0.0.1\nallow_anonymous true\n" % ("user root" if os.geteuid() == 0 else "", port))
+        server = start_mosquitto(path, [port])
+        broker = argparse.Namespace(port=port)
+        receiver = sub(broker, "-V", 4, "-q", 2, "-t", "t", "-C", count)
+        pub(broker, "-V", 4, "-q", 2, "-t", "t", "-l", data=lines)
+        assert receiver.finish() == lines
+        server.kill()
+        server.wait()
+        server.stdout.close()
 
 
 # --- misbehaving servers ---------------------------------------------------------------------------------------------------
@@ -631,7 +653,7 @@ def test_tls_and_websocket(_broker):
 
 
 BOTH = [test for name, test in list(globals().items()) if name.startswith("test_")]
-ONCE = {test_statuses_are_reason_codes, test_no_line_is_lost_when_the_broker_restarts,
+ONCE = {test_statuses_are_reason_codes, test_lines_of_qos_2_before_5_0, test_no_line_is_lost_when_the_broker_restarts,
         test_each_line_arrives_when_a_broker_that_remembers_restarts, test_servers_that_misbehave,
         test_wrong_options_are_one_sentence, test_tls_and_websocket}
 SHARDMQ = ONCE | {test_lost_and_taken_over}
