@@ -206,5 +206,6 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
         conn_again(shard, conn);
     if (bytes.len != 0)
         conn_feed(shard, conn, bytes.data, bytes.len);
+    conn_filter_fed(shard, conn);
     conn_arm(shard, conn);
 }

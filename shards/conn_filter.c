@@ -25,6 +25,8 @@
  *   I3  a filter that has failed wraps nothing more: what it has to say (an alert, a close frame, an HTTP
  *       answer) is sent, then the connection ends
  *   I4  `next` is bounded: a peer that has NEXT_MAX bytes of pongs and the like waiting is cut
+ *   I5  the peer's good-bye ends the connection behind all bytes before it, wherever those were held
+ *       and whichever shard they were given to: it comes once, and the socket may stay open
  */
 #include "shards/conn_filter.h"
 
@@ -130,6 +132,21 @@ static void note_handshake(struct shard *shard, struct conn *conn)
     }
 }
 
+static void note_end(struct conn_filter *filter, enum transport_status status)
+{
+    if (status != TRANSPORT_END)
+        return;
+    filter->ended = true;
+    filter->mute = transport_kind_of(filter->transport) != TRANSPORT_TLS;
+}
+
+void conn_filter_fed(struct shard *shard, struct conn *conn)
+{
+    if (conn->filter != NULL && conn->filter->ended &&
+        (conn->flags & (CONN_PAUSED | CONN_DYING | CONN_ENDED | CONN_END_OF_INPUT)) == 0)
+        conn_end_of_input(shard, conn);
+}
+
 /* What follows from the last unwrap; the plain bytes were given on. */
 static void settle(struct shard *shard, struct conn *conn, enum transport_status status)
 {
@@ -149,10 +166,8 @@ static void settle(struct shard *shard, struct conn *conn, enum transport_status
     }
     if (filter->next.len != 0)
         conn_again(shard, conn);
-    if (status == TRANSPORT_END && transport_kind_of(filter->transport) != TRANSPORT_TLS)
-        filter->mute = true;
-    if (status == TRANSPORT_END && (conn->flags & CONN_PAUSED) == 0)
-        conn_end_of_input(shard, conn);
+    note_end(filter, status);
+    conn_filter_fed(shard, conn);
 }
 
 static void receive_steady(struct shard *shard, struct conn *conn, struct span input)
@@ -179,6 +194,7 @@ static void receive_unsteady(struct shard *shard, struct conn *conn, struct span
     while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
            TRANSPORT_MORE)
         kept = kept && transport_wire_append(&collected, plain.data, plain.len);
+    note_end(filter, status); /* it may be somebody else's below */
     if (!kept) {
         conn_kill(shard, conn);
     } else if (collected.len != 0 && status != TRANSPORT_FAILED) {

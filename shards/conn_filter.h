@@ -21,7 +21,8 @@ struct conn_filter {
     bool waiting;                  /* on the list of handshakes that wait for their turn */
     bool proxied;                  /* a PROXY header is to come first */
     bool failed, said_goodbye;
-    bool mute; /* its peer closed the WebSocket, which was answered: nothing may follow */
+    bool ended; /* its peer has said good-bye (I5 of conn_filter.c) */
+    bool mute;  /* its peer closed the WebSocket, which was answered: nothing may follow */
     struct transport_wire header; /* of PROXY, as far as it has come */
     uint8_t peer_username;        /* enum conf_peer_username */
 };
@@ -38,6 +39,9 @@ struct conn_filter *conn_filter_detach(struct shard *shard, struct conn *conn);
 
 /* Bytes came from the socket. */
 void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len);
+/* The protocol has had bytes that were held for it, or came from another shard: ends a connection whose peer said
+ * good-bye behind them. Does nothing without a filter. */
+void conn_filter_fed(struct shard *shard, struct conn *conn);
 /* Goes on with the handshakes that had to wait. True when any did. */
 bool conn_filter_resume(struct shard *shard);
 

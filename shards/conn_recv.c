@@ -234,6 +234,7 @@ bool conn_resume_paused(struct shard *shard)
         any = true;
         conn->flags &= (uint32_t)~CONN_PAUSED;
         feed_held(shard, conn); /* may pause it again: then it was added behind `count` */
+        conn_filter_fed(shard, conn);
         conn_arm(shard, conn);
     }
     for (uint32_t i = count; i < list->count; i++)

@@ -257,6 +257,30 @@ def test_bad_upgrades(broker, folder, deadline_s):
     still_served(broker, folder)
 
 
+def test_good_bye_with_connect(broker, folder, deadline_s):
+    """CONNECT and the transport's good-bye in one piece, and the socket stays open: the connection ends nevertheless, on
+    the shard that took it and on the one that it is given to."""
+    for kind in KINDS:
+        for number in range(6):
+            packet = connect_packet(b"bye-%d" % number)
+            if kind == "ssl":
+                sock = connect(broker.ports[kind][0])
+                layer = Tls(sock, client_context(folder)).handshake(time.monotonic() + deadline_s)
+                data = layer.encode(packet)
+                try:
+                    layer.tls.unwrap()
+                except ssl.SSLWantReadError:
+                    data += layer.outgoing.read()
+                sock.sendall(data)
+            else:
+                layer = opened(broker, folder, kind, deadline_s).sock
+                layer.send(WebSocket.frame(2, packet) + WebSocket.frame(8, b"\x03\xe8"))
+                sock = layer if kind == "ws" else layer.sock
+            read_to_end(sock, deadline_s)
+            sock.close()
+    still_served(broker, folder)
+
+
 def test_nothing_is_left(broker, _folder, deadline_s):
     deadline = time.monotonic() + deadline_s
     while broker.counters()["connection_open"] != 0:
@@ -268,4 +292,5 @@ def test_nothing_is_left(broker, _folder, deadline_s):
 if __name__ == "__main__":
     sys.exit(run([test_plain_text_to_tls, test_tls_to_plain, test_half_handshakes,
                   test_a_storm_of_handshakes_holds_up_nobody, test_renegotiation_and_old_versions, test_forbidden_frames,
-                  test_packets_do_not_know_frames, test_pings_without_reading, test_bad_upgrades, test_nothing_is_left], conf))
+                  test_packets_do_not_know_frames, test_pings_without_reading, test_bad_upgrades,
+                  test_good_bye_with_connect, test_nothing_is_left], conf))
