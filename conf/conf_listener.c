@@ -303,6 +303,15 @@ static bool same_address(const struct conf_listener *one, const struct conf_list
            strcmp(one->address.host, other->address.host) == 0;
 }
 
+/* A list that was begun and not filled would let everybody in, as no list does. */
+static void check_list(const struct conf_listener *listener, const char *option, const char *list,
+                       struct conf_report *report)
+{
+    if (list[0] != '\0' && list_length(list) == 0)
+        conf_report_add(report, "listeners.%s.%s is a list of nothing: name some, or leave it out",
+                        listener->name, option);
+}
+
 void conf_listeners_check(const struct conf *conf, struct conf_report *report)
 {
     unsigned enabled = 0;
@@ -316,6 +325,8 @@ void conf_listeners_check(const struct conf *conf, struct conf_report *report)
                 conf_report_add(report, "listeners.%s and listeners.%s have the same address",
                                 one->name, conf->listeners[j].name);
         }
+        check_list(one, "proxy_from", one->proxy_from, report);
+        check_list(one, "origins", one->origins, report);
         if (one->enable && CONF_LISTENER_IS_TLS(one->kind))
             check_tls(one, report);
         if (!CONF_LISTENER_IS_WEBSOCKET(one->kind) && one->address.path[0] != '\0')

@@ -170,6 +170,10 @@ static void test_what_is_refused(void **state)
     expect_errors("listeners.quic.bind = x", CONF_FORM_HOCON,
                   "t.conf:1: listeners.quic.bind: there is no such option; did you mean "
                   "listeners.tcp.bind?\n");
+    expect_errors("listeners.tcp.proxy_from = \" ,\"", CONF_FORM_HOCON,
+                  "listeners.tcp.proxy_from is a list of nothing: name some, or leave it out\n");
+    expect_errors("listeners.ws.origins = \", ,\"", CONF_FORM_HOCON,
+                  "listeners.ws.origins is a list of nothing: name some, or leave it out\n");
     expect_errors("listeners.tcp.bind = \"1.1.1.1:1\"\nlisteners.ws.bind = \"1.1.1.1:1\"",
                   CONF_FORM_HOCON, "listeners.tcp and listeners.ws have the same address\n");
 }
