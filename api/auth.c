@@ -105,6 +105,7 @@ enum auth_verdict auth_check(struct auth *auth, struct span header, uint8_t fami
         return AUTH_ABSENT;
     wait_ms = pause_left(auth, family, address, now_ms);
     if (wait_ms != 0) {
+        OPENSSL_cleanse(pair, sizeof(pair));
         *wait_s = (unsigned)((wait_ms + 999) / 1000);
         return AUTH_SLOWED;
     }

@@ -175,6 +175,17 @@ void conn_peer_name(const struct conn *conn, char *to, size_t size)
         snprintf(to, size, conn->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, conn->port);
 }
 
+static void log_refused(const struct shard *shard)
+{
+    if (shard->index == control_index(shard->machine))
+        LOG_WARN("http: a connection was refused: %u of http_server.limit_conn, %u, are open",
+                 shard->conns.used, shard->limits->connections);
+    else
+        LOG_WARN("a connection was refused: %u of %u are open on this shard, %u of %u in all",
+                 shard->conns.used, shard->limits->connections, machine_connections(shard->machine),
+                 shard->machine->limits.connections);
+}
+
 void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes,
                struct conn_filter *filter, uint32_t listener)
 {
@@ -183,9 +194,7 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
     if (conn == NULL) {
         conn_count_refused(shard, 1);
         if (shard->phase == SHARD_SERVING)
-            LOG_WARN("a connection was refused: %u of %u are open on this shard, %u of %u in all",
-                     shard->conns.used, shard->limits->connections,
-                     machine_connections(shard->machine), shard->machine->limits.connections);
+            log_refused(shard);
         uring_close_descriptor(shard->ring, fd);
         conn_filter_destroy(filter);
         return;

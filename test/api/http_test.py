@@ -212,6 +212,7 @@ def test_limit_of_connections(broker, api, scale):
         assert raw.answer()[0] == 200
     more = Raw(broker.http_port)
     more.closed()
+    assert broker.wait_log(r"http: a connection was refused: 64 of http_server.limit_conn, 64, ", time.monotonic() + 10 * scale)
     held.pop().close()
 
     def served():
