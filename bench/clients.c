@@ -165,6 +165,29 @@ static bool goes_on(struct clients_run *run)
     return !load_interrupted() && load_failure(&run->load) == NULL && !is_over(run);
 }
 
+static uint64_t count_connected(void *argument)
+{
+    const struct clients_run *run = argument;
+    struct totals totals;
+
+    gather(run, &totals);
+    return totals.connected;
+}
+
+static bool all_connected(void *argument)
+{
+    return count_connected(argument) >= ((struct clients_run *)argument)->load.options->count;
+}
+
+/* With --reconnect a lost connection is no failure, but a client that does not come back is one. */
+static void await_return(struct clients_run *run)
+{
+    load_forget_interrupt();
+    load_set_phase(&run->load, PHASE_DRAIN);
+    run_until(&run->workers[0], all_connected, run, count_connected, 0);
+    run->away = run->load.options->count - count_connected(run);
+}
+
 static void drain(struct clients_run *run)
 {
     load_forget_interrupt(); /* it ended the measuring; what is under way is still waited for */
@@ -179,6 +202,7 @@ static void go_through_phases(struct clients_run *run)
 {
     const struct bench_options *options = run->load.options;
     struct worker *worker = &run->workers[0];
+    bool all_began;
 
     run->start_ns = now_ns();
     if (!run_until(worker, all_settled, run, count_settled, 0) && !load_interrupted() &&
@@ -187,6 +211,7 @@ static void go_through_phases(struct clients_run *run)
                   count_settled(run), options->count);
     }
     run->connected_ns = now_ns();
+    all_began = !load_interrupted() && !limit_reached(run);
     if (goes_on(run) && options->warmup_s > 0) {
         load_set_phase(&run->load, PHASE_WARMUP);
         run_until(worker, is_over, run, NULL, deadline_in(options->warmup_s));
@@ -201,6 +226,10 @@ static void go_through_phases(struct clients_run *run)
     run->end_ns = now_ns();
     if (options->command == PUB) {
         drain(run);
+    }
+    if (options->reconnect && all_began && load_failure(&run->load) == NULL &&
+        SUM(run, unacknowledged) == 0) {
+        await_return(run);
     }
 }
 
@@ -274,6 +303,9 @@ static const char *find_failure(struct clients_run *run, const struct totals *to
         snprintf(text, room, "%" PRIu64 " of %" PRIu64 " clients %s; %s", SUM(run, lost),
                  options->count, totals->connects == 0 ? "could not connect" : "were lost",
                  run->reason);
+    } else if (run->away > 0) {
+        snprintf(text, room, "%" PRIu64 " of %" PRIu64 " clients %s; %s", run->away, options->count,
+                 totals->connects == 0 ? "could not connect" : "did not come back", run->reason);
     } else if (options->command == PUB && options->qos > 0 && SUM(run, unacknowledged) > 0) {
         snprintf(text, room, "%" PRIu64 " messages were not acknowledged",
                  SUM(run, unacknowledged));

@@ -38,7 +38,7 @@ struct clients_thread {
     struct due due;         /* publishers, by when their next message is due */
     uint32_t *stalled;      /* publishers that the broker holds up */
     uint32_t stalled_count;
-    uint32_t identifiers; /* the most that a publisher uses; 0 with QoS 0 */
+    uint32_t identifiers;     /* the most that a publisher uses; 0 with QoS 0 */
     struct flows flows;       /* sub */
     uint8_t *payload;         /* room for a text */
     _Atomic uint64_t settled; /* loaders whose first attempt has ended */
@@ -60,6 +60,7 @@ struct clients_run {
     _Atomic uint64_t claimed; /* messages, towards --limit */
     struct totals begin, end; /* of the measuring */
     uint64_t begin_ns, end_ns, start_ns, connected_ns;
+    uint64_t away; /* --reconnect: clients that were not connected at the end */
     atomic_bool reason_written;
     char reason[256]; /* why the first connection was lost; written by one thread */
 };

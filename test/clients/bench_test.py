@@ -312,6 +312,9 @@ def test_a_broker_that_ends(tool, deadline_s):
         with open(other.path("end.json"), encoding="utf-8") as file:
             result = json.load(file)
         assert not result["ok"] and result["disconnects"] == 3 and "clients" in result["result"], result
+        for words in ("pub -t a", "sub -t a", "conn"):  # nobody was ever there: patience alone makes nothing good
+            result, _ = other.run(words + " -c 3 -i 0 --reconnect --duration 0.2 --timeout 0.3", status=1)
+            assert "3 of 3 clients could not connect" in result["result"], result
     finally:
         process.end()
         other.end()
