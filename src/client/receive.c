@@ -163,6 +163,18 @@ static bool on_pubrel(struct mqtt_client *client, struct client_event *event)
     return false;
 }
 
+/* A server that resumes a session may say PUBREC of itself and once more for the PUBLISH that was sent
+ * again; mosquitto does. True for the one that is said again: its PUBREL is on its way or about to be.
+ * One that comes before the PUBLISH was sent again spares sending it. */
+static bool is_repeated_pubrec(struct client_window *window, uint16_t identifier)
+{
+    if (identifier == 0 || identifier > window->capacity)
+        return false;
+    if (window->states[identifier - 1] == (WINDOW_PUBREC | WINDOW_UNSENT))
+        client_window_resent(window, identifier);
+    return client_window_state(window, identifier) == WINDOW_PUBCOMP;
+}
+
 static bool on_acknowledgement(struct mqtt_client *client, const struct frame *frame,
                                struct client_event *event)
 {
@@ -180,8 +192,11 @@ static bool on_acknowledgement(struct mqtt_client *client, const struct frame *f
     awaited = frame->type == MQTT_PUBACK   ? WINDOW_PUBACK
               : frame->type == MQTT_PUBREC ? WINDOW_PUBREC
                                            : WINDOW_PUBCOMP;
-    if (frame->type == MQTT_PUBREC && event->ack.reason < REFUSED)
+    if (frame->type == MQTT_PUBREC && event->ack.reason < REFUSED) {
+        if (UNLIKELY(is_repeated_pubrec(&client->window, identifier)))
+            return false;
         then = WINDOW_PUBCOMP;
+    }
     if (UNLIKELY(!client_window_acknowledge(&client->window, identifier, awaited, then)))
         return unknown_identifier(client, event, frame->type, identifier);
     if (then == WINDOW_PUBCOMP) {

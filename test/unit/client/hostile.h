@@ -127,7 +127,8 @@ static const struct hostile_row hostile_rows[] = {
     ROW("pubrec for qos 1", MQTT_5, STAGE_PUBLISHED_1, "\x50\2\0\1", PROTOCOL_ERROR, "PUBREC for the packet identifier 1")
     ROW("puback for qos 2", MQTT_5, STAGE_PUBLISHED_2, "\x40\2\0\1", PROTOCOL_ERROR, "PUBACK for the packet identifier 1")
     ROW("pubcomp too early", MQTT_5, STAGE_PUBLISHED_2, "\x70\2\0\1", PROTOCOL_ERROR, "PUBCOMP for the packet identifier 1")
-    ROW("pubrec twice", MQTT_5, STAGE_PUBLISHED_2, "\x50\2\0\1\x50\2\0\1", PROTOCOL_ERROR, "PUBREC for the packet identifier 1")
+    ROW("pubrec twice, the second a refusal", MQTT_5, STAGE_PUBLISHED_2, "\x50\2\0\1\x50\3\0\1\x80", PROTOCOL_ERROR, "PUBREC for the packet identifier 1")
+    ROW("pubrec behind pubcomp", MQTT_5, STAGE_PUBLISHED_2, "\x50\2\0\1\x70\2\0\1\x50\2\0\1", PROTOCOL_ERROR, "PUBREC for the packet identifier 1")
     ROW("pubcomp twice", MQTT_3_1_1, STAGE_PUBLISHED_2, "\x50\2\0\1\x70\2\0\1\x70\2\0\1", PROTOCOL_ERROR, "which awaits none")
     ROW("pubcomp unknown reason", MQTT_5, STAGE_PUBLISHED_2, "\x50\2\0\1\x70\3\0\1\x87", PROTOCOL_ERROR, "PUBCOMP that is not valid")
     /* SUBACK and UNSUBACK */
