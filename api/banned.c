@@ -37,10 +37,9 @@ void api_list_banned(struct api_request *request)
     uint32_t total = bans_count(bans, now_s(request));
     int64_t page = 1, limit = PAGE_DEFAULT, count = 0;
     cJSON *root = cJSON_CreateObject(), *list, *meta;
+    bool paged = api_query_number(request, "limit", &limit);
 
-    if (!api_query_number(request, "limit", &limit) && !api_query_number(request, "page", &page))
-        limit = total > 0 ? total : PAGE_DEFAULT; /* all of them, as in other lists */
-    api_query_number(request, "page", &page);
+    paged = api_query_number(request, "page", &page) || paged; /* else all, as in other lists */
     cJSON_AddNumberToObject(root, "code", API_OK);
     list = cJSON_AddArrayToObject(root, "data");
     for (uint32_t i = 0; i < total; i++) {
@@ -48,15 +47,15 @@ void api_list_banned(struct api_request *request)
 
         if (!wanted(request, ban))
             continue;
-        if (count >= (page - 1) * limit && count < page * limit)
+        if (!paged || (count >= (page - 1) * limit && count < page * limit))
             cJSON_AddItemToArray(list, ban_show(ban));
         count++;
     }
     meta = cJSON_AddObjectToObject(root, "meta");
     cJSON_AddNumberToObject(meta, "page", (double)page);
-    cJSON_AddNumberToObject(meta, "limit", (double)limit);
+    cJSON_AddNumberToObject(meta, "limit", (double)(paged ? limit : count));
     cJSON_AddNumberToObject(meta, "count", (double)count);
-    cJSON_AddBoolToObject(meta, "hasnext", count > page * limit);
+    cJSON_AddBoolToObject(meta, "hasnext", paged && count > page * limit);
     api_reply_json(request, 200, root);
 }
 

@@ -68,6 +68,8 @@ def test_who_is_refused(broker, api, _scale):
     page = api.get("banned?page=2&limit=1")
     assert [row["who"] for row in page["data"]] == ["mallory"]
     assert page["meta"] == {"page": 2, "limit": 1, "count": 2, "hasnext": False}
+    assert api.get("banned")["meta"] == {"page": 1, "limit": 2, "count": 2, "hasnext": False}
+    assert api.get("banned?who=nobody")["meta"] == {"page": 1, "limit": 0, "count": 0, "hasnext": False}
     # one for the same takes its place
     assert ban(api, **{"as": "clientid", "who": "bad", "reason": "more noise"})["reason"] == "more noise"
     assert len(api.get("banned")["data"]) == 2
