@@ -91,8 +91,10 @@ static void sub_online(struct tool *tool, struct tool_client *client, bool first
     const struct tool_options *options = tool->options;
     struct sub *sub = sub_of(tool);
 
+    bool unanswered = client->subscribe != 0 || client->unsubscribe != 0;
+
     client->subscribe = client->unsubscribe = 0;
-    if (!first && session_present) {
+    if (!first && session_present && !unanswered) {
         return; /* the broker has the subscriptions still */
     }
     if (options->topics.count > 0 &&

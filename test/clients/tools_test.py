@@ -469,6 +469,22 @@ def scripted(answers, connections=1):
 CONNACK = b"\x20\x02\0\0"
 
 
+def test_subscribes_again_when_nobody_has_answered(_broker):
+    """The session is there when the client comes back, but its SUBSCRIBE went down with the first connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(deadline())
+        tool = Tool("sub", "-h", "127.0.0.1", "-p", listener.getsockname()[1], "-t", "a", "-c", "-i", "again")
+        for connack in (CONNACK, b"\x20\x02\x01\0"):
+            peer, _ = listener.accept()
+            with peer:
+                peer.settimeout(deadline())
+                assert peer.recv(65536)[0] == 0x10
+                peer.sendall(connack)
+                assert peer.recv(65536)[:1] == b"\x82"
+        tool.signal(signal.SIGTERM)
+        tool.finish()
+
+
 def test_servers_that_misbehave(_broker):
     cases = [
         ("pub", [b"HTTP/1.0 400 Bad Request\r\nServer: not a broker\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<p>no</p>"], 9, "is it MQTT that is spoken on this port"),
