@@ -106,6 +106,11 @@ static int set_options(int fd, const struct conf_listener *options)
                : set_option(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer);
 }
 
+static bool wants_ipv6_only(const struct listener_address *listener)
+{
+    return listener->options == NULL || listener->options->ipv6_only;
+}
+
 /* A socket that is bound, not listening; -errno on failure. */
 static int bind_one(const struct listener_address *listener, bool share)
 {
@@ -119,8 +124,7 @@ static int bind_one(const struct listener_address *listener, bool share)
         (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
         set_options(fd, listener->options) != 0 ||
         (listener->address.ss_family == AF_INET6 &&
-         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY,
-                    listener->options == NULL || listener->options->ipv6_only) != 0) ||
+         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, wants_ipv6_only(listener)) != 0) ||
         bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) != 0) {
         int error = -errno;
 
@@ -139,33 +143,66 @@ static int bind_one(const struct listener_address *listener, bool share)
 
 #define LISTENERS_VARIABLE "SHARDMQ_LISTENERS"
 
-/* The socket of that listener and shard, if the program before has left one with the same address; else -1. */
-static int inherit(const struct listener_address *listener, unsigned shard)
+/* True when it is a listening socket that nobody has taken, with that address. */
+static bool fits(const struct listener_address *listener, int fd)
 {
     struct sockaddr_storage bound, wanted = listener->address;
-    const char *list = getenv(LISTENERS_VARIABLE);
-    socklen_t size = sizeof(bound), listening_size = sizeof(int);
-    int fd, listening = 0;
-    char key[64];
+    socklen_t size = sizeof(bound), number_size = sizeof(int);
+    int listening = 0, only = 0;
 
-    snprintf(key, sizeof(key), ";%s/%u=", listener->name, shard);
-    list = list == NULL ? NULL : strstr(list, key);
-    if (list == NULL)
-        return -1;
-    fd = (int)strtol(list + strlen(key), NULL, 10);
-    if (getsockname(fd, (struct sockaddr *)&bound, &size) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &listening_size) != 0 || !listening)
-        return -1;
+    if (fcntl(fd, F_GETFD) != 0 || getsockname(fd, (struct sockaddr *)&bound, &size) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &number_size) != 0 || !listening)
+        return false;
     if (listener->port == 0) { /* one of the kernel's choice, as before */
         ((struct sockaddr_in *)&wanted)->sin_port = ((struct sockaddr_in *)&bound)->sin_port;
         if (wanted.ss_family == AF_INET6)
             ((struct sockaddr_in6 *)&wanted)->sin6_port =
                 ((struct sockaddr_in6 *)&bound)->sin6_port;
     }
-    if (size != listener->address_size || memcmp(&bound, &wanted, size) != 0 ||
-        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || set_options(fd, listener->options) != 0)
-        return -1;
-    return fd;
+    if (size != listener->address_size || memcmp(&bound, &wanted, size) != 0)
+        return false;
+    return wanted.ss_family != AF_INET6 ||
+           (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &number_size) == 0 &&
+            (only != 0) == wants_ipv6_only(listener));
+}
+
+/* The socket of that listener and shard, if the program before has left one with the same address, whatever it was
+ * called there; else -1. A port of the kernel's choice goes by the name. */
+static int inherit(const struct listener_address *listener, unsigned shard)
+{
+    const char *list = getenv(LISTENERS_VARIABLE);
+    char key[64];
+
+    if (listener->port == 0)
+        snprintf(key, sizeof(key), ";%s/%u=", listener->name, shard);
+    else
+        snprintf(key, sizeof(key), "/%u=", shard);
+    while (list != NULL && (list = strstr(list, key)) != NULL) {
+        int fd = (int)strtol(list += strlen(key), NULL, 10);
+
+        if (fits(listener, fd) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+            set_options(fd, listener->options) == 0)
+            return fd;
+    }
+    return -1;
+}
+
+/* Closes those on the port that nobody has taken: where another address of it is to be listened on, they are in the
+ * way. */
+static void drop_inherited_on(uint16_t port)
+{
+    const char *list = getenv(LISTENERS_VARIABLE);
+
+    while (list != NULL && (list = strchr(list, '=')) != NULL) {
+        struct sockaddr_in6 bound; /* the port is where IPv4 has it */
+        socklen_t size = sizeof(bound);
+        int fd = (int)strtol(++list, NULL, 10);
+
+        if (fd > 2 && fcntl(fd, F_GETFD) == 0 &&
+            getsockname(fd, (struct sockaddr *)&bound, &size) == 0 &&
+            ntohs(bound.sin6_port) == port)
+            close(fd);
+    }
 }
 
 /* Closes what nobody has taken: it would be closed at the next execution only. */
@@ -211,6 +248,10 @@ static int probe_port(const struct listener_address *listener)
     if (port_of(listener) == 0)
         return 0;
     probe = bind_one(listener, false);
+    if (probe == -EADDRINUSE) {
+        drop_inherited_on(port_of(listener));
+        probe = bind_one(listener, false);
+    }
     if (probe >= 0)
         close(probe);
     return probe < 0 ? probe : 0;

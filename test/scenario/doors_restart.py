@@ -94,5 +94,27 @@ def test_the_command(broker, folder, deadline_s):
         open_client(before[kind][0], kind, client_context(folder)).close()
 
 
+def test_other_listeners(broker, folder, deadline_s):
+    """The configuration has changed: a socket goes to the listener of its address, whatever that is called now, and those
+    that are in the way of another address of their port are closed."""
+    port, wide = broker.ports["tcp"][1], broker.ports["ws"][0]
+    with open(broker.conf_path, encoding="utf-8") as file:
+        before = file.read()
+    after = before.replace('listeners.tcp.tcp { bind = "127.0.0.1:0" }', 'listeners.tcp.renamed.bind = "127.0.0.1:%d"' % port)
+    after = after.replace('listeners.ws.bind = "127.0.0.1:0"',
+                          'listeners.ws { bind = "[::ffff:127.0.0.1]:%d", ipv6_only = false }' % wide)
+    assert "renamed" in after and "ffff" in after, before
+    with open(broker.conf_path, "w", encoding="utf-8") as file:
+        file.write(after)
+    mark, callers = len(broker.log), Callers([port])
+    assert broker.control("restart") == {"ok": True}
+    assert broker.wait_log("started successfully", time.monotonic() + 2 * deadline_s, mark), broker.log[mark:]
+    callers.stop()
+    assert not callers.refused, callers.refused[0]
+    open_client(port, "tcp").close()
+    open_client(wide, "ws").close()
+    assert any("ws://[::ffff:127.0.0.1]:%d" % wide in line for line in broker.log[mark:]), broker.log[mark:]
+
+
 if __name__ == "__main__":
-    sys.exit(run([test_restart, test_the_command], conf))
+    sys.exit(run([test_restart, test_the_command, test_other_listeners], conf))
