@@ -39,6 +39,17 @@ static bool refuse(const struct complaint *complaint, const char *format, ...)
 
 /* --- the address --------------------------------------------------------------------------- */
 
+/* Sets a flag that another option implies, unless it was said to be false. */
+static bool imply(struct tool_options *options, const char *name, bool *flag, const char *because,
+                  const struct complaint *complaint)
+{
+    if (tool_given(options, name) && !*flag) {
+        return refuse(complaint, "--%s false contradicts %s", name, because);
+    }
+    *flag = true;
+    return true;
+}
+
 static bool complete_from_url(struct tool_options *options, const struct complaint *complaint)
 {
     static const char *const twice[] = {"host", "port"};
@@ -58,8 +69,14 @@ static bool complete_from_url(struct tool_options *options, const struct complai
     }
     options->host = url.host;
     options->port = url.port;
-    options->secure |= url.transport == TRANSPORT_TLS || url.transport == TRANSPORT_WSS;
-    options->ws |= url.transport == TRANSPORT_WS || url.transport == TRANSPORT_WSS;
+    if ((url.transport == TRANSPORT_TLS || url.transport == TRANSPORT_WSS) &&
+        !imply(options, "secure", &options->secure, options->url, complaint)) {
+        return false;
+    }
+    if ((url.transport == TRANSPORT_WS || url.transport == TRANSPORT_WSS) &&
+        !imply(options, "ws", &options->ws, options->url, complaint)) {
+        return false;
+    }
     if (url.username != NULL && options->username == NULL) {
         options->username = url.username;
     }
@@ -82,8 +99,10 @@ static bool complete_from_url(struct tool_options *options, const struct complai
 
 static bool complete_transport(struct tool_options *options, const struct complaint *complaint)
 {
-    options->secure |=
-        options->cafile != NULL || options->capath != NULL || options->certfile != NULL;
+    if ((options->cafile != NULL || options->capath != NULL || options->certfile != NULL) &&
+        !imply(options, "secure", &options->secure, "the certificate that is named", complaint)) {
+        return false;
+    }
     if (options->keyfile != NULL && options->certfile == NULL) {
         return refuse(complaint, "--keyfile needs --certfile: a key alone proves nothing");
     }
