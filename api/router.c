@@ -2,7 +2,8 @@
  *
  * router - from a request to the handler of its row in routes.def.
  *
- *   path --> row? 404 --> method? 405 --> page of another origin? 403 --> credentials? 401, 429
+ *   path --> row? 404 --> method? 405 --> page of another origin, foreign name? 403
+ *        --> credentials? 401, 429
  *        --> query? 400 --> (body arrives) --> JSON? 400 --> members? 400 --> handler
  */
 #include "api/api_priv.h"
@@ -193,6 +194,41 @@ static bool admit_origin(struct api_request *request)
     return false;
 }
 
+/* A name that somebody else's DNS may point at this machine: anything but localhost and an address. */
+static bool is_foreign_name(struct span host)
+{
+    uint32_t len = 0;
+
+    if (host.len != 0 && host.data[0] == '[')
+        return false;
+    while (len < host.len && host.data[len] != ':')
+        len++;
+    host.len = len;
+    if (span_equal(host, span_text("localhost")))
+        return false;
+    for (uint32_t i = 0; i < host.len; i++)
+        if ((host.data[i] < '0' || host.data[i] > '9') && host.data[i] != '.')
+            return true;
+    return false;
+}
+
+/* Without a password only the address stands between the broker and a page in a browser on this
+ * machine; a page whose name was pointed here (DNS rebinding) says that name in Host. */
+static bool admit_host(struct api_request *request)
+{
+    const struct conf *conf = api_conf(request->api);
+    struct span host;
+
+    if (conf->http_server_auth_type != CONF_HTTP_AUTH_NONE ||
+        conf->http_server_allow_remote_no_auth || (request->route->flags & API_NO_AUTH) != 0 ||
+        !http_header(&request->http.headers, "Host", &host) || !is_foreign_name(host))
+        return true;
+    api_reply_error(request, 403, API_UNKNOWN,
+                    "without a password the API is asked by localhost or an address, not by a name "
+                    "(http_server.auth_type, http_server.allow_remote_no_auth)");
+    return false;
+}
+
 static bool admit_account(struct api_request *request, const struct conn *conn)
 {
     const struct conf *conf = api_conf(request->api);
@@ -313,7 +349,8 @@ bool router_admit(struct api_request *request, const struct conn *conn)
         answer_unrouted(request);
         return false;
     }
-    return admit_account(request, conn) && decode_path(request) && read_query(request);
+    return admit_host(request) && admit_account(request, conn) && decode_path(request) &&
+           read_query(request);
 }
 
 /* ---- bodies ---- */

@@ -363,6 +363,11 @@ def test_without_authentication(broker, api, _scale):
     assert broker.control("reload")["ok"]
     api.headers = {}
     assert api.ask("GET", "/api/v4/brokers")[0] == 200
+    # a page whose name was pointed at this machine says that name
+    for host, status in (("localhost", 200), ("127.0.0.1:80", 200), ("[::1]:8081", 200), ("evil.example", 403), ("1.evil", 403)):
+        raw = Raw(broker.http_port)
+        raw.send("GET /api/v4/brokers HTTP/1.1\r\nHost: %s\r\n\r\n" % host)
+        assert raw.answer()[0] == status, host
 
 
 def test_nothing_of_it_counts_as_mqtt(broker, api, _scale):
