@@ -25,10 +25,10 @@
  *   I5  a delivery is counted as matched once, when the first member takes it
  *
  * Members are named by session handle: one session has at most one seat in a group.
+ *
+ * This is the owner's side; the member's is share_member.c.
  */
-#include "broker/share.h"
-
-#include "base/hash.h"
+#include "broker/share_priv.h"
 
 struct share_member {
     struct session_handle session;
@@ -50,17 +50,6 @@ struct share_group {
     uint8_t bytes[];
 };
 
-/* From a member's shard to the owner. */
-struct share_join {
-    struct session_handle session;
-    uint64_t hash;
-    uint32_t membership, identifier, op_serial;
-    uint8_t options;
-    uint16_t share_name_len;
-    uint32_t filter_len;
-    uint8_t bytes[];
-};
-
 /* A join that waits for the group's announcement of interest. */
 struct share_pending {
     struct list node;
@@ -68,69 +57,35 @@ struct share_pending {
     unsigned shard;
 };
 
-struct share_delivery {
-    struct message *message; /* one reference */
-    struct session_handle session;
-    uint64_t group_hash;
-    uint32_t membership, identifier;
-    uint8_t options;
-    bool final;       /* queue it even though the member is offline: there is nobody else */
-    bool matched;     /* delivery_matched has counted it: a member has taken it once (I5) */
-    bool transmitted; /* message_out has counted it */
-};
+/* ---- between the two sides ---- */
 
-/* ---- memberships (member's shard) ---- */
-
-static uint64_t group_hash(struct span share_name, struct span filter)
+void share_post(struct broker *broker, unsigned to, enum mesh_kind kind, uint64_t hash,
+                struct session_handle session, uint8_t flags)
 {
-    return hash64(share_name.data, share_name.len) * 31 + hash64(filter.data, filter.len);
+    struct mesh_entry entry = {.kind = (uint8_t)kind,
+                               .flags = flags,
+                               .small = session.generation,
+                               .number = session.slot,
+                               .value = hash};
+
+    if (shard_is_home(broker, to))
+        share_on_entry(broker, to, &entry);
+    else
+        port_post(broker, to, entry);
 }
 
-static unsigned owner_of(const struct broker *broker, uint64_t hash)
+void share_post_delivery(struct broker *broker, unsigned to, enum mesh_kind kind,
+                         struct share_delivery *delivery)
 {
-    return (unsigned)(hash % broker->shard_count);
+    struct mesh_entry entry = {.kind = (uint8_t)kind, .pointer = delivery};
+
+    if (shard_is_home(broker, to))
+        share_on_entry(broker, to, &entry);
+    else
+        port_post(broker, to, entry);
 }
 
-struct membership *membership_create(struct span share_name, struct span filter)
-{
-    struct membership *membership =
-        mem_try_zalloc(sizeof(*membership) + share_name.len + filter.len);
-
-    if (membership == NULL)
-        return NULL;
-    membership->group_hash = group_hash(share_name, filter);
-    membership->share_name_len = (uint16_t)share_name.len;
-    membership->filter_len = filter.len;
-    memcpy(membership->bytes, share_name.data, share_name.len);
-    memcpy(membership->bytes + share_name.len, filter.data, filter.len);
-    return membership;
-}
-
-struct membership *membership_find(const struct session *session, struct span share_name,
-                                   struct span filter)
-{
-    for (uint32_t i = 0; i < session->subscription_count; i++) {
-        struct membership *membership = session->subscriptions[i].membership;
-
-        if (membership != NULL && span_equal(membership_share_name(membership), share_name) &&
-            span_equal(membership_filter(membership), filter))
-            return membership;
-    }
-    return NULL;
-}
-
-static struct membership *membership_by(const struct session *session, uint64_t hash, uint32_t id)
-{
-    for (uint32_t i = 0; i < session->subscription_count; i++) {
-        struct membership *membership = session->subscriptions[i].membership;
-
-        if (membership != NULL && (id != 0 ? membership->id == id : membership->group_hash == hash))
-            return membership;
-    }
-    return NULL;
-}
-
-/* ---- groups (owner) ---- */
+/* ---- groups ---- */
 
 static struct share_group **bucket_of(struct broker *broker, uint64_t hash)
 {
@@ -249,73 +204,7 @@ static struct share_member *pick(const struct broker *broker, struct share_group
     return best;
 }
 
-/* ---- delivering (member's shard) ---- */
-
-static uint8_t lower(uint8_t a, uint8_t b)
-{
-    return a < b ? a : b;
-}
-
-static void to_session(struct broker *broker, struct routing *routing, struct session *session,
-                       const struct share_delivery *delivery)
-{
-    uint8_t options = delivery->options;
-    struct delivery_terms terms = {
-        .qos = lower(routing->publication->qos, options & SUBSCRIBE_QOS),
-        .retain = (options & SUBSCRIBE_RETAIN_AS_PUBLISHED) && routing->publication->retain,
-        .identifier = delivery->identifier, /* of this copy [MQTT-3.3.4-5] */
-        .share = delivery->membership,
-        .transmitted = delivery->transmitted,
-    };
-
-    deliver(broker, routing, session, &terms);
-}
-
-static void post_compact(struct broker *broker, unsigned to, enum mesh_kind kind, uint64_t hash,
-                         struct session_handle session, uint8_t flags)
-{
-    struct mesh_entry entry = {.kind = (uint8_t)kind,
-                               .flags = flags,
-                               .small = session.generation,
-                               .number = session.slot,
-                               .value = hash};
-
-    if (shard_is_home(broker, to))
-        share_on_entry(broker, to, &entry);
-    else
-        port_post(broker, to, entry);
-}
-
-static void post_delivery(struct broker *broker, unsigned to, enum mesh_kind kind,
-                          struct share_delivery *delivery)
-{
-    struct mesh_entry entry = {.kind = (uint8_t)kind, .pointer = delivery};
-
-    if (shard_is_home(broker, to))
-        share_on_entry(broker, to, &entry);
-    else
-        port_post(broker, to, entry);
-}
-
-/* A delivery that the owner handed over. A member that is offline or has unsubscribed meanwhile does not take it. */
-static void take_delivery(struct broker *broker, struct share_delivery *delivery)
-{
-    struct session *session = session_table_get(&broker->sessions, delivery->session);
-    struct routing routing;
-
-    if (session == NULL || (session->connection == NULL && !delivery->final) ||
-        membership_by(session, 0, delivery->membership) == NULL) {
-        post_delivery(broker, owner_of(broker, delivery->group_hash), MESH_SHARE_RETURN, delivery);
-        return;
-    }
-    routing_begin(&routing, &delivery->message->publication, delivery->message);
-    routing.matched = !delivery->matched;
-    to_session(broker, &routing, session, delivery);
-    routing_end(broker, &routing);
-    mem_free(delivery);
-}
-
-/* ---- handing over (owner) ---- */
+/* ---- handing over ---- */
 
 static void drop(struct broker *broker, struct share_delivery *delivery)
 {
@@ -336,9 +225,9 @@ static void hand_over(struct broker *broker, struct share_member *member,
     delivery->options = member->options;
     delivery->final = !member->connected;
     if (broker->conf->mqtt_shared_strategy == CONF_SHARED_STRATEGY_LEAST_INFLIGHT &&
-        lower(delivery->message->publication.qos, member->options & SUBSCRIBE_QOS) > 0)
+        share_lower(delivery->message->publication.qos, member->options & SUBSCRIBE_QOS) > 0)
         member->outstanding++;
-    post_delivery(broker, member->session.shard, MESH_SHARE_DELIVER, delivery);
+    share_post_delivery(broker, member->session.shard, MESH_SHARE_DELIVER, delivery);
 }
 
 void share_dispatch(struct broker *broker, struct routing *routing, void *argument)
@@ -363,10 +252,10 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
                                            .membership = member->membership};
 
             if (broker->conf->mqtt_shared_strategy == CONF_SHARED_STRATEGY_LEAST_INFLIGHT &&
-                lower(routing->publication->qos, member->options & SUBSCRIBE_QOS) > 0)
+                share_lower(routing->publication->qos, member->options & SUBSCRIBE_QOS) > 0)
                 member->outstanding++;
             routing->matched++;
-            to_session(broker, routing, session, &terms);
+            share_to_session(broker, routing, session, &terms);
             return;
         }
     }
@@ -407,119 +296,12 @@ static void take_return(struct broker *broker, struct share_delivery *delivery)
         hand_over(broker, member, delivery);
 }
 
-/* ---- giving back (member's shard) ---- */
-
-/* Takes deliveries of this membership (0: of any) that the member has not begun out of its window
- * and returns them. */
-static void give_back(struct broker *broker, struct session *session, uint32_t membership_id)
-{
-    struct window *window = &session->window;
-    uint64_t end =
-        window->tail; /* what an owner on this shard hands to this session comes behind it */
-
-    for (uint64_t i = window->head; i < end; i++) {
-        struct delivery *delivery = window_at(window, i);
-        struct membership *membership;
-        struct share_delivery *back;
-
-        if (i < window->head) /* gone, and its place may have been taken */
-            continue;
-        if (delivery->share == 0 || (membership_id != 0 && delivery->share != membership_id))
-            continue;
-        /* Of QoS 2 nothing that has been encoded (I2): the kernel may have sent all of it although it
-         * has not confirmed it. */
-        if (delivery->state != DELIVERY_QUEUED &&
-            !(delivery->state == DELIVERY_SENT && delivery->qos == 1 &&
-              session->connection == NULL)) /* a client that is there will acknowledge it */
-            continue;
-        membership = membership_by(session, 0, delivery->share);
-        back = membership == NULL ? NULL : mem_try_zalloc(sizeof(*back));
-        if (back == NULL)
-            continue;
-        *back = (struct share_delivery){.message = delivery->message,
-                                        .session = session->handle,
-                                        .group_hash = membership->group_hash,
-                                        .matched = true,
-                                        .transmitted = delivery->transmitted};
-        message_ref(back->message, 1);
-        if (delivery->state == DELIVERY_QUEUED)
-            broker->queue_bytes -= delivery->message->size;
-        if (!delivery->transmitted)
-            STAT_DEC(broker->stats, delivery_queued);
-        window_finish(window, delivery);
-        post_delivery(broker, owner_of(broker, back->group_hash), MESH_SHARE_RETURN, back);
-        if (window->capacity == 0)
-            return; /* it ran empty */
-    }
-}
-
-static void share_leave(struct broker *broker, struct session *session,
-                        struct membership *membership)
-{
-    if (membership->left)
-        return;
-    membership->left = true;
-    post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_LEAVE,
-                 membership->group_hash, session->handle, 0);
-}
-
-void share_give_up(struct broker *broker, struct session *session, struct membership *membership)
-{
-    share_leave(broker, session, membership);
-    if (session->window.next < session->window.tail)
-        give_back(broker, session, membership->id);
-}
-
-void share_leave_all(struct broker *broker, struct session *session)
-{
-    /* first all seats, or an owner on this shard could hand a delivery that comes back to this
-     * session again */
-    for (uint32_t i = 0; i < session->subscription_count; i++)
-        if (session->subscriptions[i].membership != NULL)
-            share_leave(broker, session, session->subscriptions[i].membership);
-    give_back(broker, session, 0);
-}
-
-void share_done(struct broker *broker, const struct session *session, uint32_t membership_id)
-{
-    struct membership *membership;
-
-    if (broker->conf->mqtt_shared_strategy != CONF_SHARED_STRATEGY_LEAST_INFLIGHT)
-        return;
-    membership = membership_by(session, 0, membership_id);
-    if (membership != NULL)
-        post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_DONE,
-                     membership->group_hash, session->handle, 0);
-}
-
-void share_set_connected(struct broker *broker, struct session *session, bool connected)
-{
-    for (uint32_t i = 0; i < session->subscription_count; i++) {
-        struct membership *membership = session->subscriptions[i].membership;
-
-        if (membership != NULL)
-            post_compact(broker, owner_of(broker, membership->group_hash), MESH_SHARE_STATE,
-                         membership->group_hash, session->handle, connected);
-    }
-}
-
-static void recall(struct broker *broker, const struct mesh_entry *entry)
-{
-    struct session_handle handle = {entry->number, entry->small, (uint16_t)broker->shard};
-    struct session *session = session_table_get(&broker->sessions, handle);
-    struct membership *membership =
-        session == NULL ? NULL : membership_by(session, entry->value, 0);
-
-    if (membership != NULL && session->connection == NULL)
-        give_back(broker, session, membership->id);
-}
-
-/* ---- members come and go (owner) ---- */
+/* ---- members come and go ---- */
 
 static void recall_from(struct broker *broker, const struct share_group *group,
                         struct session_handle session)
 {
-    post_compact(broker, session.shard, MESH_SHARE_RECALL, group->hash, session, 0);
+    share_post(broker, session.shard, MESH_SHARE_RECALL, group->hash, session, 0);
 }
 
 static void recall_offline(struct broker *broker, const struct share_group *group)
@@ -610,35 +392,11 @@ static bool join_group(struct broker *broker, const struct share_join *join)
     return true;
 }
 
-static void take_join(struct broker *broker, struct share_join *join)
+void share_take_join(struct broker *broker, struct share_join *join)
 {
     if (!join_group(broker, join))
         answer_join(broker, join->session.shard, join->op_serial, true);
     mem_free(join);
-}
-
-void share_join(struct broker *broker, struct session *session, struct membership *membership,
-                uint32_t op_serial)
-{
-    size_t text = (size_t)membership->share_name_len + membership->filter_len;
-    struct share_join *join = mem_alloc(sizeof(*join) + text);
-    unsigned owner = owner_of(broker, membership->group_hash);
-
-    *join = (struct share_join){
-        .session = session->handle,
-        .hash = membership->group_hash,
-        .membership = membership->id,
-        .identifier = membership->identifier,
-        .op_serial = op_serial,
-        .options = membership->options,
-        .share_name_len = membership->share_name_len,
-        .filter_len = membership->filter_len,
-    };
-    memcpy(join->bytes, membership->bytes, text);
-    if (shard_is_home(broker, owner))
-        take_join(broker, join);
-    else
-        port_post(broker, owner, (struct mesh_entry){.kind = MESH_SHARE_JOIN, .pointer = join});
 }
 
 void share_joins_advance(struct broker *broker)
@@ -698,19 +456,19 @@ void share_on_entry(struct broker *broker, unsigned from, const struct mesh_entr
 {
     switch (entry->kind) {
     case MESH_SHARE_JOIN:
-        take_join(broker, entry->pointer);
+        share_take_join(broker, entry->pointer);
         break;
     case MESH_SHARE_READY:
         subscribe_op_share_ready(broker, entry->number, entry->flags);
         break;
     case MESH_SHARE_DELIVER:
-        take_delivery(broker, entry->pointer);
+        share_take_delivery(broker, entry->pointer);
         break;
     case MESH_SHARE_RETURN:
         take_return(broker, entry->pointer);
         break;
     case MESH_SHARE_RECALL:
-        recall(broker, entry);
+        share_recall(broker, entry);
         break;
     default:
         member_changed(broker, from, entry);
