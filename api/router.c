@@ -9,7 +9,7 @@
 #include "api/api_priv.h"
 
 #include "api/handlers.h"
-#include "api/json.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "conf/conf.h"
 

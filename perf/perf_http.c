@@ -2,7 +2,7 @@
  *
  * What the bytes of an HTTP request cost before anything is done for it: its head, and its body as JSON.
  */
-#include "api/json.h"
+#include "base/json.h"
 #include "base/check.h"
 #include "base/mem.h"
 #include "http/http.h"

@@ -11,6 +11,7 @@
  */
 #include "transport/transport_priv.h"
 
+#include "base/file_read.h"
 #include "base/mem.h"
 
 #include <openssl/err.h>
@@ -24,11 +25,8 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #define FILE_MAX      (4u << 20)
 #define HANDSHAKE_MAX 32768 /* bytes of a peer's certificates in one message */
@@ -48,8 +46,7 @@ struct tls_context {
 /* ---- files ---- */
 
 struct pem {
-    uint8_t *data;
-    size_t len;
+    struct file_bytes bytes;
     BIO *bio;
 };
 
@@ -67,48 +64,20 @@ static bool refuse(char *why, size_t size, const char *file, const char *what)
 static void pem_close(struct pem *pem)
 {
     BIO_free(pem->bio);
-    if (pem->data != NULL)
-        OPENSSL_cleanse(pem->data, pem->len);
-    mem_free(pem->data);
+    file_bytes_free(&pem->bytes);
     *pem = (struct pem){0};
-}
-
-static bool read_all(int fd, struct pem *pem)
-{
-    while (pem->len < FILE_MAX) {
-        ssize_t got = read(fd, pem->data + pem->len, FILE_MAX - pem->len);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0;
-        pem->len += (size_t)got;
-    }
-    errno = EFBIG;
-    return false;
 }
 
 static bool pem_open(struct pem *pem, const char *file, char *why, size_t size)
 {
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
-    bool read = false;
-
     *pem = (struct pem){0};
     ERR_clear_error();
-    if (fd >= 0) {
-        pem->data = mem_try_alloc(FILE_MAX);
-        errno = pem->data == NULL ? ENOMEM : 0;
-        read = pem->data != NULL && read_all(fd, pem);
-        int error = errno;
-
-        close(fd);
-        errno = error;
-    }
-    if (read)
-        pem->bio = BIO_new_mem_buf(pem->data, (int)pem->len);
+    if (!file_read(file, FILE_MAX, &pem->bytes, why, size))
+        return false;
+    pem->bio = BIO_new_mem_buf(pem->bytes.data, (int)pem->bytes.len);
     if (pem->bio != NULL)
         return true;
-    snprintf(why, size, "%s: %s", file, strerror(read ? ENOMEM : errno));
+    snprintf(why, size, "%s: %s", file, strerror(ENOMEM));
     pem_close(pem);
     return false;
 }
@@ -170,7 +139,7 @@ static bool load_key(SSL_CTX *ctx, const struct tls_certificate *from, char *why
 
     if (!pem_open(&pem, file, why, size))
         return false;
-    encrypted = memmem(pem.data, pem.len, "ENCRYPTED", 9) != NULL;
+    encrypted = memmem(pem.bytes.data, pem.bytes.len, "ENCRYPTED", 9) != NULL;
     key = PEM_read_bio_PrivateKey(pem.bio, NULL, password, (void *)(uintptr_t)from->key_password);
     loaded = key != NULL;
     if (!loaded && encrypted) {
@@ -239,7 +208,7 @@ static bool load_all(const struct trust *trust, const char *file, take_object *t
 
     if (!pem_open(&pem, file, why, size))
         return false;
-    SHA256_Update(trust->scope, pem.data, pem.len);
+    SHA256_Update(trust->scope, pem.bytes.data, pem.bytes.len);
     while ((taken = take(trust, pem.bio)) > 0)
         count++;
     loaded = taken == 0 && at_end() && count != 0;

@@ -5,7 +5,7 @@
  */
 #include "fuzz.h"
 
-#include "api/json.h"
+#include "base/json.h"
 
 static void look_at(const cJSON *value, unsigned depth)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/json.h"
+#include "base/json.h"
 
 #include "base/check.h"
 #include "base/utf8.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "api/json.h"
+#include "base/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

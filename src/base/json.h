@@ -5,8 +5,8 @@
  * not as \u0000 (a C string would end there), UTF-8 without surrogates, no number without a finite
  * value, no member twice in an object, JSON_DEPTH_MAX levels, JSON_MEMBERS_MAX members in an object.
  */
-#ifndef SHARDMQ_API_JSON_H
-#define SHARDMQ_API_JSON_H
+#ifndef SHARDMQ_BASE_JSON_H
+#define SHARDMQ_BASE_JSON_H
 
 #include "base/span.h"
 
