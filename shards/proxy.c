@@ -20,74 +20,27 @@ static const uint8_t signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
 /* ---- who is a proxy ---- */
 
-static void map_ipv4(const uint8_t *address, uint8_t mapped[16])
-{
-    memset(mapped, 0, 10);
-    memset(mapped + 10, 0xff, 2);
-    memcpy(mapped + 12, address, 4);
-}
-
-static bool read_network(const char *text, struct proxy_network *network)
-{
-    const char *slash = strchr(text, '/');
-    size_t len = slash == NULL ? strlen(text) : (size_t)(slash - text);
-    char address[INET6_ADDRSTRLEN], *end = NULL;
-    uint8_t bytes[4];
-    unsigned most = 128;
-    unsigned long bits;
-
-    if (len >= sizeof(address))
-        return false;
-    memcpy(address, text, len);
-    address[len] = '\0';
-    if (inet_pton(AF_INET, address, bytes) == 1) {
-        map_ipv4(bytes, network->address);
-        most = 32;
-    } else if (inet_pton(AF_INET6, address, network->address) != 1) {
-        return false;
-    }
-    bits = slash == NULL ? most : strtoul(slash + 1, &end, 10);
-    if (slash != NULL && (end == slash + 1 || *end != '\0' || slash[1] < '0' || slash[1] > '9'))
-        return false;
-    if (bits > most)
-        return false;
-    network->bits = (uint8_t)(128 - most + bits);
-    return true;
-}
-
 bool proxy_list_read(struct proxy_list *list, const char *text)
 {
     char item[64];
 
     list->count = 0;
     while (conf_list_next(&text, item, sizeof(item))) {
-        if (list->count == PROXIES_MAX || !read_network(item, &list->networks[list->count]))
+        if (list->count == PROXIES_MAX || !network_parse(item, &list->networks[list->count]))
             return false;
         list->count++;
     }
     return *text == '\0';
 }
 
-static bool in_network(const struct proxy_network *network, const uint8_t *address)
-{
-    unsigned whole = network->bits / 8, rest = network->bits % 8;
-
-    return memcmp(network->address, address, whole) == 0 &&
-           (rest == 0 || ((network->address[whole] ^ address[whole]) >> (8 - rest)) == 0);
-}
-
 bool proxy_list_has(const struct proxy_list *list, uint8_t family, const uint8_t *address)
 {
     uint8_t mapped[16];
 
-    if (family == AF_INET)
-        map_ipv4(address, mapped);
-    else if (family == AF_INET6)
-        memcpy(mapped, address, sizeof(mapped));
-    else
+    if (!network_map(family, address, mapped))
         return false;
     for (unsigned i = 0; i < list->count; i++)
-        if (in_network(&list->networks[i], mapped))
+        if (network_has(&list->networks[i], mapped))
             return true;
     return false;
 }

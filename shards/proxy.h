@@ -5,6 +5,7 @@
 #ifndef SHARDMQ_SHARDS_PROXY_H
 #define SHARDMQ_SHARDS_PROXY_H
 
+#include "base/network.h"
 #include "shards/conn_io.h"
 
 #define PROXY_HEADER_MAX                                                                           \
@@ -14,10 +15,7 @@
 /* Networks. Class: boot. */
 struct proxy_list {
     unsigned count;
-    struct proxy_network {
-        uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
-        uint8_t bits;        /* of 128 that count */
-    } networks[PROXIES_MAX];
+    struct network networks[PROXIES_MAX];
 };
 
 /* Reads "10.0.0.0/8, ::1". False when one is not an address or a network, or there are too many. */

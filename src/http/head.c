@@ -137,7 +137,7 @@ static bool read_head(struct span head, enum http_parser_type type, http_parser 
     return refuse(error, 400, http_errno_description(HTTP_PARSER_ERRNO(parser)));
 }
 
-static bool parse_length(struct span digits, uint64_t *length)
+bool http_content_length(struct span digits, uint64_t *length)
 {
     *length = 0;
     for (uint32_t i = 0; i < digits.len; i++) {
@@ -159,7 +159,7 @@ static bool read_framing(struct http_request *request, struct http_error *error)
         return refuse(error, 400, "the length of the body is told more than once");
     if (lengths == 1) {
         http_header(&request->headers, "Content-Length", &value);
-        if (!parse_length(value, &request->content_length))
+        if (!http_content_length(value, &request->content_length))
             return refuse(error, 400, "Content-Length is not a number");
     }
     if (encodings == 1) {
@@ -267,6 +267,11 @@ bool http_parse_answer(struct span head, struct http_answer *answer, struct http
     if (parser.http_major != 1)
         return refuse(error, 505, "the answer is not one of HTTP/1.1 or HTTP/1.0");
     answer->status = parser.status_code;
+    answer->http_1_1 = parser.http_minor >= 1;
+    answer->keep_alive =
+        http_header_has(&answer->headers, "Connection", "close")
+            ? false
+            : answer->http_1_1 || http_header_has(&answer->headers, "Connection", "keep-alive");
     answer->upgrade = http_header_has(&answer->headers, "Connection", "upgrade") &&
                       http_header_count(&answer->headers, "Upgrade") != 0;
     return true;

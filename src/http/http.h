@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * http - HTTP/1.1 heads: what a request or an answer says before its body. Pure functions over
- * bytes: no I/O, no state, no allocation. Used by the API's server, and by the WebSocket upgrade on
- * both sides.
+ * bytes: no I/O, no state, no allocation. Used by the API's server, by the client (answer.h), and by the
+ * WebSocket upgrade on both sides.
  *
  * http_parser reads the head; before that, http_find_head() refuses what http_parser tolerates and
  * what makes two readers of one stream disagree about where a request ends (request smuggling):
@@ -62,6 +62,9 @@ struct http_request {
 struct http_answer {
     unsigned status;
     struct http_headers headers;
+    bool http_1_1; /* else 1.0 */
+    bool
+        keep_alive; /* the server will take another request, if the body does not end with the connection */
     bool upgrade;
 };
 
@@ -82,7 +85,7 @@ enum http_found http_find_head(const uint8_t *data, size_t len, size_t *scanned,
 
 /* Reads a complete head. False, and the reason, when it is not one of a request that can be served. */
 bool http_parse_request(struct span head, struct http_request *request, struct http_error *error);
-/* The same for a server's answer; of a client that sent a request for an upgrade. */
+/* The same for a server's answer. */
 bool http_parse_answer(struct span head, struct http_answer *answer, struct http_error *error);
 
 /* The value of a header, the name in any case; false when there is none. With several of that name
@@ -93,6 +96,8 @@ unsigned http_header_count(const struct http_headers *headers, const char *name)
 /* True when one of the comma-separated elements of the headers of that name is `token`, in any case
  * (Connection: keep-alive, Upgrade). */
 bool http_header_has(const struct http_headers *headers, const char *name, const char *token);
+/* The value of Content-Length: digits only (RFC 9112, 6.3). */
+bool http_content_length(struct span digits, uint64_t *length);
 /* Compares without case. */
 bool http_token_equal(struct span a, const char *b);
 

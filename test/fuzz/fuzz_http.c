@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * A request as the API's server and the WebSocket upgrade read it: the head, its query, a chunked
- * body. What is accepted has one length and points into its own bytes.
+ * body. What is accepted has one length and points into its own bytes. And an answer as the client reads it.
  */
 #include "fuzz.h"
 
-#include "http/http.h"
+#include "http/answer.h"
 
 #include <stdlib.h>
 
@@ -41,6 +41,27 @@ static void look_at_request(uint8_t *head, size_t len)
     }
 }
 
+/* The same bytes as the answer to a request of ours, in pieces, until the server closes. */
+static void look_at_answer(const uint8_t *data, size_t size)
+{
+    size_t room = HTTP_HEAD_MAX + 256, piece = size < 8 ? 1 : size / 4;
+    uint8_t *bytes = malloc(room);
+    enum http_found found = HTTP_INCOMPLETE;
+    struct http_reader reader;
+
+    http_reader_begin(&reader, bytes, room);
+    for (size_t at = 0; at < size && found == HTTP_INCOMPLETE; at += piece)
+        found = http_reader_feed(&reader, data + at, size - at < piece ? size - at : piece);
+    if (found == HTTP_INCOMPLETE)
+        found = http_reader_close(&reader);
+    ASSERT(reader.len <= room);
+    if (found == HTTP_COMPLETE)
+        inside(http_reader_body(&reader), bytes, room);
+    else
+        ASSERT(reader.sentence != NULL);
+    free(bytes);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size == 0 ? 1 : size);
@@ -62,5 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(written <= consumed && consumed <= size - head_len);
     }
     free(copy);
+    look_at_answer(data, size);
     return 0;
 }

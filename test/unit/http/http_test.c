@@ -128,7 +128,9 @@ static void what_readers_could_disagree_about_is_refused(void **state)
         {"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: xchunked\r\n\r\n", 400},
         {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\nHost: h\r\nExpect: 200-ok\r\n\r\n", 417},
-        {"GET http:" "//user@h/ HTTP/1.1\r\nHost: h\r\n\r\n", 400},
+        {"GET http:"
+         "//user@h/ HTTP/1.1\r\nHost: h\r\n\r\n",
+         400},
         {"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", 400},
         {"GET a HTTP/1.1\r\nHost: h\r\n\r\n", 400},
         {"GET * HTTP/1.1\r\nHost: h\r\n\r\n", 400},
