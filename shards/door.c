@@ -314,6 +314,11 @@ uint32_t door_packet_size_max(const struct shard *shard, unsigned index)
     return limit == 0 ? UINT32_MAX : (uint32_t)limit;
 }
 
+void door_name(const struct shard *shard, unsigned index, char *to, size_t size)
+{
+    snprintf(to, size, "%s", shard->machine->doors->doors[index].conf->name);
+}
+
 static bool full(const struct shard *shard, const struct door *door)
 {
     int64_t open = 0;

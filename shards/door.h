@@ -55,4 +55,7 @@ void door_count(struct shard *shard, unsigned index, int change);
 /* The largest packet of a connection's client, UINT32_MAX when the door has no limit of its own. */
 uint32_t door_packet_size_max(const struct shard *shard, unsigned index);
 
+/* Writes what the configuration calls the door, "tcp" or "ssl.<name>"; always terminated. */
+void door_name(const struct shard *shard, unsigned index, char *to, size_t size);
+
 #endif

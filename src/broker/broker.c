@@ -52,6 +52,7 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&broker->errands);
     list_init(&broker->errands_waiting);
     list_init(&broker->collectors);
+    authz_configure(broker);
     return broker;
 }
 
@@ -79,6 +80,7 @@ void broker_destroy(struct broker *broker)
 {
     errand_clear(broker);
     retain_clear(broker);
+    authz_clear(broker);
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);
     outbox_pool_clear(&broker->pool);
@@ -199,6 +201,7 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker)
 void broker_configure(struct broker *broker, const struct conf *conf)
 {
     broker->conf = conf;
+    authz_configure(broker);
 }
 
 void broker_set_banned(struct broker *broker, const struct banned *banned)

@@ -12,6 +12,7 @@
  *   I3  a refused CONNECT changes no session
  */
 #include "base/hash.h"
+#include "broker/audit.h"
 #include "broker/banned.h"
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
@@ -54,9 +55,10 @@ static bool send_connack(struct broker *broker, struct connection *connection,
 /* Refuses: CONNACK with the reason, where the version has a code for it, and the end [MQTT-3.2.2-7]
  * [MQTT-3.2.2-5] [MQTT-3.2.2-4] [MQTT-3.2.2-6]; what the client sent behind CONNECT is not looked
  * at [MQTT-3.1.4-5] [MQTT-3.1.4-6]. */
-static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
-                                      const struct connect_packet *packet, enum mqtt_reason reason,
-                                      const char *why)
+static enum connection_verdict refuse_with(struct broker *broker, struct connection *connection,
+                                           const struct connect_packet *packet,
+                                           enum mqtt_reason reason, const char *why,
+                                           const struct audit_refusal *refusal)
 {
     struct connack_fields fields = {.reason = reason};
 
@@ -66,10 +68,27 @@ static enum connection_verdict refuse(struct broker *broker, struct connection *
         if (props_has(&packet->props, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE))
             fields.packet_size_max = packet->props.maximum_packet_size;
     }
+    audit_refusal(broker, refusal);
     STAT_INC(broker->stats, connection_refused);
     (void)send_connack(broker, connection, packet->version, &fields);
     connection_drop(broker, connection, reason, why);
     return CONNECTION_STOP;
+}
+
+static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
+                                      const struct connect_packet *packet, enum mqtt_reason reason,
+                                      const char *why)
+{
+    struct audit_refusal refusal = {
+        .event = AUDIT_CONNECT,
+        .counter = audit_connect_counter(reason),
+        .client_identifier = packet->client_identifier,
+        .username = packet->has_username ? packet->username : (struct span){0},
+        .connection = connection,
+        .rule = why,
+    };
+
+    return refuse_with(broker, connection, packet, reason, why, &refusal);
 }
 
 static void set_bool(struct mqtt_props *props, enum mqtt_property id, uint8_t *member)
@@ -402,6 +421,7 @@ static void go_online(struct broker *broker, struct connection *connection,
     session->version = (uint8_t)packet->version;
     session->clean_start = packet->clean_start;
     session->keep_alive_s = packet->keep_alive_s;
+    port_peer_address(connection, &session->peer);
     session->changed_ms = broker->wall_ms;
     session->connection = connection;
     STAT_INC(broker->stats, session_connected);
@@ -425,14 +445,61 @@ static struct span assign_identifier(struct broker *broker, char *to, size_t siz
     return identifier;
 }
 
+/* Whether the client may publish its will. Not CONTINUE: it has to wait, or it has been refused. */
+static enum connection_verdict admit_will(struct broker *broker, struct connection *connection,
+                                          const struct connect_packet *packet,
+                                          struct span client_identifier)
+{
+    struct authz_question question = {
+        .action = AUTHZ_PUBLISH,
+        .topic = packet->will_topic,
+        .qos = packet->will_qos,
+        .retain = packet->will_retain,
+        .client_identifier = client_identifier,
+        .username = packet->has_username ? packet->username : (struct span){0},
+        .connection = connection,
+    };
+    struct authz_reason reason;
+    struct audit_refusal refusal = {
+        .event = AUDIT_WILL,
+        .counter = STAT_refused_will,
+        .client_identifier = client_identifier,
+        .username = question.username,
+        .connection = connection,
+        .topic = packet->will_topic,
+        .rule = reason.rule,
+    };
+
+    port_peer_address(connection, &question.peer);
+    switch (authz_ask_question(broker, &question, &reason)) {
+    case AUTHZ_WAIT:
+        return CONNECTION_PAUSE;
+    case AUTHZ_DENY:
+        refusal.link = reason.link;
+        return refuse_with(broker, connection, packet, MQTT_REASON_NOT_AUTHORIZED,
+                           "the client may not publish its will", &refusal);
+    default:
+        return CONNECTION_CONTINUE;
+    }
+}
+
 static enum connection_verdict connect_session(struct broker *broker, struct connection *connection,
                                                const struct connect_packet *packet,
                                                struct span client_identifier,
+                                               const struct authz_grant *grant,
                                                struct connect_result *result)
 {
-    struct will *will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
+    struct will *will;
     struct session *session;
 
+    if (UNLIKELY(broker->authz_active) && packet->has_will && !grant->superuser) {
+        enum connection_verdict verdict = admit_will(broker, connection, packet, client_identifier);
+
+        if (verdict != CONNECTION_CONTINUE)
+            return verdict;
+    }
+    authz_forget(broker, connection);
+    will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
     /* what needs memory comes before any session is touched (I3) */
     if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet)) {
         will_free(will);
@@ -447,6 +514,7 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
     go_online(broker, connection, packet, session);
     set_expiry(broker, session, packet, result);
     set_username(session, packet);
+    authz_admit(broker, session, grant);
     set_keep_alive(broker, connection, packet, result);
     if (!accept_connect(broker, connection, packet, session, result)) {
         will_free(will);
@@ -505,6 +573,7 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
 {
     struct connect_packet packet;
     struct connect_result result = {0};
+    struct authz_grant grant = {0};
     enum mqtt_reason reason = mqtt_decode_connect(frame, &packet);
     const char *why = "";
     struct span client_identifier;
@@ -543,5 +612,5 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
             return refuse(broker, connection, &packet, MQTT_REASON_BANNED, ban);
         }
     }
-    return connect_session(broker, connection, &packet, client_identifier, &result);
+    return connect_session(broker, connection, &packet, client_identifier, &grant, &result);
 }
