@@ -60,7 +60,7 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
         memcpy(handoff->bytes + kept, data, len); /* I3 */
     connection_forget(shard->broker, mqtt);
     handoff->listener = conn->listener;
-    handoff->filter = conn_filter_detach(shard, conn);
+    handoff->filter = conn_filter_detach(conn);
     handoff->fd = conn_give_away(shard, conn); /* I1, I2 */
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
 }

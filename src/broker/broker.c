@@ -204,6 +204,11 @@ void broker_configure(struct broker *broker, const struct conf *conf)
     authz_configure(broker);
 }
 
+const struct conf *broker_conf(const struct broker *broker)
+{
+    return broker->conf;
+}
+
 void broker_set_banned(struct broker *broker, const struct banned *banned)
 {
     broker->banned = banned;
