@@ -286,7 +286,7 @@ static enum bans_result put_in_force(struct control *control, struct ban **rows,
     struct bans *bans = control->bans;
     struct banned *former = bans->snapshot;
 
-    if (!snapshot_room(&control->snapshots))
+    if (!snapshot_room(&control->snapshots, 1))
         return BANS_BUSY;
     if (!write_rows(bans, rows, count, why, size))
         return BANS_NOT_WRITTEN;

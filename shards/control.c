@@ -22,6 +22,7 @@
 #include "shards/control_priv.h"
 
 #include "base/log.h"
+#include "broker/policy.h"
 #include "conf/conf.h"
 #include "shards/conn_mqtt.h"
 #include "shards/door.h"
@@ -62,6 +63,7 @@ int control_open(struct machine *machine, char *why, size_t size)
     shard_init(&control->shard, machine, index, &machine->limits.control, &machine->stats[index],
                machine_has_service(machine) ? machine->options->service->protocol : &conn_mqtt);
     control->conf = machine->conf;
+    control->policy = machine->policy;
     control->bans = machine->bans;
     control->socket_fd = -1;
     for (unsigned i = 0; i < CONTROL_CLIENTS; i++)
@@ -97,6 +99,7 @@ void control_close(struct machine *machine)
     snapshots_end(&control->shard, &control->snapshots);
     if (control->signal_fd >= 0)
         close(control->signal_fd);
+    policy_unref(control->policy);
     if (control->conf != machine->options->conf && machine->options->release != NULL)
         machine->options->release(machine->options->argument,
                                   (struct conf *)(uintptr_t)control->conf);
@@ -277,14 +280,31 @@ static const char *no_reload(const struct control *control)
         return "reload is not available";
     if (control->stopping_step != 0)
         return "the broker is shutting down";
-    return snapshot_room(&control->snapshots)
+    return snapshot_room(&control->snapshots, 2)
                ? NULL
                : "too many reloads are under way: a shard does not answer";
 }
 
-/* A certificate is not good: everything stays as it is. */
-static void refuse_keys(struct control *control, struct conf *fresh, const char *why, char *report,
-                        size_t size)
+static void retire_policy(struct shard *shard, void *former)
+{
+    (void)shard;
+    policy_unref(former);
+}
+
+static void change_policy(struct control *control, const struct policy *policy)
+{
+    const struct policy *former = control->policy;
+
+    control->policy = policy;
+    broker_set_policy(control->shard.broker, policy);
+    snapshot_post(&control->shard, &control->snapshots, MESH_POLICY,
+                  (struct policy *)(uintptr_t)policy, (struct policy *)(uintptr_t)former,
+                  retire_policy);
+}
+
+/* A certificate, a password file or the like is not good: everything stays as it is. */
+static void refuse_files(struct control *control, struct conf *fresh, const char *why, char *report,
+                         size_t size)
 {
     cJSON *answer = cJSON_CreateObject();
     char *text;
@@ -304,7 +324,8 @@ bool control_reload(struct control *control, const struct machine_reload *what, 
     const struct machine_options *options = control->shard.machine->options;
     const char *why = no_reload(control);
     struct conf *fresh, *former;
-    struct door_keys *keys;
+    struct door_keys *keys = NULL;
+    struct policy *policy = NULL;
     char reason[1024];
 
     if (why != NULL) {
@@ -315,14 +336,18 @@ bool control_reload(struct control *control, const struct machine_reload *what, 
     notify_reloading(control->shard.now_ns / 1000u);
     fresh = options->reload(options->argument, what, control->conf, report, size);
     if (fresh != NULL) {
-        keys = door_keys_create(control->shard.machine->doors, fresh, reason, sizeof(reason));
+        policy = policy_create(fresh, reason, sizeof(reason));
+        if (policy != NULL)
+            keys = door_keys_create(control->shard.machine->doors, fresh, reason, sizeof(reason));
         if (keys == NULL) {
-            refuse_keys(control, fresh, reason, report, size);
+            policy_unref(policy);
+            refuse_files(control, fresh, reason, report, size);
             fresh = NULL;
         }
     }
     if (fresh != NULL) {
         door_keys_post(&control->shard, keys);
+        change_policy(control, policy); /* before the options: what it knows, they may use */
         /* the first one is the caller's */
         former = control->conf == options->conf ? NULL : (struct conf *)(uintptr_t)control->conf;
         control->conf = fresh;
@@ -351,6 +376,7 @@ static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry
         break;
     case MESH_CONFIGURE:
     case MESH_BANNED:
+    case MESH_POLICY:
         snapshot_confirmed(shard, &control->snapshots, entry->pointer);
         break;
     default:

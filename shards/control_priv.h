@@ -28,8 +28,9 @@ struct sys;
 
 /* Owner: shard (the control shard). */
 struct control {
-    struct shard shard;      /* first: the handlers get it */
-    const struct conf *conf; /* in force */
+    struct shard shard;          /* first: the handlers get it */
+    const struct conf *conf;     /* in force */
+    const struct policy *policy; /* likewise; its reference */
     struct snapshots snapshots;
     struct bans *bans; /* the machine's */
     int signal_fd;

@@ -12,6 +12,7 @@
 #include "shards/door.h"
 
 #include "base/log.h"
+#include "broker/ports.h"
 #include "conf/conf.h"
 #include "shards/conn_filter.h"
 #include "shards/listener.h"
@@ -307,6 +308,21 @@ void door_count(struct shard *shard, unsigned index, int change)
                           memory_order_relaxed);
 }
 
+void door_describe(const struct shard *shard, unsigned index, struct peer_door *to)
+{
+    static const char *const protocols[] = {[CONF_LISTENER_TCP] = "mqtt",
+                                            [CONF_LISTENER_SSL] = "mqtts",
+                                            [CONF_LISTENER_WS] = "ws",
+                                            [CONF_LISTENER_WSS] = "wss"};
+    const struct conf_listener *listener = shard->machine->doors->doors[index].conf;
+
+    to->listener = listener->name;
+    to->protocol = protocols[listener->kind];
+    to->port = listener->address.port;
+    to->certified = CONF_LISTENER_IS_TLS(listener->kind) && listener->verify_peer &&
+                    listener->fail_if_no_peer_cert;
+}
+
 uint32_t door_packet_size_max(const struct shard *shard, unsigned index)
 {
     uint64_t limit = shard->machine->doors->doors[index].conf->max_packet_size;
@@ -314,12 +330,7 @@ uint32_t door_packet_size_max(const struct shard *shard, unsigned index)
     return limit == 0 ? UINT32_MAX : (uint32_t)limit;
 }
 
-void door_name(const struct shard *shard, unsigned index, char *to, size_t size)
-{
-    snprintf(to, size, "%s", shard->machine->doors->doors[index].conf->name);
-}
-
-static bool full(struct shard *shard, unsigned index, const struct door *door)
+static bool full(const struct shard *shard, const struct door *door)
 {
     int64_t open = 0;
 
@@ -327,7 +338,7 @@ static bool full(struct shard *shard, unsigned index, const struct door *door)
         return false;
     for (unsigned i = 0; i < shard->machine->limits.shards; i++)
         open += atomic_load_explicit(&door->open[i], memory_order_relaxed);
-    if (open < door->conf->max_connections || newcomers_make_room(shard, index))
+    if (open < door->conf->max_connections)
         return false;
     LOG_WARN("a connection was refused: %u are open on listeners.%s (max_connections)",
              door->conf->max_connections, door->conf->name);
@@ -353,6 +364,16 @@ static bool too_fast(struct shard *shard, unsigned index, const struct door *doo
     return true;
 }
 
+static bool too_many_handshakes(const struct shard *shard)
+{
+    if (shard->conns.handshakes < shard->machine->conf->limits_max_handshakes)
+        return false;
+    LOG_WARN("a connection was refused: %u handshakes are under way on this shard "
+             "(limits.max_handshakes)",
+             shard->conns.handshakes);
+    return true;
+}
+
 bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter)
 {
     struct transport_settings settings = {.role = TRANSPORT_SERVER,
@@ -367,7 +388,7 @@ bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter *
         return *filter != NULL;
     }
     door = &shard->machine->doors->doors[index];
-    if (full(shard, index, door) || too_fast(shard, index, door))
+    if (full(shard, door) || too_fast(shard, index, door))
         return false;
     if (door->proxies.count != 0 && !proxy_known(&door->proxies, fd)) {
         LOG_WARN("a connection to listeners.%s was refused: its peer is not in proxy_from",
@@ -376,6 +397,8 @@ bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter *
     }
     if (door->kind == TRANSPORT_PLAIN && door->proxies.count == 0)
         return true;
+    if (too_many_handshakes(shard))
+        return false;
     settings.kind = door->kind;
     settings.websocket = &door->websocket;
     *filter = conn_filter_create(transport_create(&settings), door->proxies.count != 0);

@@ -34,6 +34,7 @@ void handoff_discard(struct handoff *handoff)
 {
     close(handoff->fd);
     conn_filter_destroy(handoff->filter);
+    mem_wipe(handoff->bytes, handoff->len);
     mem_free(handoff);
 }
 
@@ -58,9 +59,11 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
         memcpy(handoff->bytes, mqtt->input, kept);
     if (len != 0)
         memcpy(handoff->bytes + kept, data, len); /* I3 */
+    mem_wipe(mqtt->input, kept);                  /* there may be a password in it */
+    mem_wipe((uint8_t *)(uintptr_t)data, len);
     connection_forget(shard->broker, mqtt);
     handoff->listener = conn->listener;
-    handoff->filter = conn_filter_detach(conn);
+    handoff->filter = conn_filter_detach(shard, conn);
     handoff->fd = conn_give_away(shard, conn); /* I1, I2 */
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
 }
@@ -69,5 +72,6 @@ void conn_adopt(struct shard *shard, struct handoff *handoff)
 {
     conn_open(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len),
               handoff->filter, handoff->listener);
+    mem_wipe(handoff->bytes, handoff->len);
     mem_free(handoff);
 }

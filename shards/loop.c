@@ -5,7 +5,8 @@
  * Who runs it: every data shard, and the control shard with other handlers and no connections.
  *
  *   1  clock          one reading of the monotonic clock for the whole turn
- *   2  mesh           what peers posted; first, since they wait for room in their rings
+ *   2  mesh           what peers posted; first, since they wait for room in their rings; then the inbox of
+ *                     foreign threads
  *   3  completions    all that are there; the kernel is asked again while it has more, up to
  *                     completion_batch, because everything after this is cheaper the more input it
  *                     is done for
@@ -191,7 +192,8 @@ static bool spin(struct shard *shard)
         enter(shard, false, 0);
     for (;;) {
         for (unsigned i = 0; i < 64; i++) {
-            if (uring_ready(shard->ring) || uring_more(shard->ring) || mesh_has_work(&shard->mesh))
+            if (uring_ready(shard->ring) || uring_more(shard->ring) ||
+                mesh_has_work(&shard->mesh) || inbox_ready(&shard->inbox))
                 return true;
             __builtin_ia32_pause();
         }
@@ -233,6 +235,11 @@ static void sleep_until_needed(struct shard *shard)
         enter(shard, false, 0);
         return;
     }
+    if (UNLIKELY(inbox_ready(&shard->inbox))) { /* it was not when the turn began */
+        mesh_awake(&shard->mesh);
+        enter(shard, false, 0);
+        return;
+    }
     now = clock_ns(CLOCK_MONOTONIC);
     if (deadline != TIMER_NEVER)
         timeout_ns = deadline * 1000000u > now ? deadline * 1000000u - now : 0;
@@ -259,6 +266,8 @@ static void turn(struct shard *shard)
     broker_set_clock(shard->broker, shard->now_ns, shard->wall_ms);
 
     work = mesh_drain(&shard->mesh, limits->mesh_batch, on_entry, shard);
+    if (UNLIKELY(inbox_ready(&shard->inbox)))
+        work += inbox_run(&shard->inbox, shard->broker);
     shard->conns.handshake_ns = 0;
     if (UNLIKELY(shard->conns.shaking.count != 0))
         work += conn_filter_resume(shard);

@@ -10,6 +10,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "broker/policy.h"
 #include "conf/conf.h"
 #include "shards/bans.h"
 #include "shards/conn_mqtt.h"
@@ -17,6 +18,7 @@
 #include "shards/door.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
+#include "shards/worker.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,6 +102,7 @@ static void discard_entry(const struct mesh_entry *entry)
     case MESH_NONE:
     case MESH_CONFIGURE: /* the configuration is the control shard's to release */
     case MESH_BANNED:    /* and so are the bans */
+    case MESH_POLICY:    /* and the policy */
     case MESH_BEAT:
     case MESH_SHUTDOWN:
     case MESH_SHUTDOWN_DONE:
@@ -116,8 +119,12 @@ static void clear_shards(struct machine *machine)
     struct mesh_entry entry;
 
     for (unsigned i = 0; i < count; i++)
-        if (machine->shards[i] != NULL && machine->shards[i]->broker != NULL)
-            broker_clear(machine->shards[i]->broker);
+        if (machine->shards[i] != NULL && machine->shards[i]->broker != NULL) {
+            shard_current = machine->shards[i]; /* what comes back is for its owner */
+            inbox_run(&shard_current->inbox, shard_current->broker);
+            broker_clear(shard_current->broker);
+        }
+    shard_current = machine->shards[count - 1];
     for (unsigned i = 0; i < count; i++)
         if (machine->shards[i] != NULL && machine->shards[i]->broker != NULL)
             mesh_flush(&machine->shards[i]->mesh); /* makes what was staged last takeable */
@@ -149,6 +156,12 @@ static int start_shards(struct machine *machine)
     char why[WHY_MAX] = "";
     unsigned started = 0;
 
+    machine->workers = worker_pool_start(machine->conf->workers_threads,
+                                         machine->conf->workers_queue, why, sizeof(why));
+    if (machine->workers == NULL) {
+        fprintf(stderr, "shardmq: %s\n", why);
+        exit(1);
+    }
     /* a thread that cannot be created would leave the others waiting at the barrier: they are as
      * many as there are */
     pthread_barrier_init(&machine->entered, NULL, machine->limits.shards + 1);
@@ -195,6 +208,8 @@ static int run_shards(struct machine *machine)
     }
     for (unsigned i = 0; i < machine->limits.shards; i++)
         shard_join(machine->shards[i]);
+    worker_pool_stop(machine->workers); /* posts to inboxes, which are still there */
+    machine->workers = NULL;
     for (unsigned i = 0; i < machine->limits.shards; i++)
         shard_leave(machine->shards[i]);
     shard_leave(control);
@@ -213,6 +228,11 @@ static int run_bound(struct machine *machine)
     machine->bans = bans_open(machine->conf, (uint64_t)time(NULL), why, sizeof(why));
     if (machine->bans == NULL)
         return give_up(why);
+    machine->policy = policy_create(machine->conf, why, sizeof(why));
+    if (machine->policy == NULL) {
+        bans_close(machine->bans);
+        return give_up(why);
+    }
     create_shards(machine);
     if (control_open(machine, why, sizeof(why)) != 0)
         status = give_up(why);
@@ -242,11 +262,13 @@ static bool bind_all(struct machine *machine, char *why, size_t size)
 bool machine_check(const struct conf *conf, char *why, size_t size)
 {
     struct doors *doors = doors_create(conf, why, size);
+    struct policy *policy = NULL;
 
-    if (doors == NULL)
-        return false;
+    if (doors != NULL)
+        policy = policy_create(conf, why, size);
     doors_destroy(doors);
-    return true;
+    policy_unref(policy);
+    return policy != NULL;
 }
 
 int machine_run(const struct machine_options *options)

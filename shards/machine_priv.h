@@ -13,6 +13,8 @@
 #include "shards/uring.h"
 
 struct doors;
+struct policy;
+struct worker_pool;
 struct listener_set;
 
 /* Class: boot, once the threads run, but for what says otherwise. */
@@ -27,6 +29,9 @@ struct machine {
     struct shard **shards;     /* [shards + 1], the control shard is the last */
     struct listener_set *listeners, *service_listener; /* the latter NULL without a service */
     struct doors *doors;
+    struct worker_pool *workers;
+    const struct policy
+        *policy; /* of the start, as is conf; the reference is the control shard's once it runs */
     struct bans *bans; /* the control shard's, but for the snapshot with which shards begin */
     _Atomic bool
         keep_listeners; /* shared: the control shard writes it before it stops the others */

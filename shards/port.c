@@ -9,6 +9,7 @@
 #include "shards/conn_mqtt.h"
 #include "shards/door.h"
 #include "shards/machine_priv.h"
+#include "shards/worker.h"
 
 #include <errno.h>
 #include <sys/random.h>
@@ -34,14 +35,31 @@ bool port_full(struct broker *broker, unsigned to)
     return shard->mesh.peers[to].full;
 }
 
+bool shard_work(struct shard *shard, struct work *work)
+{
+    if (worker_submit(shard->machine->workers, &shard->inbox, work)) {
+        STAT_INC(shard->stats, work_submitted);
+        return true;
+    }
+    STAT_INC(shard->stats, work_refused);
+    return false;
+}
+
+bool port_work(struct broker *broker, struct work *work)
+{
+    return shard_work(broker_machine(broker), work);
+}
+
+void port_hand_in(struct broker *broker, struct inbox_item *item)
+{
+    struct shard *shard = broker_machine(broker);
+
+    inbox_post(&shard->inbox, item);
+}
+
 void port_peer_name(const struct connection *connection, char *to, size_t size)
 {
     conn_peer_name(conn_of_mqtt(connection), to, size);
-}
-
-void port_listener_name(const struct connection *connection, char *to, size_t size)
-{
-    door_name(shard_current, conn_of_mqtt(connection)->listener, to, size);
 }
 
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
@@ -57,6 +75,42 @@ enum port_username port_peer_username(const struct connection *connection, char 
     return transport_peer_name(filter->transport, names[filter->peer_username], to, size)
                ? PORT_USERNAME_VERIFIED
                : PORT_USERNAME_MISSING;
+}
+
+bool port_peer_certificate(const struct connection *connection, enum port_certificate what,
+                           char *to, size_t size)
+{
+    const struct conn_filter *filter = conn_of_mqtt(connection)->filter;
+
+    return filter != NULL &&
+           transport_peer_name(filter->transport,
+                               what == PORT_CERTIFICATE_SUBJECT ? TRANSPORT_NAME_SUBJECT
+                                                                : TRANSPORT_NAME_CN,
+                               to, size);
+}
+
+/* The port that the socket really has: the kernel's choice, when the configuration says 0. */
+static uint16_t local_port(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof(address);
+
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+        return 0;
+    if (address.ss_family == AF_INET)
+        return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+    if (address.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
+    return 0;
+}
+
+void port_peer_door(const struct connection *connection, struct peer_door *to)
+{
+    const struct conn *conn = conn_of_mqtt(connection);
+
+    door_describe(shard_current, conn->listener, to);
+    if (to->port == 0)
+        to->port = local_port(conn->fd);
 }
 
 uint32_t port_packet_size_max(const struct connection *connection)

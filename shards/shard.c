@@ -73,19 +73,21 @@ int shard_enter(struct shard *shard, char *why, size_t size)
         if (shard->buffers == NULL)
             return -1;
     }
-    if (!machine->features.wake_by_ring && open_event(shard, why, size) != 0)
+    if (open_event(shard, why, size) != 0)
         return -1;
     loop_read_clock(shard);
     shard_beat(shard, false); /* somebody may ask before the first turn */
     timers_init(&shard->timers, shard->now_ms, shard);
     mesh_port_open(&shard->mesh, &machine->mesh, shard->index, machine->limits.mesh_congested,
                    machine->limits.mesh_full, shard->stats, loop_wake_peer, shard);
+    inbox_open(&shard->inbox, &machine->mesh.sleepers[shard->index].rest, shard->event_fd);
     params = (struct broker_params){
         .shared = machine->shared,
         .shard = shard->index,
         .shard_count = machine->limits.shards,
         .conf = machine->conf,
         .banned = bans_snapshot(machine->bans),
+        .policy = machine->policy,
         .stats = shard->stats,
         .random_seed = machine->random_seed + shard->index * 0x9e3779b97f4a7c15u,
         .session_limit = limits->sessions,
@@ -218,6 +220,10 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
     case MESH_BANNED:
         broker_set_banned(shard->broker, entry->pointer);
         shard_post(shard, from, MESH_BANNED, 0, entry->pointer);
+        break;
+    case MESH_POLICY:
+        broker_set_policy(shard->broker, entry->pointer);
+        shard_post(shard, from, MESH_POLICY, 0, entry->pointer);
         break;
     case MESH_BEAT:
         break;

@@ -9,6 +9,7 @@
 #include "base/timer.h"
 #include "broker/broker.h"
 #include "shards/conn_io.h"
+#include "shards/inbox.h"
 #include "shards/limits.h"
 #include "shards/mesh.h"
 #include "shards/uring.h"
@@ -55,6 +56,7 @@ struct shard {
     struct broker *broker;
     struct shard_stats *stats; /* shared */
     struct mesh_port mesh;
+    struct inbox inbox; /* shared: what foreign threads hand in */
     struct conns conns;
     struct send_batch sends;
     struct timers timers; /* the machine's own; the broker has another set */
@@ -70,7 +72,7 @@ struct shard {
 
     struct listener *listeners;
     unsigned listener_count;
-    int event_fd; /* -1 when peers wake it by ring message */
+    int event_fd; /* wakes it: foreign threads, and peers when there are no ring messages */
     uint64_t event_value;
     enum shard_phase phase;
     uint16_t shutdown_step; /* the last one that was asked for */
@@ -121,6 +123,10 @@ void shard_join(struct shard *shard);
 
 /* The entries of the mesh that are for the machine: hand-overs, configuration, shutdown. */
 void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_entry *entry);
+
+/* Has a worker make a blocking call; work->done() is then called on this shard. False, and counted: the queue of the workers
+ * is full, and the work is still the caller's. */
+bool shard_work(struct shard *shard, struct work *work);
 
 /* Posts for the machine itself. */
 void shard_post(struct shard *shard, unsigned to, enum mesh_kind kind, uint16_t small,

@@ -12,9 +12,11 @@ static struct snapshot *find(struct snapshots *snapshots, const void *fresh)
     return NULL;
 }
 
-bool snapshot_room(const struct snapshots *snapshots)
+bool snapshot_room(const struct snapshots *snapshots, unsigned count)
 {
-    return find((struct snapshots *)(uintptr_t)snapshots, NULL) != NULL;
+    for (unsigned i = 0; i < SNAPSHOTS_MAX && count != 0; i++)
+        count -= snapshots->rows[i].fresh == NULL;
+    return count == 0;
 }
 
 void snapshot_post(struct shard *control, struct snapshots *snapshots, enum mesh_kind kind,

@@ -127,6 +127,12 @@ void *mem_zalloc_aligned(size_t size)
     return or_panic(raw_zalloc_aligned(size), size);
 }
 
+void mem_wipe(void *pointer, size_t size)
+{
+    if (size != 0)
+        explicit_bzero(pointer, size);
+}
+
 void mem_free(void *pointer)
 {
     raw_free(pointer);

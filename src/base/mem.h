@@ -26,6 +26,9 @@ void *mem_try_realloc(void *old, size_t size);
 /* Cache-line aligned and zeroed, panics when memory is gone; freed with mem_free. */
 void *mem_zalloc_aligned(size_t size) __attribute__((malloc, returns_nonnull));
 
+/* Overwrites what was secret; the compiler does not leave it out. */
+void mem_wipe(void *pointer, size_t size);
+
 /* NULL is ignored. */
 void mem_free(void *pointer);
 

@@ -2,6 +2,7 @@
  *
  * broker - one shard's broker put together, and what the machine calls of it.
  */
+#include "broker/authn_priv.h"
 #include "broker/deliver.h"
 #include "broker/share.h"
 #include "mqtt/encode.h"
@@ -30,6 +31,8 @@ struct broker *broker_create(const struct broker_params *params)
     broker->is_control = params->shard == params->shard_count;
     broker->conf = params->conf;
     broker->banned = params->banned;
+    broker->policy = params->policy;
+    authn_table_init(&broker->attempts);
     broker->stats = params->stats;
     broker->shared = params->shared;
     broker->session_limit = params->session_limit;
@@ -52,7 +55,6 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&broker->errands);
     list_init(&broker->errands_waiting);
     list_init(&broker->collectors);
-    authz_configure(broker);
     return broker;
 }
 
@@ -80,9 +82,9 @@ void broker_destroy(struct broker *broker)
 {
     errand_clear(broker);
     retain_clear(broker);
-    authz_clear(broker);
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);
+    authn_table_fini(&broker->attempts);
     outbox_pool_clear(&broker->pool);
     mem_free(broker);
 }
@@ -201,17 +203,16 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker)
 void broker_configure(struct broker *broker, const struct conf *conf)
 {
     broker->conf = conf;
-    authz_configure(broker);
-}
-
-const struct conf *broker_conf(const struct broker *broker)
-{
-    return broker->conf;
 }
 
 void broker_set_banned(struct broker *broker, const struct banned *banned)
 {
     broker->banned = banned;
+}
+
+void broker_set_policy(struct broker *broker, const struct policy *policy)
+{
+    broker->policy = policy;
 }
 
 void broker_shutdown(struct broker *broker)

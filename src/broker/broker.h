@@ -14,6 +14,7 @@
 #include "broker/mesh.h"
 
 struct banned;
+struct policy;
 struct conf;
 
 /* What the brokers of one process share: single-writer atomics (broker/shared.h). Made once, before
@@ -29,6 +30,7 @@ struct broker_params {
     unsigned shard_count; /* data shards */
     const struct conf *conf;     /* stays valid until broker_configure() names another */
     const struct banned *banned; /* likewise, until broker_set_banned(); NULL: nobody */
+    const struct policy *policy; /* likewise, until broker_set_policy(); NULL: there is none */
     struct shard_stats *stats;
     uint64_t random_seed;
     uint32_t session_limit; /* sessions of this shard */
@@ -69,11 +71,12 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker);
 
 /* Applies a new configuration (options that change at run time). */
 void broker_configure(struct broker *broker, const struct conf *conf);
-/* The configuration in force; stays valid until the next broker_configure(). */
-const struct conf *broker_conf(const struct broker *broker);
 
 /* Who is not let in from now on (broker/banned.h); NULL: nobody. Connections that there are stay. */
 void broker_set_banned(struct broker *broker, const struct banned *banned);
+
+/* Who may do what from now on (broker/policy.h). */
+void broker_set_policy(struct broker *broker, const struct policy *policy);
 
 /* Shutdown: DISCONNECT 0x8B to 5.0 clients, close after flush, no wills. */
 void broker_shutdown(struct broker *broker);

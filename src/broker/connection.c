@@ -11,9 +11,8 @@
  *   I1  bytes are consumed in order, each once
  *   I2  after connection_end() or connection_drop() nothing that the client sends is looked at
  *   I3  a session is detached exactly once per connection, before its memory can be reused
- *   I4  a packet that waits for an answer (awaits_answer) is not consumed: the machine keeps its last byte at least, so
- *       that it is run again with the next connection_receive()
  */
+#include "broker/authn_priv.h"
 #include "broker/banned.h"
 #include "broker/deliver.h"
 #include "mqtt/decode.h"
@@ -72,6 +71,11 @@ static void connection_timer_fired(void *owner, struct timer *timer)
     struct connection *connection = CONTAINER_OF(timer, struct connection, timer);
     uint64_t due;
 
+    if (connection->attempt != NULL && connection->state == CONNECTION_AWAIT_CONNECT) {
+        STAT_INC(broker->stats, authn_timeout);
+        connect_undecided(broker, connection);
+        return;
+    }
     if (connection->state == CONNECTION_AWAIT_CONNECT) {
         STAT_INC(broker->stats, connect_timeout);
         connection_drop(broker, connection, MQTT_REASON_KEEP_ALIVE_TIMEOUT,
@@ -129,10 +133,14 @@ static void free_input(struct connection *connection)
 static void release(struct broker *broker, struct connection *connection)
 {
     timer_disarm(&broker->timers, &connection->timer);
+    authn_abandon(broker, connection);
+    if (connection->identity != NULL)
+        identity_clear(connection->identity);
+    mem_free(connection->identity);
+    connection->identity = NULL;
     free_input(connection);
     alias_destroy(connection->aliases);
     connection->aliases = NULL;
-    authz_forget(broker, connection);
     STAT_DEC(broker->stats, connection_open);
 }
 
@@ -212,6 +220,7 @@ static void begin_closing(struct broker *broker, struct connection *connection,
     connection->state = CONNECTION_CLOSING;
     connection->closing = (uint8_t)how;
     timer_disarm(&broker->timers, &connection->timer);
+    authn_abandon(broker, connection);
     connection_mark_dirty(broker, connection);
     detach(broker, connection);
 }
@@ -328,7 +337,7 @@ bool shards_keep_up(struct broker *broker)
 
 bool connection_may_read(struct broker *broker, const struct connection *connection)
 {
-    if (connection->awaits_owner || connection->awaits_answer ||
+    if (connection->awaits_owner || connection->attempt != NULL ||
         connection->out.bytes > READ_MARK / 2 || connection->subscribes > SUBSCRIBES_MARK / 2)
         return false;
     return shards_keep_up(broker);
@@ -342,6 +351,8 @@ static enum connection_verdict verdict_after(struct broker *broker, struct conne
         return verdict;
     if (UNLIKELY(connection->closing != CLOSING_NO))
         return CONNECTION_STOP;
+    if (UNLIKELY(connection->attempt != NULL))
+        return CONNECTION_PAUSE;
     if (UNLIKELY(route_congested(broker) || connection->out.bytes > READ_MARK ||
                  connection->subscribes > SUBSCRIBES_MARK || connection->awaits_owner)) {
         STAT_INC(broker->stats, read_paused);
@@ -371,12 +382,6 @@ static enum connection_verdict finish_input(struct broker *broker, struct connec
 
         if (status == FRAME_READY) {
             verdict = dispatch_packet(broker, connection, &frame, home_out);
-            if (UNLIKELY(verdict == CONNECTION_PAUSE)) { /* I4 */
-                ASSERT(*used > 0);
-                connection->input_len--;
-                (*used)--;
-                return verdict;
-            }
             if (verdict != CONNECTION_HANDOFF) /* an idle connection holds no buffer */
                 free_input(connection);
             return verdict_after(broker, connection, verdict);
@@ -415,7 +420,7 @@ static enum connection_verdict take_packets(struct broker *broker, struct connec
         status = frame_find(data + *used, len - *used, packet_limit(broker, connection), &frame);
         if (LIKELY(status == FRAME_READY)) {
             verdict = dispatch_packet(broker, connection, &frame, home_out);
-            if (verdict == CONNECTION_HANDOFF || UNLIKELY(verdict == CONNECTION_PAUSE)) /* I4 */
+            if (verdict == CONNECTION_HANDOFF)
                 return verdict;
             *used += frame.total_len; /* I1 */
             verdict = verdict_after(broker, connection, verdict);

@@ -20,6 +20,8 @@
 struct broker;
 struct session;
 struct alias_table;
+struct authn_attempt;
+struct identity;
 
 enum connection_state { CONNECTION_AWAIT_CONNECT, CONNECTION_ONLINE, CONNECTION_CLOSING };
 
@@ -33,6 +35,8 @@ struct connection {
     struct outbox out;             /* first: the machine finds it without knowing the rest */
     struct session *session;       /* ONLINE only */
     struct connection *dirty_next; /* the broker's dirty list */
+    struct authn_attempt *attempt; /* its CONNECT is being decided (broker/authn.h) */
+    struct identity *identity;     /* what it has gained by that; NULL: nothing */
     struct timer timer;            /* connect timeout, then keep alive */
     uint64_t heard_ms;             /* when the last bytes came */
     struct connection_traffic {    /* since it was accepted; the same events as in base/stats.def */
@@ -50,7 +54,6 @@ struct connection {
     uint32_t subscribes;     /* SUBSCRIBEs that wait for their SUBACK */
     uint32_t retain_queries; /* queries for retained messages that are not complete */
     uint32_t refused_publishes; /* QoS 0 publications refused so far, to log only the first */
-    uint32_t authz_wait;        /* answers that its packet waits or waited for (authz.c); 0: none */
     /* what CONNACK announced; a reload changes it for later connections */
     uint32_t packet_size_limit;  /* the server's Maximum Packet Size */
     struct alias_table *aliases; /* both directions, when used */
@@ -63,8 +66,7 @@ struct connection {
     uint8_t closing;    /* enum connection_closing */
     uint8_t end_reason; /* enum mqtt_reason, for the log and $SYS */
     bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1,
-        awaits_owner : 1, /* a publication of it is with the owner of its topic: nothing is read meanwhile */
-        awaits_answer : 1; /* its packet waits for somebody's answer, and is then run again */
+        awaits_owner : 1; /* a publication of it is with the owner of its topic: nothing is read meanwhile */
 };
 
 /* What the broker asks of the machine after it was fed. */

@@ -12,7 +12,7 @@
  *   I3  a refused CONNECT changes no session
  */
 #include "base/hash.h"
-#include "broker/audit.h"
+#include "broker/authn_priv.h"
 #include "broker/banned.h"
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
@@ -55,10 +55,9 @@ static bool send_connack(struct broker *broker, struct connection *connection,
 /* Refuses: CONNACK with the reason, where the version has a code for it, and the end [MQTT-3.2.2-7]
  * [MQTT-3.2.2-5] [MQTT-3.2.2-4] [MQTT-3.2.2-6]; what the client sent behind CONNECT is not looked
  * at [MQTT-3.1.4-5] [MQTT-3.1.4-6]. */
-static enum connection_verdict refuse_with(struct broker *broker, struct connection *connection,
-                                           const struct connect_packet *packet,
-                                           enum mqtt_reason reason, const char *why,
-                                           const struct audit_refusal *refusal)
+static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
+                                      const struct connect_packet *packet, enum mqtt_reason reason,
+                                      const char *why)
 {
     struct connack_fields fields = {.reason = reason};
 
@@ -68,27 +67,10 @@ static enum connection_verdict refuse_with(struct broker *broker, struct connect
         if (props_has(&packet->props, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE))
             fields.packet_size_max = packet->props.maximum_packet_size;
     }
-    audit_refusal(broker, refusal);
     STAT_INC(broker->stats, connection_refused);
     (void)send_connack(broker, connection, packet->version, &fields);
     connection_drop(broker, connection, reason, why);
     return CONNECTION_STOP;
-}
-
-static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
-                                      const struct connect_packet *packet, enum mqtt_reason reason,
-                                      const char *why)
-{
-    struct audit_refusal refusal = {
-        .event = AUDIT_CONNECT,
-        .counter = audit_connect_counter(reason),
-        .client_identifier = packet->client_identifier,
-        .username = packet->has_username ? packet->username : (struct span){0},
-        .connection = connection,
-        .rule = why,
-    };
-
-    return refuse_with(broker, connection, packet, reason, why, &refusal);
 }
 
 static void set_bool(struct mqtt_props *props, enum mqtt_property id, uint8_t *member)
@@ -215,10 +197,6 @@ static enum mqtt_reason check_connect(const struct broker *broker,
             *why = "an empty client identifier is not allowed"; /* [MQTT-3.1.3-9] */
             return MQTT_REASON_CLIENT_IDENTIFIER_NOT_VALID;
         }
-    }
-    if (props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD)) {
-        *why = "no authentication method is supported"; /* [MQTT-4.12.0-1] [MQTT-4.12.0-4] */
-        return MQTT_REASON_BAD_AUTHENTICATION_METHOD;
     }
     return check_will(broker, packet, why);
 }
@@ -421,7 +399,6 @@ static void go_online(struct broker *broker, struct connection *connection,
     session->version = (uint8_t)packet->version;
     session->clean_start = packet->clean_start;
     session->keep_alive_s = packet->keep_alive_s;
-    port_peer_address(connection, &session->peer);
     session->changed_ms = broker->wall_ms;
     session->connection = connection;
     STAT_INC(broker->stats, session_connected);
@@ -445,61 +422,14 @@ static struct span assign_identifier(struct broker *broker, char *to, size_t siz
     return identifier;
 }
 
-/* Whether the client may publish its will. Not CONTINUE: it has to wait, or it has been refused. */
-static enum connection_verdict admit_will(struct broker *broker, struct connection *connection,
-                                          const struct connect_packet *packet,
-                                          struct span client_identifier)
-{
-    struct authz_question question = {
-        .action = AUTHZ_PUBLISH,
-        .topic = packet->will_topic,
-        .qos = packet->will_qos,
-        .retain = packet->will_retain,
-        .client_identifier = client_identifier,
-        .username = packet->has_username ? packet->username : (struct span){0},
-        .connection = connection,
-    };
-    struct authz_reason reason;
-    struct audit_refusal refusal = {
-        .event = AUDIT_WILL,
-        .counter = STAT_refused_will,
-        .client_identifier = client_identifier,
-        .username = question.username,
-        .connection = connection,
-        .topic = packet->will_topic,
-        .rule = reason.rule,
-    };
-
-    port_peer_address(connection, &question.peer);
-    switch (authz_ask_question(broker, &question, &reason)) {
-    case AUTHZ_WAIT:
-        return CONNECTION_PAUSE;
-    case AUTHZ_DENY:
-        refusal.link = reason.link;
-        return refuse_with(broker, connection, packet, MQTT_REASON_NOT_AUTHORIZED,
-                           "the client may not publish its will", &refusal);
-    default:
-        return CONNECTION_CONTINUE;
-    }
-}
-
 static enum connection_verdict connect_session(struct broker *broker, struct connection *connection,
                                                const struct connect_packet *packet,
                                                struct span client_identifier,
-                                               const struct authz_grant *grant,
                                                struct connect_result *result)
 {
-    struct will *will;
+    struct will *will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
     struct session *session;
 
-    if (UNLIKELY(broker->authz_active) && packet->has_will && !grant->superuser) {
-        enum connection_verdict verdict = admit_will(broker, connection, packet, client_identifier);
-
-        if (verdict != CONNECTION_CONTINUE)
-            return verdict;
-    }
-    authz_forget(broker, connection);
-    will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
     /* what needs memory comes before any session is touched (I3) */
     if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet)) {
         will_free(will);
@@ -514,7 +444,6 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
     go_online(broker, connection, packet, session);
     set_expiry(broker, session, packet, result);
     set_username(session, packet);
-    authz_admit(broker, session, grant);
     set_keep_alive(broker, connection, packet, result);
     if (!accept_connect(broker, connection, packet, session, result)) {
         will_free(will);
@@ -542,14 +471,15 @@ static enum connection_verdict malformed(struct broker *broker, struct connectio
 
 /* What the certificate says prevails over what the client says. False when it should say something and does not. */
 static bool settle_username(const struct connection *connection, struct connect_packet *packet,
-                            char *to, size_t size)
+                            struct connect_facts *facts, char *to, size_t size)
 {
     switch (port_peer_username(connection, to, size)) {
     case PORT_USERNAME_MISSING:
         return false;
     case PORT_USERNAME_VERIFIED:
         packet->has_username = true;
-        packet->username = span_text(to);
+        packet->username = facts->username = span_text(to);
+        facts->username_verified = true;
         break;
     case PORT_USERNAME_OWN:
         break;
@@ -568,12 +498,52 @@ static const char *find_ban(const struct broker *broker, const struct connection
                          broker->wall_ms);
 }
 
+/* What does not depend on who the client is; asked again when that took time. */
+static enum mqtt_reason check_door(struct broker *broker, const struct connection *connection,
+                                   const struct connect_packet *packet,
+                                   struct span client_identifier, const char **why)
+{
+    if (broker->shutting_down) {
+        *why = "the server is shutting down";
+        return MQTT_REASON_SERVER_SHUTTING_DOWN;
+    }
+    if (UNLIKELY(broker->banned != NULL)) {
+        const char *ban = find_ban(broker, connection, packet, client_identifier);
+
+        if (ban != NULL) {
+            STAT_INC(broker->stats, connection_banned);
+            *why = ban;
+            return MQTT_REASON_BANNED;
+        }
+    }
+    return MQTT_REASON_SUCCESS;
+}
+
+/* What the receive buffer holds of it is of no more use. */
+static void wipe_password(const struct connect_packet *packet)
+{
+    if (packet->has_password)
+        mem_wipe((uint8_t *)(uintptr_t)packet->password.data, packet->password.len);
+}
+
+static enum connection_verdict authenticate(struct broker *broker, struct connection *connection,
+                                            const struct frame *frame,
+                                            const struct connect_packet *packet,
+                                            const struct connect_facts *facts)
+{
+    struct authn_attempt *attempt = authn_create(broker, connection, frame, facts);
+
+    wipe_password(packet);
+    if (attempt == NULL)
+        return refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    return authn_begin(broker, attempt);
+}
+
 enum connection_verdict on_connect(struct broker *broker, struct connection *connection,
                                    const struct frame *frame, unsigned *home_out)
 {
     struct connect_packet packet;
-    struct connect_result result = {0};
-    struct authz_grant grant = {0};
+    struct connect_facts facts = {0};
     enum mqtt_reason reason = mqtt_decode_connect(frame, &packet);
     const char *why = "";
     struct span client_identifier;
@@ -587,7 +557,8 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
     client_identifier = packet.client_identifier;
     if (client_identifier.len == 0) {
         client_identifier = assign_identifier(broker, assigned, sizeof(assigned));
-        result.assigned_identifier = true;
+        facts.client_identifier = client_identifier;
+        facts.assigned_identifier = true;
     } else if (!connection->adopted) {
         *home_out = broker_home_shard(client_identifier, broker->shard_count);
         if (*home_out != broker->shard) { /* I1 */
@@ -598,19 +569,74 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
         STAT_INC(broker->stats, handoff_in);
     }
     STAT_INC(broker->stats, packet_in);
-    if (!settle_username(connection, &packet, username, sizeof(username)))
+    if (!settle_username(connection, &packet, &facts, username, sizeof(username)))
         return refuse(broker, connection, &packet, MQTT_REASON_NOT_AUTHORIZED,
                       "the client's certificate has no name for its user name");
-    if (broker->shutting_down)
-        return refuse(broker, connection, &packet, MQTT_REASON_SERVER_SHUTTING_DOWN,
-                      "the server is shutting down");
-    if (UNLIKELY(broker->banned != NULL)) {
-        const char *ban = find_ban(broker, connection, &packet, client_identifier);
+    reason = check_door(broker, connection, &packet, client_identifier, &why);
+    if (reason != MQTT_REASON_SUCCESS)
+        return refuse(broker, connection, &packet, reason, why);
+    if (UNLIKELY(!authn_open(broker, &packet)))
+        return authenticate(broker, connection, frame, &packet, &facts);
+    wipe_password(&packet);
+    return connect_session(
+        broker, connection, &packet, client_identifier,
+        &(struct connect_result){.assigned_identifier = facts.assigned_identifier});
+}
 
-        if (ban != NULL) {
-            STAT_INC(broker->stats, connection_banned);
-            return refuse(broker, connection, &packet, MQTT_REASON_BANNED, ban);
-        }
+/* ---- the chain has decided (broker/authn.h) ---- */
+
+/* What it gained goes to the connection. False when memory is gone. */
+static bool take_identity(struct connection *connection, struct authn_attempt *attempt)
+{
+    connection->identity = mem_try_alloc(sizeof(*connection->identity));
+    if (connection->identity == NULL)
+        return false;
+    attempt->result.link = attempt->link;
+    *connection->identity = attempt->result;
+    attempt->result = (struct identity){0};
+    return true;
+}
+
+enum connection_verdict connect_allowed(struct broker *broker, struct connection *connection,
+                                        struct authn_attempt *attempt)
+{
+    struct connect_packet *packet = &attempt->packet;
+    const char *why = "";
+    enum mqtt_reason reason;
+
+    if (attempt->new_username != NULL) {
+        packet->has_username = true;
+        packet->username = span_text(attempt->new_username);
     }
-    return connect_session(broker, connection, &packet, client_identifier, &grant, &result);
+    reason = check_door(broker, connection, packet, attempt->client_identifier, &why);
+    if (reason == MQTT_REASON_SUCCESS && !take_identity(connection, attempt)) {
+        reason = MQTT_REASON_QUOTA_EXCEEDED;
+        why = "out of memory";
+    }
+    if (reason != MQTT_REASON_SUCCESS)
+        return refuse(broker, connection, packet, reason, why);
+    return connect_session(
+        broker, connection, packet, attempt->client_identifier,
+        &(struct connect_result){.assigned_identifier = attempt->assigned_identifier});
+}
+
+/* A client of 5.0 hears 0x86 or what the link says; an older one 4 when it gave no user name or password, else 5.
+ * Nobody hears more than that: the rest is for the log. */
+enum connection_verdict connect_denied(struct broker *broker, struct connection *connection,
+                                       struct authn_attempt *attempt)
+{
+    enum mqtt_reason reason = attempt->code;
+
+    if (reason == MQTT_REASON_SUCCESS)
+        reason = attempt->version == MQTT_5 || !attempt->has_username || !attempt->has_password
+                     ? MQTT_REASON_BAD_USER_NAME_OR_PASSWORD
+                     : MQTT_REASON_NOT_AUTHORIZED;
+    return refuse(broker, connection, &attempt->packet, reason,
+                  attempt->reason != NULL ? attempt->reason : "not let in");
+}
+
+void connect_undecided(struct broker *broker, struct connection *connection)
+{
+    (void)refuse(broker, connection, &connection->attempt->packet, MQTT_REASON_SERVER_UNAVAILABLE,
+                 "nobody decided about it within mqtt.connect_timeout");
 }

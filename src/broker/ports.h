@@ -11,9 +11,9 @@
 #ifndef SHARDMQ_BROKER_PORTS_H
 #define SHARDMQ_BROKER_PORTS_H
 
-#include "base/address.h"
 #include "broker/connection.h"
 #include "broker/mesh.h"
+#include "broker/work.h"
 
 /* Posts to the ring to shard `to` (never the caller's own). Never fails: what does not fit waits in
  * the bounded-by-back-pressure spill list of that pair, in order. */
@@ -28,9 +28,6 @@ bool port_full(struct broker *broker, unsigned to);
 /* Writes the peer's address for logs, "127.0.0.1:50123" (or a path); always terminated. */
 void port_peer_name(const struct connection *connection, char *to, size_t size);
 
-/* Writes what the configuration calls the listener that the client came in by, "tcp" or "ssl.<name>"; always terminated. */
-void port_listener_name(const struct connection *connection, char *to, size_t size);
-
 /* Whether a client's user name is what its verified certificate calls it. */
 enum port_username {
     PORT_USERNAME_OWN,      /* it is what CONNECT says */
@@ -42,8 +39,36 @@ enum port_username port_peer_username(const struct connection *connection, char 
 /* The largest packet that clients of the connection's listener may send; UINT32_MAX: no limit of its own. */
 uint32_t port_packet_size_max(const struct connection *connection);
 
-/* The peer's address as it is. */
+/* The peer's address as it is, for copies that cross threads. */
+struct peer_address {
+    uint16_t family; /* AF_INET, AF_INET6; AF_UNSPEC: none of them */
+    uint16_t port;
+    uint8_t bytes[16];
+};
 void port_peer_address(const struct connection *connection, struct peer_address *to);
+
+/* By which listener a client came in. */
+struct peer_door {
+    const char *listener; /* its name in the configuration, "tcp.default"; stays valid */
+    const char *protocol; /* "mqtt", "mqtts", "ws", "wss" */
+    uint16_t port;        /* of this server; 0: a UNIX socket, or not known */
+    bool certified;       /* its certificate was demanded and verified */
+};
+void port_peer_door(const struct connection *connection, struct peer_door *to);
+
+/* What the client's verified certificate says; false: it has none, or no such name. Terminated UTF-8 without control
+ * characters. */
+enum port_certificate { PORT_CERTIFICATE_COMMON_NAME, PORT_CERTIFICATE_SUBJECT };
+bool port_peer_certificate(const struct connection *connection, enum port_certificate what,
+                           char *to, size_t size);
+
+/* Has a worker make a blocking call; work->done() is called on this thread, later. False, and counted: too many wait, the
+ * work is still the caller's, and what needed it is to be refused. */
+bool port_work(struct broker *broker, struct work *work);
+
+/* From ANY thread: has item->run() called on the broker's own. The broker must still be there: whoever has other threads
+ * ends them before the shards end. */
+void port_hand_in(struct broker *broker, struct inbox_item *item);
 
 /* Fills with random bytes fit for identifiers that must not be guessed. */
 void port_random_bytes(struct broker *broker, void *to, size_t size);

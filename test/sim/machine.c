@@ -118,12 +118,6 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     snprintf(to, size, "client %u", socket->client);
 }
 
-void port_listener_name(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    snprintf(to, size, "tcp");
-}
-
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
 {
     (void)connection;
@@ -142,6 +136,34 @@ void port_peer_address(const struct connection *connection, struct peer_address 
 {
     (void)connection;
     *to = (struct peer_address){0};
+}
+
+void port_peer_door(const struct connection *connection, struct peer_door *to)
+{
+    (void)connection;
+    *to = (struct peer_door){.listener = "tcp.default", .protocol = "mqtt"};
+}
+
+bool port_peer_certificate(const struct connection *connection, enum port_certificate what,
+                           char *to, size_t size)
+{
+    (void)connection;
+    (void)what;
+    (void)to;
+    (void)size;
+    return false;
+}
+
+bool port_work(struct broker *broker, struct work *work)
+{
+    (void)broker;
+    (void)work;
+    return false; /* there are no workers: whoever needs one is refused */
+}
+
+void port_hand_in(struct broker *broker, struct inbox_item *item)
+{
+    item->run(broker, item); /* there is one thread */
 }
 
 void port_random_bytes(struct broker *broker, void *to, size_t size)

@@ -25,13 +25,6 @@ from collections import deque
 from . import transport, wire
 
 
-def wait_for(sock, event, seconds):
-    """Like select(), which knows no descriptor above 1023."""
-    poll = select.poll()
-    poll.register(sock, event)
-    poll.poll(max(1, seconds * 1000))
-
-
 class Closed(Exception):
     """The broker closed the connection."""
 
@@ -118,7 +111,7 @@ class Client:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Timeout("the broker does not take our bytes") from None
-                wait_for(self.sock, select.POLLOUT, min(left, 0.05))
+                select.select([], [self.sock], [], min(left, 0.05))
             except (BrokenPipeError, ConnectionResetError):
                 self.eof = True
                 return
@@ -137,7 +130,7 @@ class Client:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Timeout("the broker does not take our bytes")
-            wait_for(self.sock, select.POLLOUT, min(left, 0.05))
+            select.select([], [self.sock], [], min(left, 0.05))
 
     def _wait_taken(self, deadline):
         """Until the peer's kernel has acknowledged every byte, so that the next one travels alone."""
@@ -216,7 +209,7 @@ class Client:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Timeout("nothing came")
-            wait_for(self.sock, select.POLLIN, left)
+            select.select([self.sock], [], [], left)
             self._receive_some()
 
     def pending(self):

@@ -24,7 +24,13 @@ struct fake_queue {
     unsigned first, end;
 };
 
+/* What workers and other threads would have handed in: the test says when it is done (fake_run_works()). */
+#define FAKE_WORKS 1024
+
 struct fake_shards {
+    struct work *works[FAKE_WORKS]; /* submitted and not run */
+    struct broker *work_of[FAKE_WORKS];
+    unsigned work_count, work_room;          /* more than work_room are refused */
     struct broker *brokers[FAKE_SHARDS + 1]; /* the control broker is the last */
     struct broker *control;
     struct broker_shared *shared;
@@ -72,12 +78,6 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     snprintf(to, size, "nobody");
 }
 
-void port_listener_name(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    snprintf(to, size, "tcp");
-}
-
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
 {
     (void)connection;
@@ -98,6 +98,52 @@ void port_peer_address(const struct connection *connection, struct peer_address 
     *to = (struct peer_address){.family = 2, .port = 1234, .bytes = {127, 0, 0, 1}};
 }
 
+void port_peer_door(const struct connection *connection, struct peer_door *to)
+{
+    (void)connection;
+    *to = (struct peer_door){.listener = "tcp.default", .protocol = "mqtt"};
+}
+
+bool port_peer_certificate(const struct connection *connection, enum port_certificate what,
+                           char *to, size_t size)
+{
+    (void)connection;
+    (void)what;
+    (void)to;
+    (void)size;
+    return false;
+}
+
+bool port_work(struct broker *broker, struct work *work)
+{
+    struct fake_shards *fake = broker_machine(broker);
+
+    if (fake->work_count == fake->work_room)
+        return false;
+    fake->work_of[fake->work_count] = broker;
+    fake->works[fake->work_count++] = work;
+    return true;
+}
+
+void port_hand_in(struct broker *broker, struct inbox_item *item)
+{
+    item->run(broker, item); /* there is one thread */
+}
+
+/* The workers do what was submitted, in order, or send it back as at the end of the process. */
+static inline void fake_run_works(struct fake_shards *fake, bool abandon)
+{
+    for (unsigned i = 0; i < fake->work_count; i++) { /* done() may submit more */
+        struct work *work = fake->works[i];
+
+        work->abandoned = abandon;
+        if (!abandon)
+            work->blocking(work);
+        work->done(fake->work_of[i], work);
+    }
+    fake->work_count = 0;
+}
+
 void port_random_bytes(struct broker *broker, void *to, size_t size)
 {
     struct fake_shards *fake = broker_machine(broker);
@@ -113,6 +159,7 @@ static inline void fake_shards_begin(struct fake_shards *fake)
 
     memset(fake, 0, sizeof(*fake));
     fake->now_ms = 1000;
+    fake->work_room = FAKE_WORKS;
     fake->conf = conf_load(&source, errors, sizeof(errors));
     assert_non_null(fake->conf);
     fake->shared = broker_shared_create(FAKE_SHARDS);
@@ -175,6 +222,7 @@ static inline void fake_shards_pass_time(struct fake_shards *fake, uint64_t ms)
 /* As the machine ends: sessions, then entries that are still under way, then the brokers. */
 static inline void fake_shards_end(struct fake_shards *fake)
 {
+    fake_run_works(fake, true);
     for (unsigned i = 0; i <= FAKE_SHARDS; i++)
         broker_clear(fake->brokers[i]);
     for (unsigned from = 0; from <= FAKE_SHARDS; from++)

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * authn - who is it? The chain of those that may know: every CONNECT asks them in order until one does.
+ *
+ *   CONNECT, on its home shard, after the bans
+ *      |  attempt: a copy of the packet, and what is known of the client
+ *      v
+ *   link 0 --IGNORE--> link 1 --IGNORE--> ... --IGNORE--> end of the chain: anonymous, or refused
+ *      |                  |
+ *      |                  WAIT: the connection is not read; everybody else goes on
+ *      |                  ... authn_complete(handle, answer) goes on with that link's answer
+ *      ALLOW: the session, CONNACK          DENY: CONNACK with the reason, the end
+ *
+ * The links are the rows of authn_links.def: a new one is a row and two functions. The rules of the house:
+ *
+ *   - A link IGNOREs what is not its business (no user name, no token, another method), never what it could not do: a
+ *     backend that is down, a queue that is full, no memory are DENY. Nobody gets in because something is broken.
+ *   - A link that needs time answers WAIT and takes attempt->handle with it. An answer for a handle whose attempt is gone
+ *     (the client left, mqtt.connect_timeout passed) is counted and dropped.
+ *   - Secrets live in the attempt only, and are wiped with it.
+ *
+ * Invariants
+ *   I1  one attempt per connection, and one answer per attempt: CONNACK is sent once
+ *   I2  while it waits the connection consumes nothing; its connect timeout goes on
+ *   I3  an attempt is on the shard of its connection and named by {slot, generation} across time
+ *   I4  no session is looked up, made or taken over before ALLOW
+ */
+#ifndef SHARDMQ_BROKER_AUTHN_H
+#define SHARDMQ_BROKER_AUTHN_H
+
+#include "base/timer.h"
+#include "broker/ports.h"
+#include "mqtt/packet.h"
+
+enum authn_answer {
+    AUTHN_IGNORE, /* not mine: ask the next */
+    AUTHN_ALLOW,
+    AUTHN_DENY,
+    AUTHN_WAIT /* authn_complete() will say; not an answer to that */
+};
+
+/* Names an attempt across threads and time. Of which shard it is its bearer knows: it has the broker. */
+struct authn_handle {
+    uint32_t slot, generation;
+};
+
+/* What a connection has gained by authentication; NULL for one that has nothing. Owner: shard; the connection's. */
+struct identity {
+    const struct authn_link *link; /* who let it in; NULL: nobody, it is anonymous */
+    bool superuser;                /* no rules hold for it */
+    uint64_t expires_ms; /* wall clock; the connection ends then (a token ran out); 0: never */
+    void *rules;         /* rules of its own (from a token); NULL: none */
+    void (*free_rules)(void *rules);
+    uint64_t credential; /* the link's: to tell after a reload whether it is still the same */
+};
+
+/* One CONNECT that is being decided. Owner: shard. Spans are good for as long as it lives. */
+struct authn_attempt {
+    struct broker *broker;
+    struct connection *connection;
+    struct authn_handle handle;
+
+    /* the question */
+    struct span client_identifier, username, password;
+    bool has_username, has_password;
+    bool username_verified;   /* it is what the client's certificate says */
+    struct span method, data; /* Authentication Method and Data of 5.0; method.len 0: none */
+    enum mqtt_version version;
+    struct peer_address peer;
+    struct peer_door door;
+
+    /* what the link that is asked keeps while it waits, or from one question to the next */
+    void *state;
+    void (*free_state)(void *state); /* called when another link is asked, and at the end */
+
+    /* the answer; a link sets these before it answers */
+    const char *reason;     /* DENY: for the log, constant text; never a secret */
+    enum mqtt_reason code;  /* DENY: for CONNACK; 0: 0x86, bad user name or password */
+    char *new_username;     /* ALLOW: instead of the client's; mem_alloc, the attempt's; NULL */
+    struct identity result; /* ALLOW */
+
+    /* the chain's own */
+    const struct authn_link *link; /* the one that is asked; NULL: none yet */
+    bool waiting;
+    struct timer timer; /* the slow-down */
+    bool assigned_identifier;
+    struct connect_packet packet; /* views of `bytes` */
+    uint32_t size;
+    uint8_t bytes[]; /* CONNECT's body, the identifier and the user name if they are not in it */
+};
+
+/* A link of the chain; a row of authn_links.def. Class: boot. */
+struct authn_link {
+    const char *name; /* in log lines and in the audit */
+    /* Whether it is to be asked at all, as the broker is configured now. */
+    bool (*configured)(const struct broker *broker);
+    enum authn_answer (*ask)(struct broker *broker, struct authn_attempt *attempt);
+};
+
+/* The attempts of one shard that are under way. Owner: shard. */
+struct authn_table {
+    struct authn_slot {
+        struct authn_attempt *attempt;
+        uint32_t generation, next_free;
+    } * slots;
+    uint32_t capacity, free_slot, count;
+};
+
+/* The attempt that a handle names; NULL when it is gone. */
+struct authn_attempt *authn_find(struct broker *broker, struct authn_handle handle);
+
+/* The link that said WAIT has its answer: ALLOW, DENY or IGNORE. On the shard's thread. Nothing happens, but for a counter, when
+ * the handle is stale. */
+void authn_complete(struct broker *broker, struct authn_handle handle, enum authn_answer answer);
+
+#endif

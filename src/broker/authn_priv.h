@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * authn_priv - what on_connect.c, connection.c and the chain call of each other.
+ */
+#ifndef SHARDMQ_BROKER_AUTHN_PRIV_H
+#define SHARDMQ_BROKER_AUTHN_PRIV_H
+
+#include "broker/authn.h"
+#include "mqtt/decode.h"
+
+/* What CONNECT alone does not say. */
+struct connect_facts {
+    struct span client_identifier; /* the one that was assigned, when it was */
+    struct span username;          /* the certificate's, when it is verified */
+    bool assigned_identifier, username_verified;
+};
+
+void authn_table_init(struct authn_table *table);
+/* Every connection must be closed. */
+void authn_table_fini(struct authn_table *table);
+
+/* Whether this CONNECT gets in without a question: nobody is to be asked, and everybody may. */
+bool authn_open(const struct broker *broker, const struct connect_packet *packet);
+
+/* A copy of everything; connection->attempt. NULL when memory is gone. */
+struct authn_attempt *authn_create(struct broker *broker, struct connection *connection,
+                                   const struct frame *frame, const struct connect_facts *facts);
+/* Asks the chain. The attempt may be gone when it returns; connection->attempt tells. */
+enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt);
+/* The connection ends, or its attempt has been decided: wipes and frees it. Its handle is stale. */
+void authn_abandon(struct broker *broker, struct connection *connection);
+
+void identity_clear(struct identity *identity);
+
+/* ---- on_connect.c ---- */
+enum connection_verdict connect_allowed(struct broker *broker, struct connection *connection,
+                                        struct authn_attempt *attempt);
+enum connection_verdict connect_denied(struct broker *broker, struct connection *connection,
+                                       struct authn_attempt *attempt);
+/* mqtt.connect_timeout passed while the attempt waited. */
+void connect_undecided(struct broker *broker, struct connection *connection);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * policy - everything about who may do what that is read from the configuration and the files that it names, as one
+ * immutable whole: password store, rules, keys.
+ *
+ * Made by the control shard, at the start and at every reload, with whatever reads files. It is made as a whole or not at all: what
+ * is broken, empty where that is dangerous, or unreadable is an error, and the former one stays in force everywhere.
+ * Each shard has a pointer to it (broker_set_policy(), a snapshot of shards/snapshot.h); a worker that uses it has a
+ * reference.
+ *
+ * What is added to it: a member, a line in policy_create() that reads it, a line in policy_unref() that frees it.
+ */
+#ifndef SHARDMQ_BROKER_POLICY_H
+#define SHARDMQ_BROKER_POLICY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct conf;
+
+/* Class: wire. */
+struct policy {
+    _Atomic uint32_t references;
+    bool anonymous; /* clients without a user name are let in */
+};
+
+/* Reads what that configuration names; may block for as long as reading files takes. NULL and a sentence in `why`: what is
+ * wrong, where, what to do. With one reference. */
+struct policy *policy_create(const struct conf *conf, char *why, size_t size);
+struct policy *policy_ref(const struct policy *policy);
+/* NULL is ignored. */
+void policy_unref(const struct policy *policy);
+
+#endif
