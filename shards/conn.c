@@ -20,6 +20,7 @@ void conns_init(struct shard *shard, const struct conn_protocol *protocol)
     shard->conns.stride = sizeof(struct conn) + protocol->state_size;
     ASSERT(shard->conns.stride % _Alignof(struct conn) == 0);
     shard->conns.free_slot = NO_SLOT;
+    newcomers_init(&shard->conns.newcomers);
     conn_close_init(shard);
     conn_send_init(shard);
 }
@@ -106,11 +107,15 @@ static bool add_page(struct conns *conns)
 
 /* True when another connection is allowed here. Those of the control shard do not count in the whole:
  * an operator gets in when the broker is full. */
-static bool allowed(const struct shard *shard)
+static bool allowed(struct shard *shard)
 {
-    return shard->phase == SHARD_SERVING && shard->conns.used < shard->limits->connections &&
-           (shard->index == control_index(shard->machine) ||
-            machine_connections(shard->machine) < shard->machine->limits.connections);
+    if (shard->phase != SHARD_SERVING)
+        return false;
+    if (shard->index == control_index(shard->machine))
+        return shard->conns.used < shard->limits->connections;
+    return (shard->conns.used < shard->limits->connections &&
+            machine_connections(shard->machine) < shard->machine->limits.connections) ||
+           newcomers_make_room(shard, NEWCOMER_ANY_LISTENER);
 }
 
 static void read_peer(struct conn *conn)
@@ -153,6 +158,7 @@ static struct conn *take_slot(struct shard *shard)
     conn->sending = NULL;
     conn->held = NULL;
     conn->filter = NULL;
+    conn->newcomer = NULL;
     return conn;
 }
 
@@ -201,7 +207,7 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
     }
     conn->fd = fd;
     conn->listener = listener;
-    conn_filter_attach(shard, conn, filter);
+    conn_filter_attach(conn, filter);
     door_count(shard, listener, 1);
     if (adopted != NULL) {
         conn->family = adopted->family;
@@ -209,6 +215,8 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
         memcpy(conn->address, adopted->address, sizeof(conn->address));
     } else {
         read_peer(conn);
+        if (shard->index != control_index(shard->machine))
+            newcomer_enter(shard, conn);
     }
     shard->conns.protocol->opened(shard, conn, adopted != NULL);
     if (filter != NULL && conn_filter_output(filter))

@@ -118,6 +118,7 @@ void conn_kill(struct shard *shard, struct conn *conn)
     if ((conn->flags & CONN_DYING) != 0)
         return;
     conn->flags |= CONN_DYING;
+    newcomer_leave(shard, conn);
     conn_list_add(&shard->conns.dying, conn->slot);
     if ((conn->flags & (CONN_RECEIVING | CONN_CANCELLING)) == CONN_RECEIVING) {
         conn->flags |= CONN_CANCELLING;
@@ -151,6 +152,7 @@ void conn_close_after_flush(struct shard *shard, struct conn *conn)
     if ((conn->flags & CONN_FLUSHING) != 0)
         return;
     conn->flags |= CONN_FLUSHING;
+    newcomer_leave(shard, conn);
     conn_drop_held(conn);
     deadlines_add(shard, &shard->conns.flushing, conn);
 }
@@ -175,7 +177,7 @@ void conn_linger(struct shard *shard, struct conn *conn)
     conn->flags |= CONN_ENDED;
     conn->sending = NULL;
     shard->conns.protocol->closed(shard, conn, unsent);
-    conn_filter_destroy(conn_filter_detach(shard, conn));
+    conn_filter_destroy(conn_filter_detach(conn));
     if ((conn->flags & CONN_END_OF_INPUT) != 0 || !lingers || shutdown(conn->fd, SHUT_WR) != 0) {
         conn_kill(shard, conn);
         return;
@@ -223,7 +225,7 @@ static void close_socket(struct shard *shard, struct conn *conn)
             unsent->sent = conn->sending_offset;
         shard->conns.protocol->closed(shard, conn, unsent);
     }
-    conn_filter_destroy(conn_filter_detach(shard, conn));
+    conn_filter_destroy(conn_filter_detach(conn));
     if (conn->fd >= 0)
         uring_close_descriptor(shard->ring, conn->fd);
     conn->fd = -1;

@@ -11,8 +11,8 @@
  *
  * A handshake costs a hundred times what a message costs. So that a storm of them does not hold up those
  * who are connected, a turn gives handshakes HANDSHAKE_NS at most; the bytes of the others wait, in the
- * order in which they came, for the next turn. How many may be under way is limited by
- * limits.max_handshakes, and how long one may take by the protocol (mqtt.connect_timeout).
+ * order in which they came, for the next turn. How many may be under way is limited (newcomer.c), and how
+ * long one may take by the protocol (mqtt.connect_timeout).
  *
  * Until a connection is steady (it may still be given to another shard) the protocol gets its bytes only
  * when nothing is left in this file: all that came is unwrapped first, and while something is to be sent
@@ -66,30 +66,19 @@ void conn_filter_destroy(struct conn_filter *filter)
     mem_free(filter);
 }
 
-void conn_filter_attach(struct shard *shard, struct conn *conn, struct conn_filter *filter)
+void conn_filter_attach(struct conn *conn, struct conn_filter *filter)
 {
     conn->filter = filter;
     if (filter == NULL || (transport_ready(filter->transport) && !filter->proxied))
         return;
     filter->shaking = true;
-    shard->conns.handshakes++;
 }
 
-static void handshake_over(struct shard *shard, struct conn_filter *filter)
-{
-    if (!filter->shaking)
-        return;
-    filter->shaking = false;
-    shard->conns.handshakes--;
-}
-
-struct conn_filter *conn_filter_detach(struct shard *shard, struct conn *conn)
+struct conn_filter *conn_filter_detach(struct conn *conn)
 {
     struct conn_filter *filter = conn->filter;
 
     conn->filter = NULL;
-    if (filter != NULL)
-        handshake_over(shard, filter);
     return filter;
 }
 
@@ -109,7 +98,7 @@ static void fail(struct shard *shard, struct conn *conn)
         conn_peer_name(conn, peer, sizeof(peer));
         LOG_INFO("connection from %s closed: %s", peer, transport_why(filter->transport));
     }
-    handshake_over(shard, filter);
+    filter->shaking = false;
     conn_close_after_flush(shard, conn);
     conn_again(shard, conn);
 }
@@ -121,7 +110,7 @@ static void note_handshake(struct shard *shard, struct conn *conn)
 
     if (!filter->shaking || filter->proxied || !transport_ready(filter->transport))
         return;
-    handshake_over(shard, filter);
+    filter->shaking = false;
     STAT_INC(shard->stats, transport_handshake);
     transport_describe(filter->transport, how, sizeof(how));
     if (strstr(how, " resumed") != NULL)
@@ -236,9 +225,10 @@ static bool take_proxy_header(struct shard *shard, struct conn *conn, struct spa
     conn->family = peer.family;
     conn->port = peer.port;
     memcpy(conn->address, peer.address, sizeof(conn->address));
+    newcomer_has_address(shard, conn);
     if (transport_kind_of(filter->transport) != TRANSPORT_PLAIN)
         return input->len != 0;
-    conn_filter_destroy(conn_filter_detach(shard, conn)); /* the rest is plain */
+    conn_filter_destroy(conn_filter_detach(conn)); /* the rest is plain */
     if (input->len != 0)
         conn_feed(shard, conn, input->data, input->len);
     return false;

@@ -17,7 +17,7 @@ struct conn_filter {
     size_t sent;                   /* of it */
     uint32_t covered;              /* bytes of conn->sending that it carries */
     struct transport_wire next;    /* what goes next: answers of the transport itself */
-    bool shaking;                  /* counted in conns.handshakes */
+    bool shaking;                  /* its handshake is not over */
     bool waiting;                  /* on the list of handshakes that wait for their turn */
     bool proxied;                  /* a PROXY header is to come first */
     bool failed, said_goodbye;
@@ -33,9 +33,9 @@ struct conn_filter *conn_filter_create(struct transport *transport, bool proxied
 /* NULL is ignored. */
 void conn_filter_destroy(struct conn_filter *filter);
 
-/* The connection begins with, or ends or gives away, its filter: counts those that shake hands. */
-void conn_filter_attach(struct shard *shard, struct conn *conn, struct conn_filter *filter);
-struct conn_filter *conn_filter_detach(struct shard *shard, struct conn *conn);
+/* The connection begins with, or ends or gives away, its filter. */
+void conn_filter_attach(struct conn *conn, struct conn_filter *filter);
+struct conn_filter *conn_filter_detach(struct conn *conn);
 
 /* Bytes came from the socket. */
 void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len);

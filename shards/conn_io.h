@@ -30,6 +30,7 @@
 
 #include "base/timer.h"
 #include "session/outbox.h"
+#include "shards/newcomer.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -74,13 +75,13 @@ struct conn {
     uint8_t address[16];
     uint32_t send_bytes;          /* of the send in flight */
     uint32_t discarded;           /* input thrown away while closing */
+    uint32_t listener;            /* of the shard, that accepted it */
     struct outbox_chunk *sending; /* taken from the outbox, not yet sent as a whole (I2) */
     uint32_t sending_offset;      /* of the first of these chunks that is sent */
     uint32_t next_free;
     struct conn_held *held;
     struct conn_filter *filter; /* TLS and WebSocket; NULL: plain TCP */
-    uint32_t listener;          /* of the shard, that accepted it */
-    uint32_t reserved;          /* the protocol's state is aligned to 8 */
+    struct newcomer *newcomer;  /* as long as it has not said who it is; else NULL */
     /* the protocol's state lies here */
 };
 
@@ -155,8 +156,8 @@ struct conns {
     struct conn_list paused;  /* CONN_PAUSED */
     struct conn_list dying;   /* CONN_DYING */
     struct conn_list shaking; /* handshakes that wait for their turn: conn_filter.c */
-    uint32_t handshakes;      /* under way */
     uint64_t handshake_ns;    /* what they took of this turn */
+    struct newcomers newcomers;
     struct conn_deadlines flushing, lingering;
 };
 

@@ -94,6 +94,9 @@ static void feed(struct shard *shard, struct conn *conn, const uint8_t *data, ui
         pause_reading(shard, conn);
         hold(shard, conn, data + consumed, len - consumed, in_front);
     }
+    if (UNLIKELY(conn->newcomer != NULL) &&
+        ((conn->flags & CONN_PAUSED) != 0 || shard->conns.protocol->steady(conn)))
+        newcomer_leave(shard, conn); /* it is ours to go on */
 }
 
 void conn_feed(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len)
@@ -136,6 +139,9 @@ void conn_received(struct shard *shard, const struct completion *completion)
     if (conn != NULL && left == 0 && (conn->flags & CONN_PAUSED) == 0)
         conn_end_of_input(shard, conn); /* a paused one will read the end again */
     if ((completion->flags & COMPLETION_BUFFER) != 0) {
+        /* what a filter makes of them may cost much: first see whether there is room for a handshake */
+        if (conn != NULL && UNLIKELY(conn->newcomer != NULL) && conn->filter != NULL && left != 0)
+            newcomer_heard(shard, conn);
         while (conn != NULL && left != 0) {
             struct span piece = bufring_piece(shard->buffers, &first, &left);
 
@@ -145,6 +151,8 @@ void conn_received(struct shard *shard, const struct completion *completion)
                 feed(shard, conn, piece.data, piece.len, false);
         }
         bufring_recycle(shard->buffers, completion_buffer(completion), (uint32_t)completion->res);
+        if (conn != NULL && UNLIKELY(conn->newcomer != NULL))
+            newcomer_heard(shard, conn);
     }
     if (conn != NULL && (conn->flags & CONN_RECEIVING) == 0)
         conn_arm(shard, conn);

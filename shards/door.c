@@ -330,7 +330,12 @@ uint32_t door_packet_size_max(const struct shard *shard, unsigned index)
     return limit == 0 ? UINT32_MAX : (uint32_t)limit;
 }
 
-static bool full(const struct shard *shard, const struct door *door)
+void door_name(const struct shard *shard, unsigned index, char *to, size_t size)
+{
+    snprintf(to, size, "%s", shard->machine->doors->doors[index].conf->name);
+}
+
+static bool full(struct shard *shard, unsigned index, const struct door *door)
 {
     int64_t open = 0;
 
@@ -338,7 +343,7 @@ static bool full(const struct shard *shard, const struct door *door)
         return false;
     for (unsigned i = 0; i < shard->machine->limits.shards; i++)
         open += atomic_load_explicit(&door->open[i], memory_order_relaxed);
-    if (open < door->conf->max_connections)
+    if (open < door->conf->max_connections || newcomers_make_room(shard, index))
         return false;
     LOG_WARN("a connection was refused: %u are open on listeners.%s (max_connections)",
              door->conf->max_connections, door->conf->name);
@@ -364,16 +369,6 @@ static bool too_fast(struct shard *shard, unsigned index, const struct door *doo
     return true;
 }
 
-static bool too_many_handshakes(const struct shard *shard)
-{
-    if (shard->conns.handshakes < shard->machine->conf->limits_max_handshakes)
-        return false;
-    LOG_WARN("a connection was refused: %u handshakes are under way on this shard "
-             "(limits.max_handshakes)",
-             shard->conns.handshakes);
-    return true;
-}
-
 bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter)
 {
     struct transport_settings settings = {.role = TRANSPORT_SERVER,
@@ -388,7 +383,7 @@ bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter *
         return *filter != NULL;
     }
     door = &shard->machine->doors->doors[index];
-    if (full(shard, door) || too_fast(shard, index, door))
+    if (full(shard, index, door) || too_fast(shard, index, door))
         return false;
     if (door->proxies.count != 0 && !proxy_known(&door->proxies, fd)) {
         LOG_WARN("a connection to listeners.%s was refused: its peer is not in proxy_from",
@@ -397,8 +392,6 @@ bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter *
     }
     if (door->kind == TRANSPORT_PLAIN && door->proxies.count == 0)
         return true;
-    if (too_many_handshakes(shard))
-        return false;
     settings.kind = door->kind;
     settings.websocket = &door->websocket;
     *filter = conn_filter_create(transport_create(&settings), door->proxies.count != 0);

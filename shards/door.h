@@ -45,7 +45,7 @@ void door_take_keys(struct shard *shard);
 void door_change_key(struct shard *shard, unsigned index, struct tls_context *context);
 void door_drop_keys(struct shard *shard);
 
-/* Whether an accepted connection may come in: false, with a line in the log, when a limit of the door or of handshakes is
+/* Whether an accepted connection may come in: false, with a line in the log, when a limit of the door is
  * reached, its peer is no proxy of the door, or there is no memory. Sets *filter to what lies below its protocol, or leaves
  * it NULL. */
 bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter);
@@ -58,5 +58,8 @@ void door_describe(const struct shard *shard, unsigned index, struct peer_door *
 
 /* The largest packet of a connection's client, UINT32_MAX when the door has no limit of its own. */
 uint32_t door_packet_size_max(const struct shard *shard, unsigned index);
+
+/* Writes what the configuration calls the door, "tcp" or "ssl.<name>"; always terminated. */
+void door_name(const struct shard *shard, unsigned index, char *to, size_t size);
 
 #endif

@@ -63,7 +63,7 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
     mem_wipe((uint8_t *)(uintptr_t)data, len);
     connection_forget(shard->broker, mqtt);
     handoff->listener = conn->listener;
-    handoff->filter = conn_filter_detach(shard, conn);
+    handoff->filter = conn_filter_detach(conn);
     handoff->fd = conn_give_away(shard, conn); /* I1, I2 */
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
 }

@@ -267,10 +267,20 @@ static enum connection_verdict settle(struct broker *broker, struct authn_attemp
         STAT_INC(broker->stats, authn_waited);
         return CONNECTION_CONTINUE; /* it is paused: connection_may_read() (I2) */
     }
+    attempt->allowed = answer == AUTHN_ALLOW;
     verdict = answer == AUTHN_ALLOW ? connect_allowed(broker, connection, attempt)
                                     : connect_denied(broker, connection, attempt);
-    authn_abandon(broker, connection); /* I1; it may be gone already: the connection has ended */
-    return verdict;
+    if (verdict != CONNECTION_PAUSE) /* else its will is being decided: authn_go_on() */
+        authn_abandon(broker, connection); /* I1; it may be gone already: the connection has ended */
+    return verdict == CONNECTION_PAUSE ? CONNECTION_CONTINUE : verdict;
+}
+
+void authn_go_on(struct broker *broker, struct connection *connection)
+{
+    struct authn_attempt *attempt = connection->attempt;
+
+    if (attempt != NULL && attempt->allowed)
+        (void)settle(broker, attempt, AUTHN_ALLOW);
 }
 
 enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt)

@@ -82,6 +82,7 @@ struct authn_attempt {
     /* the chain's own */
     const struct authn_link *link; /* the one that is asked; NULL: none yet */
     bool waiting;
+    bool allowed; /* and its will is being decided (broker/authz.h) */
     struct timer timer; /* the slow-down */
     bool assigned_identifier;
     struct connect_packet packet; /* views of `bytes` */

@@ -30,6 +30,9 @@ enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt 
 /* The connection ends, or its attempt has been decided: wipes and frees it. Its handle is stale. */
 void authn_abandon(struct broker *broker, struct connection *connection);
 
+/* Somebody else whom the CONNECT waited for, because of its will, has answered. */
+void authn_go_on(struct broker *broker, struct connection *connection);
+
 void identity_clear(struct identity *identity);
 
 /* ---- on_connect.c ---- */

@@ -55,6 +55,7 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&broker->errands);
     list_init(&broker->errands_waiting);
     list_init(&broker->collectors);
+    authz_configure(broker);
     return broker;
 }
 
@@ -82,6 +83,7 @@ void broker_destroy(struct broker *broker)
 {
     errand_clear(broker);
     retain_clear(broker);
+    authz_clear(broker);
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);
     authn_table_fini(&broker->attempts);
@@ -203,6 +205,12 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker)
 void broker_configure(struct broker *broker, const struct conf *conf)
 {
     broker->conf = conf;
+    authz_configure(broker);
+}
+
+const struct conf *broker_conf(const struct broker *broker)
+{
+    return broker->conf;
 }
 
 void broker_set_banned(struct broker *broker, const struct banned *banned)

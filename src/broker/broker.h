@@ -71,6 +71,8 @@ struct outbox_pool *broker_outbox_pool(struct broker *broker);
 
 /* Applies a new configuration (options that change at run time). */
 void broker_configure(struct broker *broker, const struct conf *conf);
+/* The configuration in force; stays valid until the next broker_configure(). */
+const struct conf *broker_conf(const struct broker *broker);
 
 /* Who is not let in from now on (broker/banned.h); NULL: nobody. Connections that there are stay. */
 void broker_set_banned(struct broker *broker, const struct banned *banned);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/random.h"
 #include "broker/authn.h"
+#include "broker/authz.h"
 #include "broker/broker.h"
 #include "broker/ports.h"
 #include "broker/shared.h"
@@ -53,6 +54,14 @@ struct share_groups {
     struct share_group **buckets; /* by hash of "share name/filter"; made with the first group */
 };
 
+/* Packets that wait for an answer (authz.c), by slot - 1. */
+struct authz_wait;
+
+struct authz_waits {
+    struct authz_wait **slots;
+    uint32_t count, free; /* free: the first free slot, 0: none */
+};
+
 struct broker {
     /* read by every PUBLISH */
     uint64_t now_ns, now_ms, wall_ms;
@@ -63,6 +72,7 @@ struct broker {
     struct outbox_pool pool;
     unsigned shard, shard_count;
     bool is_control, route_congested;
+    bool authz_active; /* somebody has to be asked whether a client may */
     uint64_t queue_bytes, queue_memory;
 
     const struct banned *banned; /* NULL: nobody */
@@ -88,6 +98,7 @@ struct broker {
     uint32_t collectors_running;
     uint64_t sys_shards; /* control shard: who has $SYS subscriptions */
     uint32_t connection_serials;
+    struct authz_waits authz_waits;
     struct random random;
     bool shutting_down;
     void *machine;

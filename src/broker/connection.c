@@ -11,6 +11,8 @@
  *   I1  bytes are consumed in order, each once
  *   I2  after connection_end() or connection_drop() nothing that the client sends is looked at
  *   I3  a session is detached exactly once per connection, before its memory can be reused
+ *   I4  a packet that waits for an answer (awaits_answer) is not consumed: the machine keeps its last byte at least, so
+ *       that it is run again with the next connection_receive()
  */
 #include "broker/authn_priv.h"
 #include "broker/banned.h"
@@ -141,6 +143,7 @@ static void release(struct broker *broker, struct connection *connection)
     free_input(connection);
     alias_destroy(connection->aliases);
     connection->aliases = NULL;
+    authz_forget(broker, connection);
     STAT_DEC(broker->stats, connection_open);
 }
 
@@ -337,7 +340,7 @@ bool shards_keep_up(struct broker *broker)
 
 bool connection_may_read(struct broker *broker, const struct connection *connection)
 {
-    if (connection->awaits_owner || connection->attempt != NULL ||
+    if (connection->awaits_owner || connection->awaits_answer || connection->attempt != NULL ||
         connection->out.bytes > READ_MARK / 2 || connection->subscribes > SUBSCRIBES_MARK / 2)
         return false;
     return shards_keep_up(broker);
@@ -382,6 +385,12 @@ static enum connection_verdict finish_input(struct broker *broker, struct connec
 
         if (status == FRAME_READY) {
             verdict = dispatch_packet(broker, connection, &frame, home_out);
+            if (UNLIKELY(verdict == CONNECTION_PAUSE)) { /* I4 */
+                ASSERT(*used > 0);
+                connection->input_len--;
+                (*used)--;
+                return verdict;
+            }
             if (verdict != CONNECTION_HANDOFF) /* an idle connection holds no buffer */
                 free_input(connection);
             return verdict_after(broker, connection, verdict);
@@ -420,7 +429,7 @@ static enum connection_verdict take_packets(struct broker *broker, struct connec
         status = frame_find(data + *used, len - *used, packet_limit(broker, connection), &frame);
         if (LIKELY(status == FRAME_READY)) {
             verdict = dispatch_packet(broker, connection, &frame, home_out);
-            if (verdict == CONNECTION_HANDOFF)
+            if (verdict == CONNECTION_HANDOFF || UNLIKELY(verdict == CONNECTION_PAUSE)) /* I4 */
                 return verdict;
             *used += frame.total_len; /* I1 */
             verdict = verdict_after(broker, connection, verdict);

@@ -54,6 +54,7 @@ struct connection {
     uint32_t subscribes;     /* SUBSCRIBEs that wait for their SUBACK */
     uint32_t retain_queries; /* queries for retained messages that are not complete */
     uint32_t refused_publishes; /* QoS 0 publications refused so far, to log only the first */
+    uint32_t authz_wait;        /* answers that its packet waits or waited for (authz.c); 0: none */
     /* what CONNACK announced; a reload changes it for later connections */
     uint32_t packet_size_limit;  /* the server's Maximum Packet Size */
     struct alias_table *aliases; /* both directions, when used */
@@ -66,7 +67,8 @@ struct connection {
     uint8_t closing;    /* enum connection_closing */
     uint8_t end_reason; /* enum mqtt_reason, for the log and $SYS */
     bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1,
-        awaits_owner : 1; /* a publication of it is with the owner of its topic: nothing is read meanwhile */
+        awaits_owner : 1, /* a publication of it is with the owner of its topic: nothing is read meanwhile */
+        awaits_answer : 1; /* its packet waits for somebody's answer, and is then run again */
 };
 
 /* What the broker asks of the machine after it was fed. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * dispatch - which handler gets a packet, and whether the packet may come at all now.
+ *
+ * A packet whose handler waits for an answer (connection->awaits_answer) is not consumed: CONNECTION_PAUSE says so, and
+ * it comes again from its beginning.
  */
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
@@ -47,7 +50,13 @@ enum connection_verdict dispatch_packet(struct broker *broker, struct connection
     if (handler == NULL || (frame->type == MQTT_AUTH && connection->version != MQTT_5))
         return refuse(broker, connection, MQTT_REASON_PROTOCOL_ERROR,
                       "a packet that clients do not send");
-    STAT_INC(broker->stats, packet_in);
     handler(broker, connection, frame);
+    if (UNLIKELY(connection->awaits_answer)) {
+        STAT_INC(broker->stats, read_paused);
+        return CONNECTION_PAUSE;
+    }
+    STAT_INC(broker->stats, packet_in);
+    if (UNLIKELY(connection->authz_wait != 0))
+        authz_forget(broker, connection);
     return connection->closing == CLOSING_NO ? CONNECTION_CONTINUE : CONNECTION_STOP;
 }

@@ -12,6 +12,7 @@
  *   I3  a refused CONNECT changes no session
  */
 #include "base/hash.h"
+#include "broker/audit.h"
 #include "broker/authn_priv.h"
 #include "broker/banned.h"
 #include "broker/broker_priv.h"
@@ -55,9 +56,10 @@ static bool send_connack(struct broker *broker, struct connection *connection,
 /* Refuses: CONNACK with the reason, where the version has a code for it, and the end [MQTT-3.2.2-7]
  * [MQTT-3.2.2-5] [MQTT-3.2.2-4] [MQTT-3.2.2-6]; what the client sent behind CONNECT is not looked
  * at [MQTT-3.1.4-5] [MQTT-3.1.4-6]. */
-static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
-                                      const struct connect_packet *packet, enum mqtt_reason reason,
-                                      const char *why)
+static enum connection_verdict refuse_with(struct broker *broker, struct connection *connection,
+                                           const struct connect_packet *packet,
+                                           enum mqtt_reason reason, const char *why,
+                                           const struct audit_refusal *refusal)
 {
     struct connack_fields fields = {.reason = reason};
 
@@ -67,10 +69,27 @@ static enum connection_verdict refuse(struct broker *broker, struct connection *
         if (props_has(&packet->props, MQTT_PROPERTY_MAXIMUM_PACKET_SIZE))
             fields.packet_size_max = packet->props.maximum_packet_size;
     }
+    audit_refusal(broker, refusal);
     STAT_INC(broker->stats, connection_refused);
     (void)send_connack(broker, connection, packet->version, &fields);
     connection_drop(broker, connection, reason, why);
     return CONNECTION_STOP;
+}
+
+static enum connection_verdict refuse(struct broker *broker, struct connection *connection,
+                                      const struct connect_packet *packet, enum mqtt_reason reason,
+                                      const char *why)
+{
+    struct audit_refusal refusal = {
+        .event = AUDIT_CONNECT,
+        .counter = audit_connect_counter(reason),
+        .client_identifier = packet->client_identifier,
+        .username = packet->has_username ? packet->username : (struct span){0},
+        .connection = connection,
+        .rule = why,
+    };
+
+    return refuse_with(broker, connection, packet, reason, why, &refusal);
 }
 
 static void set_bool(struct mqtt_props *props, enum mqtt_property id, uint8_t *member)
@@ -399,6 +418,7 @@ static void go_online(struct broker *broker, struct connection *connection,
     session->version = (uint8_t)packet->version;
     session->clean_start = packet->clean_start;
     session->keep_alive_s = packet->keep_alive_s;
+    port_peer_address(connection, &session->peer);
     session->changed_ms = broker->wall_ms;
     session->connection = connection;
     STAT_INC(broker->stats, session_connected);
@@ -422,14 +442,61 @@ static struct span assign_identifier(struct broker *broker, char *to, size_t siz
     return identifier;
 }
 
+/* Whether the client may publish its will. Not CONTINUE: it has to wait, or it has been refused. */
+static enum connection_verdict admit_will(struct broker *broker, struct connection *connection,
+                                          const struct connect_packet *packet,
+                                          struct span client_identifier)
+{
+    struct authz_question question = {
+        .action = AUTHZ_PUBLISH,
+        .topic = packet->will_topic,
+        .qos = packet->will_qos,
+        .retain = packet->will_retain,
+        .client_identifier = client_identifier,
+        .username = packet->has_username ? packet->username : (struct span){0},
+        .connection = connection,
+    };
+    struct authz_reason reason;
+    struct audit_refusal refusal = {
+        .event = AUDIT_WILL,
+        .counter = STAT_refused_will,
+        .client_identifier = client_identifier,
+        .username = question.username,
+        .connection = connection,
+        .topic = packet->will_topic,
+        .rule = reason.rule,
+    };
+
+    port_peer_address(connection, &question.peer);
+    switch (authz_ask_question(broker, &question, &reason)) {
+    case AUTHZ_WAIT:
+        return CONNECTION_PAUSE;
+    case AUTHZ_DENY:
+        refusal.link = reason.link;
+        return refuse_with(broker, connection, packet, MQTT_REASON_NOT_AUTHORIZED,
+                           "the client may not publish its will", &refusal);
+    default:
+        return CONNECTION_CONTINUE;
+    }
+}
+
 static enum connection_verdict connect_session(struct broker *broker, struct connection *connection,
                                                const struct connect_packet *packet,
                                                struct span client_identifier,
+                                               const struct authz_grant *grant,
                                                struct connect_result *result)
 {
-    struct will *will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
+    struct will *will;
     struct session *session;
 
+    if (UNLIKELY(broker->authz_active) && packet->has_will && !grant->superuser) {
+        enum connection_verdict verdict = admit_will(broker, connection, packet, client_identifier);
+
+        if (verdict != CONNECTION_CONTINUE)
+            return verdict;
+    }
+    authz_forget(broker, connection);
+    will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
     /* what needs memory comes before any session is touched (I3) */
     if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet)) {
         will_free(will);
@@ -444,6 +511,7 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
     go_online(broker, connection, packet, session);
     set_expiry(broker, session, packet, result);
     set_username(session, packet);
+    authz_admit(broker, session, grant);
     set_keep_alive(broker, connection, packet, result);
     if (!accept_connect(broker, connection, packet, session, result)) {
         will_free(will);
@@ -579,7 +647,7 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
         return authenticate(broker, connection, frame, &packet, &facts);
     wipe_password(&packet);
     return connect_session(
-        broker, connection, &packet, client_identifier,
+        broker, connection, &packet, client_identifier, &(struct authz_grant){0},
         &(struct connect_result){.assigned_identifier = facts.assigned_identifier});
 }
 
@@ -609,7 +677,7 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
         packet->username = span_text(attempt->new_username);
     }
     reason = check_door(broker, connection, packet, attempt->client_identifier, &why);
-    if (reason == MQTT_REASON_SUCCESS && !take_identity(connection, attempt)) {
+    if (reason == MQTT_REASON_SUCCESS && connection->identity == NULL && !take_identity(connection, attempt)) {
         reason = MQTT_REASON_QUOTA_EXCEEDED;
         why = "out of memory";
     }
@@ -617,6 +685,7 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
         return refuse(broker, connection, packet, reason, why);
     return connect_session(
         broker, connection, packet, attempt->client_identifier,
+        &(struct authz_grant){.superuser = connection->identity->superuser},
         &(struct connect_result){.assigned_identifier = attempt->assigned_identifier});
 }
 
@@ -626,13 +695,21 @@ enum connection_verdict connect_denied(struct broker *broker, struct connection 
                                        struct authn_attempt *attempt)
 {
     enum mqtt_reason reason = attempt->code;
+    struct audit_refusal refusal = {
+        .event = AUDIT_CONNECT,
+        .client_identifier = attempt->client_identifier,
+        .username = attempt->has_username ? attempt->username : (struct span){0},
+        .connection = connection,
+        .link = attempt->link != NULL ? attempt->link->name : NULL,
+        .rule = attempt->reason,
+    };
 
     if (reason == MQTT_REASON_SUCCESS)
         reason = attempt->version == MQTT_5 || !attempt->has_username || !attempt->has_password
                      ? MQTT_REASON_BAD_USER_NAME_OR_PASSWORD
                      : MQTT_REASON_NOT_AUTHORIZED;
-    return refuse(broker, connection, &attempt->packet, reason,
-                  attempt->reason != NULL ? attempt->reason : "not let in");
+    refusal.counter = audit_connect_counter(reason);
+    return refuse_with(broker, connection, &attempt->packet, reason, "not let in", &refusal);
 }
 
 void connect_undecided(struct broker *broker, struct connection *connection)

@@ -15,6 +15,7 @@
  *       [MQTT-4.3.2-4] [MQTT-4.3.3-8]
  */
 #include "base/utf8.h"
+#include "broker/audit.h"
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
 #include "session/alias.h"
@@ -90,6 +91,52 @@ static enum mqtt_reason check_publication(const struct broker *broker,
     if (UNLIKELY(publication->retain) && retain_allowed(broker, publication) == RETAIN_REFUSED)
         return MQTT_REASON_QUOTA_EXCEEDED;
     return MQTT_REASON_SUCCESS;
+}
+
+static void deny_publication(struct broker *broker, struct connection *connection,
+                             const struct publish_packet *packet, const struct authz_reason *why)
+{
+    const struct session *session = connection->session;
+    struct audit_refusal refusal = {
+        .event = AUDIT_PUBLISH,
+        .counter = STAT_refused_publish,
+        .client_identifier = session_client_identifier(session),
+        .username = session->username == NULL ? (struct span){0} : span_text(session->username),
+        .connection = connection,
+        .topic = packet->topic,
+        .link = why->link,
+        .rule = why->rule,
+    };
+
+    audit_refusal(broker, &refusal);
+    STAT_INC(broker->stats, publish_refused);
+    if (packet->qos > 0) /* 3.1.1 has no way to say no [MQTT-3.3.5-2] */
+        send_ack(broker, connection, packet->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
+                 packet->packet_identifier, MQTT_REASON_NOT_AUTHORIZED, NULL);
+}
+
+/* Whether the client is allowed to publish it. False: the packet waits, or has been dealt with: nothing of it is
+ * remembered, also of QoS 2. */
+static bool may_publish(struct broker *broker, struct connection *connection,
+                        const struct publish_packet *packet)
+{
+    struct authz_reason reason;
+
+    /* the route refuses it with the right reason; what is repeated was asked about before */
+    if (!topic_name_valid(packet->topic, broker->conf->mqtt_max_topic_levels) ||
+        (packet->qos == 2 && connection->session->inbound != NULL &&
+         inbound_has(connection->session->inbound, packet->packet_identifier)))
+        return true;
+    switch (authz_ask(broker, connection, AUTHZ_PUBLISH, packet->topic, packet->qos, packet->retain,
+                      &reason)) {
+    case AUTHZ_WAIT:
+        return false;
+    case AUTHZ_DENY:
+        deny_publication(broker, connection, packet, &reason);
+        return false;
+    default:
+        return true;
+    }
 }
 
 static const char *refusal_text(enum mqtt_reason reason)
@@ -278,6 +325,8 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         connection_end(broker, connection, reason, why);
         return;
     }
+    if (UNLIKELY(broker->authz_active) && !may_publish(broker, connection, &packet))
+        return;
     if (packet.qos == 2 && !begin_qos2(broker, connection, &packet))
         return;
     publication = (struct publication){

@@ -14,7 +14,10 @@
  *       that is gone goes nowhere
  *   I3  an operation that waits for interest waits for all that had been announced when it began, so
  *       those in the list are in the order of their announcements
+ *   I4  whether the client may is asked for all filters before anything is done for one: the packet may have to wait,
+ *       and is then run again
  */
+#include "broker/audit.h"
 #include "broker/mqtt_orders.h"
 #include "broker/share.h"
 #include "mqtt/decode.h"
@@ -314,7 +317,28 @@ void subscribe_ops_cancel(struct broker *broker, const struct session *session)
     }
 }
 
-/* Copies a filter into the operation and subscribes it. */
+static void deny_filter(struct broker *broker, struct session *session,
+                        const struct subscribe_item *item)
+{
+    struct filter_parts parts = filter_parse(item->filter, UINT32_MAX);
+    struct authz_reason reason;
+    struct audit_refusal refusal = {
+        .event = AUDIT_SUBSCRIBE,
+        .counter = STAT_refused_subscribe,
+        .client_identifier = session_client_identifier(session),
+        .username = session->username == NULL ? (struct span){0} : span_text(session->username),
+        .connection = session->connection,
+        .topic = item->filter,
+        .rule = reason.rule,
+    };
+
+    authz_why(broker, session->connection, AUTHZ_SUBSCRIBE, parts.filter,
+              item->subscription.options & SUBSCRIBE_QOS, false, &reason);
+    refusal.link = reason.link;
+    audit_refusal(broker, &refusal);
+}
+
+/* Copies a filter into the operation and subscribes it, unless that was denied before. */
 static void op_subscribe(struct broker *broker, struct session *session, struct subscribe_op *op,
                          struct span filter, uint8_t options, uint32_t identifier)
 {
@@ -329,8 +353,39 @@ static void op_subscribe(struct broker *broker, struct session *session, struct 
         .options = options,
         .identifier = identifier,
     };
-    op->codes[op->count] = (uint8_t)subscribe_one(broker, session, op, item);
+    if (UNLIKELY(op->codes[op->count] != 0)) /* ask_for_all() */
+        deny_filter(broker, session, item);
+    else
+        op->codes[op->count] = (uint8_t)subscribe_one(broker, session, op, item);
     op->count++;
+}
+
+/* Asks whether the client is allowed each of the filters; those that are not have their code then. False: the packet
+ * waits, and nothing has been done. */
+static bool ask_for_all(struct broker *broker, struct connection *connection,
+                        struct subscribe_op *op, const struct subscribe_packet *packet)
+{
+    struct subscribe_packet copy = *packet;
+    struct authz_reason reason;
+    struct filter_view view;
+
+    for (uint32_t i = 0; filters_next(&copy, &view); i++) {
+        struct filter_parts parts = filter_parse(view.filter, broker->conf->mqtt_max_topic_levels);
+
+        if (parts.form == FILTER_INVALID) /* is refused for that */
+            continue;
+        switch (authz_ask(broker, connection, AUTHZ_SUBSCRIBE, parts.filter,
+                          view.options & SUBSCRIBE_QOS, false, &reason)) {
+        case AUTHZ_WAIT:
+            return false;
+        case AUTHZ_DENY:
+            op->codes[i] = MQTT_REASON_NOT_AUTHORIZED;
+            break;
+        default:
+            break;
+        }
+    }
+    return true;
 }
 
 /* No Local on a shared subscription is a protocol error [MQTT-3.8.3-4]; nothing may be done before
@@ -424,6 +479,10 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
     op = op_create(broker, session, packet.filter_count, packet.filters.len);
     if (op == NULL) {
         connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    if (UNLIKELY(broker->authz_active) && !ask_for_all(broker, connection, op, &packet)) {
+        mem_free(op);
         return;
     }
     op->packet_identifier = packet.packet_identifier;

@@ -11,6 +11,7 @@
 #ifndef SHARDMQ_BROKER_PORTS_H
 #define SHARDMQ_BROKER_PORTS_H
 
+#include "base/address.h"
 #include "broker/connection.h"
 #include "broker/mesh.h"
 #include "broker/work.h"
@@ -28,6 +29,9 @@ bool port_full(struct broker *broker, unsigned to);
 /* Writes the peer's address for logs, "127.0.0.1:50123" (or a path); always terminated. */
 void port_peer_name(const struct connection *connection, char *to, size_t size);
 
+/* Writes what the configuration calls the listener that the client came in by, "tcp" or "ssl.<name>"; always terminated. */
+void port_listener_name(const struct connection *connection, char *to, size_t size);
+
 /* Whether a client's user name is what its verified certificate calls it. */
 enum port_username {
     PORT_USERNAME_OWN,      /* it is what CONNECT says */
@@ -39,12 +43,7 @@ enum port_username port_peer_username(const struct connection *connection, char 
 /* The largest packet that clients of the connection's listener may send; UINT32_MAX: no limit of its own. */
 uint32_t port_packet_size_max(const struct connection *connection);
 
-/* The peer's address as it is, for copies that cross threads. */
-struct peer_address {
-    uint16_t family; /* AF_INET, AF_INET6; AF_UNSPEC: none of them */
-    uint16_t port;
-    uint8_t bytes[16];
-};
+/* The peer's address as it is. */
 void port_peer_address(const struct connection *connection, struct peer_address *to);
 
 /* By which listener a client came in. */

@@ -16,6 +16,7 @@
  *   I2  the session's end publishes a will that waits for its delay [MQTT-3.1.2-8]
  *   I3  a session that ends leaves no subscription, delivery, timer or seat in a group behind
  */
+#include "broker/audit.h"
 #include "broker/deliver.h"
 #include "mqtt/encode.h"
 
@@ -33,6 +34,29 @@ void session_drop_will(struct session *session)
     session->will = NULL;
 }
 
+/* The client may have been allowed it when it connected, and may not be any more. */
+static bool may_publish_will(struct broker *broker, struct session *session,
+                             const struct publication *publication)
+{
+    struct authz_reason reason;
+    struct audit_refusal refusal = {
+        .event = AUDIT_WILL,
+        .counter = STAT_refused_will,
+        .client_identifier = session_client_identifier(session),
+        .username = session->username == NULL ? (struct span){0} : span_text(session->username),
+        .peer = session->peer,
+        .topic = publication->topic,
+        .rule = reason.rule,
+    };
+
+    if (authz_will(broker, session, publication->topic, publication->qos, publication->retain,
+                   &reason))
+        return true;
+    refusal.link = reason.link;
+    audit_refusal(broker, &refusal);
+    return false;
+}
+
 static void publish_will(struct broker *broker, struct session *session)
 {
     struct will *will = session->will;
@@ -46,6 +70,10 @@ static void publish_will(struct broker *broker, struct session *session)
     publication = will->message->publication;
     publication.received_ns = broker->now_ns;
     publication.publisher = session->handle;
+    if (UNLIKELY(broker->authz_active) && !may_publish_will(broker, session, &publication)) {
+        will_free(will);
+        return;
+    }
     if (will->has_expiry)
         publication.expires_ms = broker->now_ms + (uint64_t)will->expiry_s * 1000;
     STAT_INC(broker->stats, message_in);

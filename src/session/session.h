@@ -9,6 +9,7 @@
 #ifndef SHARDMQ_SESSION_SESSION_H
 #define SHARDMQ_SESSION_SESSION_H
 
+#include "base/address.h"
 #include "base/timer.h"
 #include "session/inbound.h"
 #include "session/window.h"
@@ -54,7 +55,9 @@ struct session {
     uint16_t client_identifier_len;
     uint16_t keep_alive_s; /* of the last CONNECT, as are: */
     bool clean_start;
+    bool superuser;           /* may everything: said by authentication */
     uint8_t version;          /* enum mqtt_version */
+    struct peer_address peer; /* where the last CONNECT came from */
     char client_identifier[]; /* not terminated */
 };
 

@@ -25,6 +25,13 @@ from collections import deque
 from . import transport, wire
 
 
+def wait_for(sock, event, seconds):
+    """Like select(), which knows no descriptor above 1023."""
+    poll = select.poll()
+    poll.register(sock, event)
+    poll.poll(max(1, seconds * 1000))
+
+
 class Closed(Exception):
     """The broker closed the connection."""
 
@@ -111,7 +118,7 @@ class Client:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Timeout("the broker does not take our bytes") from None
-                select.select([], [self.sock], [], min(left, 0.05))
+                wait_for(self.sock, select.POLLOUT, min(left, 0.05))
             except (BrokenPipeError, ConnectionResetError):
                 self.eof = True
                 return
@@ -130,7 +137,7 @@ class Client:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Timeout("the broker does not take our bytes")
-            select.select([], [self.sock], [], min(left, 0.05))
+            wait_for(self.sock, select.POLLOUT, min(left, 0.05))
 
     def _wait_taken(self, deadline):
         """Until the peer's kernel has acknowledged every byte, so that the next one travels alone."""
@@ -209,7 +216,7 @@ class Client:
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Timeout("nothing came")
-            select.select([self.sock], [], [], left)
+            wait_for(self.sock, select.POLLIN, left)
             self._receive_some()
 
     def pending(self):

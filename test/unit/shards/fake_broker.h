@@ -135,6 +135,11 @@ void broker_configure(struct broker *broker, const struct conf *conf)
     atomic_fetch_add(&fake_configured, 1);
 }
 
+const struct conf *broker_conf(const struct broker *broker)
+{
+    return broker->params.conf;
+}
+
 void broker_set_policy(struct broker *broker, const struct policy *policy)
 {
     (void)broker;

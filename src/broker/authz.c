@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * authz - the chain of links, and the packets that wait for an answer (authz.h has the picture).
+ *
+ * What is remembered of a packet is one entry for each question of it that had to wait: which link was asked about what,
+ * and what it said. A packet that is run again asks in the same order, so the search begins where the last one ended. A
+ * packet with more such questions than KNOWN_MAX (a SUBSCRIBE with hundreds of filters, and a slow backend) has the
+ * others denied.
+ *
+ * Waits are named by slot and generation, for a client that waits for its CONNECT has no session yet.
+ */
+#include "broker/authz.h"
+
+#include "broker/authn_priv.h"
+#include "broker/broker_priv.h"
+
+#include <stdio.h>
+
+#define KNOWN_MAX 256u
+
+/* An answer that came later, or is still to come. */
+struct authz_known {
+    const struct authz_link *link;
+    uint8_t action, answer; /* AUTHZ_WAIT: still to come */
+    uint32_t topic_len;
+    uint8_t *topic;
+    char rule[AUTHZ_RULE_MAX];
+};
+
+/* Owner: shard. One for each connection whose packet waits, or is run again. */
+struct authz_wait {
+    struct connection *connection; /* NULL: free */
+    uint32_t generation, next_free;
+    uint32_t count, cursor;
+    struct authz_known *known;
+};
+
+/* In this order. A row's link lives in the file of what it stands for. */
+static const struct authz_link *const links[] = {
+    NULL, /* the end */
+};
+
+void authz_configure(struct broker *broker)
+{
+    broker->authz_active = false;
+    for (unsigned i = 0; links[i] != NULL; i++)
+        broker->authz_active |= links[i]->configured(broker);
+}
+
+/* ---- waiting ---- */
+
+static struct authz_wait *wait_of(struct broker *broker, const struct connection *connection)
+{
+    return connection == NULL || connection->authz_wait == 0
+               ? NULL
+               : broker->authz_waits.slots[connection->authz_wait - 1];
+}
+
+static struct authz_wait *wait_create(struct broker *broker, struct connection *connection)
+{
+    struct authz_waits *waits = &broker->authz_waits;
+    struct authz_wait *wait;
+    uint32_t slot = waits->free;
+
+    if (slot == 0) {
+        void *grown = mem_try_realloc(waits->slots, (waits->count + 1u) * sizeof(waits->slots[0]));
+
+        wait = mem_try_zalloc(sizeof(*wait));
+        if (grown != NULL)
+            waits->slots = grown;
+        if (grown == NULL || wait == NULL) {
+            mem_free(wait);
+            return NULL;
+        }
+        waits->slots[waits->count++] = wait;
+        slot = waits->count;
+    } else {
+        wait = waits->slots[slot - 1];
+        waits->free = wait->next_free;
+    }
+    wait->connection = connection;
+    connection->authz_wait = slot;
+    return wait;
+}
+
+static struct authz_known *wait_find(struct authz_wait *wait, const struct authz_link *link,
+                                     const struct authz_question *question)
+{
+    for (uint32_t i = 0; i < wait->count; i++) {
+        uint32_t at = (wait->cursor + i) % wait->count;
+        struct authz_known *known = &wait->known[at];
+
+        if (known->link == link && known->action == question->action &&
+            span_equal(span_of(known->topic, known->topic_len), question->topic)) {
+            wait->cursor = at + 1;
+            return known;
+        }
+    }
+    return NULL;
+}
+
+/* Makes room for one more answer. */
+static struct authz_known *wait_add(struct authz_wait *wait, const struct authz_question *question)
+{
+    struct authz_known *known =
+        mem_try_realloc(wait->known, (wait->count + 1u) * sizeof(wait->known[0]));
+    uint8_t *topic = mem_try_alloc(question->topic.len);
+
+    if (known != NULL)
+        wait->known = known;
+    if (known == NULL || topic == NULL) {
+        mem_free(topic);
+        return NULL;
+    }
+    memcpy(topic, question->topic.data, question->topic.len);
+    known += wait->count++;
+    *known = (struct authz_known){.link = NULL, /* put in when ask() has returned */
+                                  .action = (uint8_t)question->action,
+                                  .answer = AUTHZ_WAIT,
+                                  .topic_len = question->topic.len,
+                                  .topic = topic};
+    return known;
+}
+
+bool authz_wait_begin(struct broker *broker, const struct authz_question *question,
+                      struct authz_handle *handle)
+{
+    struct connection *connection = question->connection;
+    struct authz_wait *wait = wait_of(broker, connection);
+
+    if (connection == NULL || question->at_once || connection->awaits_answer)
+        return false; /* I1 */
+    if (wait == NULL)
+        wait = wait_create(broker, connection);
+    if (wait == NULL || wait->count >= KNOWN_MAX || wait_add(wait, question) == NULL)
+        return false;
+    wait->generation++;
+    connection->awaits_answer = true;
+    *handle = (struct authz_handle){connection->authz_wait, wait->generation};
+    return true;
+}
+
+void authz_complete(struct broker *broker, struct authz_handle handle, enum authz_answer answer,
+                    const char *rule)
+{
+    struct authz_waits *waits = &broker->authz_waits;
+    struct authz_wait *wait =
+        handle.slot == 0 || handle.slot > waits->count ? NULL : waits->slots[handle.slot - 1];
+    struct authz_known *known;
+
+    ASSERT(answer != AUTHZ_WAIT);
+    if (wait == NULL || wait->connection == NULL || wait->generation != handle.generation) {
+        STAT_INC(broker->stats, stale_handle); /* I1 */
+        return;
+    }
+    known = &wait->known[wait->count - 1];
+    if (known->answer != AUTHZ_WAIT) {
+        STAT_INC(broker->stats, stale_handle);
+        return;
+    }
+    known->answer = (uint8_t)answer;
+    snprintf(known->rule, sizeof(known->rule), "%s", rule == NULL ? "" : rule);
+    wait->connection->awaits_answer = false;
+    authn_go_on(broker, wait->connection); /* its CONNECT is not in the input any more */
+}
+
+void authz_forget(struct broker *broker, struct connection *connection)
+{
+    struct authz_wait *wait = wait_of(broker, connection);
+
+    if (wait == NULL)
+        return;
+    for (uint32_t i = 0; i < wait->count; i++)
+        mem_free(wait->known[i].topic);
+    mem_free(wait->known);
+    *wait =
+        (struct authz_wait){.generation = wait->generation, .next_free = broker->authz_waits.free};
+    broker->authz_waits.free = connection->authz_wait;
+    connection->authz_wait = 0;
+    connection->awaits_answer = false;
+}
+
+void authz_clear(struct broker *broker)
+{
+    for (uint32_t i = 0; i < broker->authz_waits.count; i++)
+        mem_free(broker->authz_waits.slots[i]);
+    mem_free(broker->authz_waits.slots);
+}
+
+/* ---- asking ---- */
+
+static enum authz_answer ask_link(struct broker *broker, const struct authz_link *link,
+                                  const struct authz_question *question,
+                                  struct authz_reason *reason)
+{
+    struct authz_wait *wait = wait_of(broker, question->connection);
+    struct authz_known *known = wait == NULL ? NULL : wait_find(wait, link, question);
+    enum authz_answer answer;
+
+    if (known != NULL) {
+        memcpy(reason->rule, known->rule, sizeof(reason->rule));
+        return (enum authz_answer)known->answer;
+    }
+    answer = link->ask(broker, question, reason);
+    if (answer != AUTHZ_WAIT)
+        return answer;
+    wait = wait_of(broker, question->connection);
+    ASSERT(wait != NULL && wait->known[wait->count - 1].link == NULL);
+    wait->known[wait->count - 1].link = link;
+    return AUTHZ_WAIT;
+}
+
+enum authz_answer authz_ask_question(struct broker *broker, const struct authz_question *question,
+                                     struct authz_reason *reason)
+{
+    for (unsigned i = 0; links[i] != NULL; i++) {
+        enum authz_answer answer;
+
+        if (!links[i]->configured(broker))
+            continue;
+        reason->link = links[i]->name;
+        reason->rule[0] = '\0';
+        answer = ask_link(broker, links[i], question, reason);
+        if (answer != AUTHZ_IGNORE)
+            return answer;
+    }
+    return AUTHZ_ALLOW;
+}
+
+static struct authz_question question_of(const struct session *session)
+{
+    return (struct authz_question){
+        .client_identifier = session_client_identifier(session),
+        .username = session->username == NULL ? (struct span){0} : span_text(session->username),
+        .peer = session->peer,
+    };
+}
+
+void authz_admit(struct broker *broker, struct session *session, const struct authz_grant *grant)
+{
+    (void)broker;
+    session->superuser = grant->superuser;
+}
+
+static enum authz_answer ask(struct broker *broker, struct connection *connection,
+                             enum authz_action action, struct span topic, uint8_t qos, bool retain,
+                             bool at_once, struct authz_reason *reason)
+{
+    struct authz_question question;
+
+    if (connection->session->superuser)
+        return AUTHZ_ALLOW;
+    question = question_of(connection->session);
+    question.action = action;
+    question.topic = topic;
+    question.qos = qos;
+    question.retain = retain;
+    question.connection = connection;
+    question.at_once = at_once;
+    return authz_ask_question(broker, &question, reason);
+}
+
+enum authz_answer authz_ask(struct broker *broker, struct connection *connection,
+                            enum authz_action action, struct span topic, uint8_t qos, bool retain,
+                            struct authz_reason *reason)
+{
+    return ask(broker, connection, action, topic, qos, retain, false, reason);
+}
+
+void authz_why(struct broker *broker, struct connection *connection, enum authz_action action,
+               struct span topic, uint8_t qos, bool retain, struct authz_reason *reason)
+{
+    if (ask(broker, connection, action, topic, qos, retain, true, reason) != AUTHZ_DENY)
+        *reason = (struct authz_reason){.link = "authz", .rule = "changed meanwhile"};
+}
+
+bool authz_will(struct broker *broker, struct session *session, struct span topic, uint8_t qos,
+                bool retain, struct authz_reason *reason)
+{
+    struct authz_question question;
+
+    if (session->superuser)
+        return true;
+    question = question_of(session);
+    question.action = AUTHZ_PUBLISH;
+    question.topic = topic;
+    question.qos = qos;
+    question.retain = retain;
+    return authz_ask_question(broker, &question, reason) == AUTHZ_ALLOW;
+}
