@@ -17,7 +17,8 @@
 
 #define CONF_SHARDS_MAX     62
 #define CONF_LISTENERS_MAX  64
-#define CONF_URL_PATH_BYTES 128 /* with its terminator */
+#define CONF_URL_PATH_BYTES 128           /* with its terminator */
+#define CONF_HTTP_LISTENER  "http_server" /* the name of the API's listener */
 
 enum conf_queue_policy { CONF_QUEUE_POLICY_DROP_NEWEST, CONF_QUEUE_POLICY_DROP_OLDEST };
 
@@ -211,6 +212,13 @@ void conf_list_options(FILE *to);
 
 /* "tcp", "ssl", "ws" or "wss". */
 const char *conf_listener_kind_name(enum conf_listener_kind kind);
+
+/* A copy of one listener by itself; the caller frees it. */
+struct conf_listener *conf_listener_copy(const struct conf_listener *from);
+/* The listener of the HTTP API, made of http_server.*, whether it is enabled or not; the caller frees it. */
+struct conf_listener *conf_http_listener(const struct conf *conf);
+/* NULL is ignored. */
+void conf_listener_free(struct conf_listener *listener);
 
 /* Takes the next of a list of words that commas separate, without the blanks around it; false at the end, and for one
  * that does not fit. */

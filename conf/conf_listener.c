@@ -76,18 +76,39 @@ struct conf_listener *conf_listener_find(const struct conf *conf, const char *na
     return NULL;
 }
 
+/* Frees what is in it. */
+static void clear(struct conf_listener *listener)
+{
+    for (unsigned r = 0; r < conf_row_count; r++) {
+        if (conf_rows[r].scope == CONF_SCOPE_LISTENER)
+            conf_value_free(&conf_rows[r], listener);
+    }
+    mem_free(listener->name);
+}
+
 void conf_listeners_free(struct conf *conf)
 {
-    for (unsigned i = 0; i < conf->listener_count; i++) {
-        for (unsigned r = 0; r < conf_row_count; r++) {
-            if (conf_rows[r].scope == CONF_SCOPE_LISTENER)
-                conf_value_free(&conf_rows[r], &conf->listeners[i]);
-        }
-        mem_free(conf->listeners[i].name);
-    }
+    for (unsigned i = 0; i < conf->listener_count; i++)
+        clear(&conf->listeners[i]);
     mem_free(conf->listeners);
     conf->listeners = NULL;
     conf->listener_count = 0;
+}
+
+/* Gives it a name and the defaults of its kind. */
+static void begin(struct conf_listener *listener, enum conf_listener_kind kind, const char *name)
+{
+    memset(listener, 0, sizeof(*listener));
+    listener->name = mem_strdup(name);
+    listener->kind = kind;
+    for (unsigned r = 0; r < conf_row_count; r++) {
+        struct conf_row row = conf_rows[r];
+
+        if (row.kind == CONF_KIND_SECTION || row.scope != CONF_SCOPE_LISTENER)
+            continue;
+        row.preset_text = conf_listener_preset(&row, kind);
+        conf_value_preset(&row, listener);
+    }
 }
 
 /* NULL when there are too many. */
@@ -101,18 +122,49 @@ static struct conf_listener *add_listener(struct conf *conf, enum conf_listener_
     conf->listeners =
         mem_realloc(conf->listeners, (conf->listener_count + 1) * sizeof(*conf->listeners));
     listener = &conf->listeners[conf->listener_count++];
-    memset(listener, 0, sizeof(*listener));
-    listener->name = mem_strdup(name);
-    listener->kind = kind;
-    for (unsigned r = 0; r < conf_row_count; r++) {
-        struct conf_row row = conf_rows[r];
+    begin(listener, kind, name);
+    return listener;
+}
 
-        if (row.kind == CONF_KIND_SECTION || row.scope != CONF_SCOPE_LISTENER)
-            continue;
-        row.preset_text = conf_listener_preset(&row, kind);
-        conf_value_preset(&row, listener);
+struct conf_listener *conf_listener_copy(const struct conf_listener *from)
+{
+    struct conf_listener *listener = mem_alloc(sizeof(*listener));
+
+    begin(listener, from->kind, from->name);
+    for (unsigned r = 0; r < conf_row_count; r++) {
+        if (conf_rows[r].kind != CONF_KIND_SECTION && conf_rows[r].scope == CONF_SCOPE_LISTENER)
+            conf_value_copy(&conf_rows[r], listener, from);
     }
     return listener;
+}
+
+static void set_text(char **field, const char *text)
+{
+    mem_free(*field);
+    *field = mem_strdup(text);
+}
+
+struct conf_listener *conf_http_listener(const struct conf *conf)
+{
+    struct conf_listener *listener = mem_alloc(sizeof(*listener));
+    const char *certificate = conf->http_server_certfile, *key = conf->http_server_keyfile;
+
+    begin(listener, certificate[0] == '\0' ? CONF_LISTENER_TCP : CONF_LISTENER_SSL,
+          CONF_HTTP_LISTENER);
+    listener->address = conf->http_server_ip_addr;
+    listener->address.port = (uint16_t)conf->http_server_port;
+    set_text(&listener->certfile, certificate);
+    set_text(&listener->keyfile, key[0] != '\0' ? key : certificate);
+    set_text(&listener->key_password, conf->http_server_key_password);
+    return listener;
+}
+
+void conf_listener_free(struct conf_listener *listener)
+{
+    if (listener == NULL)
+        return;
+    clear(listener);
+    mem_free(listener);
 }
 
 static bool name_good(const char *name)

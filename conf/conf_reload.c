@@ -2,7 +2,6 @@
  *
  * conf_reload - what differs between two configurations, and which of it waits for the next start.
  */
-#include "base/mem.h"
 #include "conf/conf_priv.h"
 
 #include <string.h>
@@ -79,7 +78,7 @@ static void compare_listeners(struct comparison *comparison, const struct conf *
 
         if (other == NULL) {
             snprintf(path, sizeof(path), "listeners.%s", one->name);
-            tell(comparison, CONF_WHEN_BOOT, path, "present", "absent");
+            tell(comparison, CONF_WHEN_RELOAD, path, "present", "absent");
             continue;
         }
         snprintf(path, sizeof(path), "listeners.%s.", one->name);
@@ -88,7 +87,7 @@ static void compare_listeners(struct comparison *comparison, const struct conf *
     for (unsigned i = 0; i < wanted->listener_count; i++) {
         if (conf_listener_find(running, wanted->listeners[i].name) == NULL) {
             snprintf(path, sizeof(path), "listeners.%s", wanted->listeners[i].name);
-            tell(comparison, CONF_WHEN_BOOT, path, "absent", "present");
+            tell(comparison, CONF_WHEN_RELOAD, path, "absent", "present");
         }
     }
 }
@@ -104,33 +103,6 @@ unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
     return comparison.count;
 }
 
-/* The listeners that are there, with those of their options that were changed and may be. */
-static void keep_listeners(const struct conf *running, struct conf *wanted)
-{
-    struct conf kept = {0};
-
-    kept.listeners = mem_zalloc(running->listener_count * sizeof(*kept.listeners));
-    kept.listener_count = running->listener_count;
-    for (unsigned i = 0; i < running->listener_count; i++) {
-        const struct conf_listener *former = &running->listeners[i];
-        const struct conf_listener *fresh = conf_listener_find(wanted, former->name);
-        struct conf_listener *listener = &kept.listeners[i];
-
-        listener->name = mem_strdup(former->name);
-        listener->kind = former->kind;
-        for (unsigned r = 0; r < conf_row_count; r++) {
-            const struct conf_row *row = &conf_rows[r];
-
-            if (row->kind != CONF_KIND_SECTION && row->scope == CONF_SCOPE_LISTENER)
-                conf_value_copy(row, listener,
-                                fresh != NULL && row->when == CONF_WHEN_RELOAD ? fresh : former);
-        }
-    }
-    conf_listeners_free(wanted);
-    wanted->listeners = kept.listeners;
-    wanted->listener_count = kept.listener_count;
-}
-
 void conf_keep_boot(const struct conf *running, struct conf *wanted)
 {
     for (unsigned i = 0; i < conf_row_count; i++) {
@@ -143,5 +115,5 @@ void conf_keep_boot(const struct conf *running, struct conf *wanted)
     /* All options of shards are BOOT, and none is a text of its own. */
     wanted->shard_default = running->shard_default;
     memcpy(wanted->shards, running->shards, sizeof(wanted->shards));
-    keep_listeners(running, wanted);
+    /* All options of listeners are RELOAD. */
 }

@@ -115,7 +115,7 @@ static bool allowed(struct shard *shard)
         return shard->conns.used < shard->limits->connections;
     return (shard->conns.used < shard->limits->connections &&
             machine_connections(shard->machine) < shard->machine->limits.connections) ||
-           newcomers_make_room(shard, NEWCOMER_ANY_LISTENER);
+           newcomers_make_room(shard, NULL);
 }
 
 static void read_peer(struct conn *conn)
@@ -193,12 +193,13 @@ static void log_refused(const struct shard *shard)
 }
 
 void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes,
-               struct conn_filter *filter, uint32_t listener)
+               struct conn_filter *filter, struct door *door)
 {
     struct conn *conn = allowed(shard) ? take_slot(shard) : NULL;
 
     if (conn == NULL) {
         conn_count_refused(shard, 1);
+        door_count_refused(shard, door);
         if (shard->phase == SHARD_SERVING)
             log_refused(shard);
         uring_close_descriptor(shard->ring, fd);
@@ -206,9 +207,11 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
         return;
     }
     conn->fd = fd;
-    conn->listener = listener;
+    conn->door = door_ref(door);
     conn_filter_attach(conn, filter);
-    door_count(shard, listener, 1);
+    door_count(shard, door, 1);
+    if (adopted == NULL)
+        door_count_accepted(shard, door);
     if (adopted != NULL) {
         conn->family = adopted->family;
         conn->port = adopted->port;

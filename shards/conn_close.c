@@ -191,7 +191,9 @@ static void release_slot(struct shard *shard, struct conn *conn)
 {
     struct conns *conns = &shard->conns;
 
-    door_count(shard, conn->listener, -1);
+    door_count(shard, conn->door, -1);
+    door_unref(conn->door);
+    conn->door = NULL;
     conn->flags = 0;
     conn->generation++;
     conn->next_free = conns->free_slot;

@@ -38,6 +38,7 @@
 struct shard;
 struct completion;
 struct conn_filter;
+struct door;
 
 enum conn_flag {
     CONN_USED = 1u << 0,
@@ -75,13 +76,13 @@ struct conn {
     uint8_t address[16];
     uint32_t send_bytes;          /* of the send in flight */
     uint32_t discarded;           /* input thrown away while closing */
-    uint32_t listener;            /* of the shard, that accepted it */
     struct outbox_chunk *sending; /* taken from the outbox, not yet sent as a whole (I2) */
     uint32_t sending_offset;      /* of the first of these chunks that is sent */
     uint32_t next_free;
     struct conn_held *held;
     struct conn_filter *filter; /* TLS and WebSocket; NULL: plain TCP */
     struct newcomer *newcomer;  /* as long as it has not said who it is; else NULL */
+    struct door *door;          /* that it came in through; a reference */
     /* the protocol's state lies here */
 };
 
@@ -199,10 +200,10 @@ struct conn *conns_find(struct shard *shard, uint64_t user_data);
 void conn_list_add(struct conn_list *list, uint32_t slot);
 /* Opens a connection on an accepted socket. `adopted` is NULL, or the peer as the accepting shard
  * knew it, and `bytes` are what had come there. `filter` is NULL, or what TLS or WebSocket stands between;
- * `listener` accepted it. Owns descriptor and filter from the call on, also when there is no memory or
- * no room (then the connection is closed and counted). */
+ * it came in through `door`, to which a reference is taken. Owns descriptor and filter from the call on, also when there
+ * is no memory or no room (then the connection is closed and counted). */
 void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes,
-               struct conn_filter *filter, uint32_t listener);
+               struct conn_filter *filter, struct door *door);
 /* The connection in that slot, if it is still the one of that generation; else NULL. */
 struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation);
 /* Connections were refused: counted with those of MQTT, or those of the control shard. */

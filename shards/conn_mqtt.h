@@ -31,7 +31,7 @@ struct handoff {
     int fd;
     struct conn_peer peer;
     struct conn_filter *filter; /* TLS and WebSocket, or NULL */
-    uint32_t listener;
+    struct door *door;          /* a reference */
     uint32_t len;
     uint8_t bytes[];
 };

@@ -25,12 +25,13 @@
 #include "broker/policy.h"
 #include "conf/conf.h"
 #include "shards/conn_mqtt.h"
-#include "shards/door.h"
+#include "shards/listen.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
 #include "shards/notify.h"
 #include "shards/observe.h"
 #include "shards/op.h"
+#include "shards/tickets.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -135,19 +136,19 @@ bool control_run(struct machine *machine)
     struct shard *shard = &control->shard;
 
     control->sys = sys_create(control);
-    doors_start(shard, machine->doors);
+    tickets_start(shard, &control->rotation);
+    snapshot_post(shard, &control->snapshots, MESH_LISTENERS, machine->listeners, NULL, NULL);
     arm_signals(control);
     control_socket_start(control);
     control->watchdog_ms = notify_watchdog_ms();
     if (control->watchdog_ms != 0)
         timer_arm(&shard->timers, &control->watchdog_timer, shard->now_ms + control->watchdog_ms);
-    if (machine->service_listener != NULL) {
+    if (machine_has_service(machine))
         control->service = machine->options->service->start(control);
-        listener_start(shard, machine->service_listener);
-    }
+    listener_apply(shard, machine->service_listeners);
     notify_send("READY=1");
     loop_run(shard);
-    if (machine->service_listener != NULL)
+    if (control->service != NULL)
         machine->options->service->stop(control->service);
     sys_destroy(control->sys);
     return control->restart;
@@ -208,10 +209,9 @@ void control_stop(struct control *control)
         notify_send("STOPPING=1");
     atomic_store_explicit(&control->shard.machine->keep_listeners, control->restart,
                           memory_order_relaxed); /* the posts below publish it */
-    if (control->service != NULL) {
-        listener_stop(&control->shard);
+    listener_stop(&control->shard);
+    if (control->service != NULL)
         control->shard.machine->options->service->stopping(control->service);
-    }
     send_step(control, 1);
     timer_arm(&control->shard.timers, &control->stop_timer,
               control->shard.now_ms + control->conf->system_shutdown_timeout_ms);
@@ -264,14 +264,50 @@ void control_restart(struct control *control)
     control_stop(control);
 }
 
-/* ---- reload ---- */
+/* ---- reload ----
+ *
+ *   control shard                                                     shards
+ *   reads, checks, binds the new ports: all of it, or nothing changes
+ *   MESH_CONFIGURE  {configuration}  ------------------------------>  the broker goes by it
+ *   all have confirmed                                          <---
+ *   MESH_LISTENERS  {set}            ------------------------------>  accept on the new ports, with the new rules
+ *
+ * Nobody comes in through a new listener before every shard goes by the configuration that it is part of: a client may
+ * be handed to any of them. Until then it waits in the backlog.
+ */
 
-static void retire(struct shard *shard, void *former)
+/* What is left to be done when all shards have a new configuration. */
+struct reconfiguration {
+    struct conf *former; /* to be released; NULL: it is the caller's */
+    struct listener_set *listeners, *former_listeners;
+};
+
+static void retire(struct control *control, struct conf *conf)
 {
-    const struct machine_options *options = shard->machine->options;
+    const struct machine_options *options = control->shard.machine->options;
 
-    if (options->release != NULL)
-        options->release(options->argument, former);
+    if (conf != NULL && options->release != NULL)
+        options->release(options->argument, conf);
+}
+
+static void close_former(struct shard *shard, void *former)
+{
+    (void)shard;
+    listeners_close(former);
+}
+
+static void configured(struct shard *shard, void *former)
+{
+    struct control *control = control_of(shard);
+    struct reconfiguration *change = former;
+
+    retire(control, change->former);
+    if (control->stopping_step == 0)
+        snapshot_post(shard, &control->snapshots, MESH_LISTENERS, change->listeners,
+                      change->former_listeners, close_former);
+    else
+        listeners_close(change->former_listeners);
+    mem_free(change);
 }
 
 static const char *no_reload(const struct control *control)
@@ -302,20 +338,57 @@ static void change_policy(struct control *control, const struct policy *policy)
                   retire_policy);
 }
 
-/* A certificate, a password file or the like is not good: everything stays as it is. */
-static void refuse_files(struct control *control, struct conf *fresh, const char *why, char *report,
-                         size_t size)
+static void forget_prepared(struct control *control)
 {
-    cJSON *answer = cJSON_CreateObject();
-    char *text;
+    listeners_close(control->prepared);
+    listeners_close(control->prepared_service);
+    policy_unref(control->prepared_policy);
+    control->prepared = control->prepared_service = NULL;
+    control->prepared_policy = NULL;
+}
 
-    cJSON_AddBoolToObject(answer, "ok", false);
-    cJSON_AddStringToObject(answer, "error", why);
-    text = cJSON_PrintUnformatted(answer);
-    snprintf(report, size, "%s", text != NULL ? text : "{\"ok\":false}");
-    cJSON_free(text);
-    cJSON_Delete(answer);
-    retire(&control->shard, fresh);
+/* machine_reload.prepare */
+static bool prepare(struct control *control, const struct conf *conf, char *why, size_t size)
+{
+    const struct machine *machine = control->shard.machine;
+
+    control->prepared_policy = policy_create(conf, why, size);
+    if (control->prepared_policy == NULL)
+        return false;
+    control->prepared = listeners_open(machine, conf, machine->listeners, why, size);
+    if (control->prepared == NULL)
+        return false;
+    control->prepared_service =
+        listeners_open_service(machine, conf, machine->service_listeners, why, size);
+    return control->prepared_service != NULL;
+}
+
+/* Makes `fresh`, and what was prepared for it, what is in force. */
+static void configure(struct control *control, struct conf *fresh)
+{
+    struct machine *machine = control->shard.machine;
+    struct reconfiguration *change = mem_alloc(sizeof(*change));
+    struct listener_set *former_service = machine->service_listeners;
+
+    ASSERT(control->prepared != NULL);
+    *change = (struct reconfiguration){.former = control->conf == machine->options->conf
+                                                     ? NULL
+                                                     : (struct conf *)(uintptr_t)control->conf,
+                                       .listeners = control->prepared,
+                                       .former_listeners = machine->listeners};
+    listeners_print(control->prepared, machine->listeners, NULL);
+    listeners_print(control->prepared_service, former_service, NULL);
+    machine->listeners = control->prepared;
+    machine->service_listeners = control->prepared_service;
+    control->prepared = control->prepared_service = NULL;
+    change_policy(control,
+                  control->prepared_policy); /* before the options: what it knows, they may use */
+    control->prepared_policy = NULL;
+    control->conf = fresh;
+    broker_configure(control->shard.broker, fresh);
+    listener_apply(&control->shard, machine->service_listeners);
+    listeners_close(former_service);
+    snapshot_post(&control->shard, &control->snapshots, MESH_CONFIGURE, fresh, change, configured);
 }
 
 bool control_reload(struct control *control, const struct machine_reload *what, char *report,
@@ -323,10 +396,8 @@ bool control_reload(struct control *control, const struct machine_reload *what, 
 {
     const struct machine_options *options = control->shard.machine->options;
     const char *why = no_reload(control);
-    struct conf *fresh, *former;
-    struct door_keys *keys = NULL;
-    struct policy *policy = NULL;
-    char reason[1024];
+    struct machine_reload wanted = *what;
+    struct conf *fresh;
 
     if (why != NULL) {
         snprintf(report, size, "{\"ok\":false,\"error\":\"%s\"}", why);
@@ -334,26 +405,13 @@ bool control_reload(struct control *control, const struct machine_reload *what, 
         return false;
     }
     notify_reloading(control->shard.now_ns / 1000u);
-    fresh = options->reload(options->argument, what, control->conf, report, size);
-    if (fresh != NULL) {
-        policy = policy_create(fresh, reason, sizeof(reason));
-        if (policy != NULL)
-            keys = door_keys_create(control->shard.machine->doors, fresh, reason, sizeof(reason));
-        if (keys == NULL) {
-            policy_unref(policy);
-            refuse_files(control, fresh, reason, report, size);
-            fresh = NULL;
-        }
-    }
-    if (fresh != NULL) {
-        door_keys_post(&control->shard, keys);
-        change_policy(control, policy); /* before the options: what it knows, they may use */
-        /* the first one is the caller's */
-        former = control->conf == options->conf ? NULL : (struct conf *)(uintptr_t)control->conf;
-        control->conf = fresh;
-        broker_configure(control->shard.broker, fresh);
-        snapshot_post(&control->shard, &control->snapshots, MESH_CONFIGURE, fresh, former, retire);
-    }
+    wanted.prepare = prepare;
+    wanted.control = control;
+    fresh = options->reload(options->argument, &wanted, control->conf, report, size);
+    if (fresh != NULL)
+        configure(control, fresh);
+    else
+        forget_prepared(control);
     notify_send("READY=1");
     if (fresh != NULL)
         LOG_INFO("reload: %s", report);
@@ -377,6 +435,7 @@ static void on_entry(struct shard *shard, unsigned from, const struct mesh_entry
     case MESH_CONFIGURE:
     case MESH_BANNED:
     case MESH_POLICY:
+    case MESH_LISTENERS:
         snapshot_confirmed(shard, &control->snapshots, entry->pointer);
         break;
     default:

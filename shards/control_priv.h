@@ -43,6 +43,10 @@ struct control {
     uint64_t stopped_shards; /* bit per shard that reported the step */
     struct timer stop_timer;
     struct timer watchdog_timer;
+    struct timer rotation; /* of the keys of session tickets */
+    /* what a reload that is under way has opened, NULL otherwise */
+    struct listener_set *prepared, *prepared_service;
+    struct policy *prepared_policy;
     uint64_t watchdog_ms; /* 0: nobody watches */
     struct sys *sys;
     void *service;       /* of machine_options.service; NULL: it is not served */

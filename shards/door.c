@@ -2,48 +2,26 @@
  *
  * door - what is spoken on the connections of each listener below MQTT.
  *
- *   control shard                           data shards
- *   door_keys_create: reads the files  -->  MESH_DOOR_KEY {door, context}: connections from now on have it;
- *   (at start and at every reload)          those that are there keep theirs, and the old context goes with the last
+ *   configuration --door_create--> door <-- listener of each shard: for connections from now on
+ *   (at the start and at every           <-- connections that came in through it
+ *   reload, on the control shard)
  *
- * The settings of a door are boot; only its certificates and the rules about them change while it is open. A reload
- * reads all files first: when one is not good, nothing changes anywhere.
+ * Nothing of a door changes while it exists. A reload makes all doors anew, which reads all files: when one is not
+ * good, nothing changes anywhere. The connections that are there keep the door that they came in through.
  */
 #include "shards/door.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "broker/ports.h"
-#include "conf/conf.h"
 #include "shards/conn_filter.h"
-#include "shards/listener.h"
 #include "shards/machine_priv.h"
-#include "shards/proxy.h"
 
 #include <stdio.h>
 
-#define CERTIFICATES_MAX    16u
-#define ORIGINS_MAX         64u
 #define TEXT_MAX            1024u
-#define TICKETS_ROTATE_MS   3600000u
 #define TLS_1_3             0x0304
 #define WEBSOCKET_FRAME_MAX (1u << 30) /* bytes stream through: MQTT's own limits are for packets */
-
-struct door {
-    const struct conf_listener *conf;
-    enum transport_kind kind;
-    struct websocket_settings websocket;
-    const char *origins[ORIGINS_MAX];
-    struct proxy_list proxies;
-    _Atomic int32_t open[SHARDS_MAX]; /* shared: connections on each shard; each writes its own */
-};
-
-struct doors {
-    struct tls_tickets *tickets;
-    struct door_keys *keys; /* those of the start */
-    struct timer rotation;  /* the control shard's */
-    unsigned count;
-    struct door doors[];
-};
 
 static enum transport_kind kind_of(const struct conf_listener *listener)
 {
@@ -60,261 +38,188 @@ static enum transport_kind kind_of(const struct conf_listener *listener)
     return TRANSPORT_PLAIN;
 }
 
-/* ---- certificates ---- */
-
-struct certificate_list {
-    struct tls_certificate list[CERTIFICATES_MAX];
-    char files[CERTIFICATES_MAX][2][TEXT_MAX + 1];
+/* The words of a list of the configuration. */
+struct words {
+    unsigned count;
+    char **list;
 };
 
-/* The n-th of certfile has the n-th of keyfile; conf_check() has counted them. */
-static unsigned list_certificates(const struct conf_listener *listener,
-                                  struct certificate_list *certificates)
+static struct words words_of(const char *list)
 {
-    const char *files = listener->certfile, *keys = listener->keyfile;
-    const char *password = listener->key_password[0] != '\0' ? listener->key_password : NULL;
-    unsigned count = 0;
+    struct words words = {0};
+    char word[TEXT_MAX + 1];
 
-    while (count < CERTIFICATES_MAX &&
-           conf_list_next(&files, certificates->files[count][0], TEXT_MAX + 1) &&
-           conf_list_next(&keys, certificates->files[count][1], TEXT_MAX + 1)) {
-        certificates->list[count] = (struct tls_certificate){
-            certificates->files[count][0], certificates->files[count][1], password};
-        count++;
+    while (conf_list_next(&list, word, sizeof(word))) {
+        words.list = mem_realloc(words.list, (words.count + 1) * sizeof(*words.list));
+        words.list[words.count++] = mem_strdup(word);
     }
-    return count;
+    return words;
 }
 
-static struct tls_context *read_context(const struct doors *doors,
-                                        const struct conf_listener *listener, char *why,
-                                        size_t size)
+static void words_free(unsigned count, char **list)
+{
+    for (unsigned i = 0; i < count; i++)
+        mem_free(list[i]);
+    mem_free(list);
+}
+
+/* ---- certificates ---- */
+
+/* The path of an option of the door, for messages: "listeners.tcp", "http_server". */
+static const char *prefix(const struct door *door)
+{
+    return door->service ? "" : "listeners.";
+}
+
+/* The n-th of certfile has the n-th of keyfile; conf_check() has counted them. */
+static bool read_context(struct door *door, struct tls_tickets *tickets, char *why, size_t size)
 {
     static const char *const mqtt[] = {"mqtt"}, *const http[] = {"http/1.1"};
-    struct certificate_list *certificates = mem_zalloc(sizeof(*certificates));
+    const struct conf_listener *conf = door->conf;
+    struct words files = words_of(conf->certfile), keys = words_of(conf->keyfile);
+    unsigned count = files.count < keys.count ? files.count : keys.count;
+    struct tls_certificate *certificates = mem_zalloc((count + 1) * sizeof(*certificates));
     struct tls_settings settings = {
         .server = true,
-        .certificates = certificates->list,
-        .certificate_count = list_certificates(listener, certificates),
-        .ca_file = listener->cacertfile[0] != '\0' ? listener->cacertfile : NULL,
-        .crl_file = listener->crlfile[0] != '\0' ? listener->crlfile : NULL,
-        .verify_peer = listener->verify_peer,
-        .require_peer = listener->fail_if_no_peer_cert,
-        .alpn = listener->kind == CONF_LISTENER_SSL ? mqtt : http,
+        .certificates = certificates,
+        .certificate_count = count,
+        .ca_file = conf->verify_peer && conf->cacertfile[0] != '\0' ? conf->cacertfile : NULL,
+        .crl_file = conf->crlfile[0] != '\0' ? conf->crlfile : NULL,
+        .verify_peer = conf->verify_peer,
+        .require_peer = conf->fail_if_no_peer_cert,
+        .alpn = door->kind == TRANSPORT_TLS && !door->service ? mqtt : http,
         .alpn_count = 1,
-        .tickets = doors->tickets,
-        .scope = listener->name,
-        .version_least = listener->min_version == CONF_TLS_VERSION_TLSV1_3 ? TLS_1_3 : 0,
+        .tickets = tickets,
+        .scope = conf->name,
+        .version_least = conf->min_version == CONF_TLS_VERSION_TLSV1_3 ? TLS_1_3 : 0,
     };
     char reason[TEXT_MAX];
-    struct tls_context *context;
 
-    if (!listener->verify_peer)
-        settings.ca_file = NULL; /* nobody would look at it */
-    context = tls_context_create(&settings, reason, sizeof(reason));
-    if (context == NULL)
-        snprintf(why, size, "listeners.%s: %s", listener->name, reason);
+    for (unsigned i = 0; i < count; i++)
+        certificates[i] = (struct tls_certificate){
+            files.list[i], keys.list[i], conf->key_password[0] != '\0' ? conf->key_password : NULL};
+    door->tls = tls_context_create(&settings, reason, sizeof(reason));
+    if (door->tls == NULL)
+        snprintf(why, size, "%s%s: %s", prefix(door), conf->name, reason);
     mem_free(certificates);
-    return context;
-}
-
-/* Of the control shard's service. */
-static struct tls_context *read_service_context(const struct doors *doors, const struct conf *conf,
-                                                char *why, size_t size)
-{
-    static const char *const http[] = {"http/1.1"};
-    const char *key = conf->http_server_keyfile, *password = conf->http_server_key_password;
-    const struct tls_certificate certificate = {conf->http_server_certfile,
-                                                key[0] != '\0' ? key : NULL,
-                                                password[0] != '\0' ? password : NULL};
-    const struct tls_settings settings = {.server = true,
-                                          .certificates = &certificate,
-                                          .certificate_count = 1,
-                                          .alpn = http,
-                                          .alpn_count = 1,
-                                          .tickets = doors->tickets,
-                                          .scope = "http_server"};
-    char reason[TEXT_MAX];
-    struct tls_context *context = tls_context_create(&settings, reason, sizeof(reason));
-
-    if (context == NULL)
-        snprintf(why, size, "http_server: %s", reason);
-    return context;
-}
-
-struct door_keys *door_keys_create(const struct doors *doors, const struct conf *conf, char *why,
-                                   size_t size)
-{
-    struct door_keys *keys =
-        mem_zalloc(sizeof(*keys) + doors->count * sizeof(struct tls_context *));
-
-    for (unsigned i = 0; i < conf->listener_count && keys->count < doors->count; i++) {
-        const struct conf_listener *listener = &conf->listeners[i];
-        unsigned index = keys->count;
-
-        if (!listener->enable)
-            continue;
-        ASSERT(strcmp(listener->name, doors->doors[index].conf->name) == 0);
-        keys->count++;
-        if (!CONF_LISTENER_IS_TLS(listener->kind))
-            continue;
-        keys->contexts[index] = read_context(doors, listener, why, size);
-        if (keys->contexts[index] == NULL) {
-            door_keys_destroy(keys);
-            return NULL;
-        }
-    }
-    if (conf->http_server_enable && conf->http_server_certfile[0] != '\0') {
-        keys->service = read_service_context(doors, conf, why, size);
-        if (keys->service == NULL) {
-            door_keys_destroy(keys);
-            return NULL;
-        }
-    }
-    return keys;
-}
-
-void door_keys_destroy(struct door_keys *keys)
-{
-    if (keys == NULL)
-        return;
-    for (unsigned i = 0; i < keys->count; i++)
-        tls_context_unref(keys->contexts[i]);
-    tls_context_unref(keys->service);
-    mem_free(keys);
-}
-
-void door_keys_post(struct shard *control, struct door_keys *keys)
-{
-    for (unsigned i = 0; i < keys->count; i++)
-        for (unsigned shard = 0;
-             keys->contexts[i] != NULL && shard < control->machine->limits.shards; shard++)
-            shard_post(control, shard, MESH_DOOR_KEY, (uint16_t)i,
-                       tls_context_ref(keys->contexts[i]));
-    if (keys->service != NULL && control->listener_count != 0)
-        door_change_key(control, 0, tls_context_ref(keys->service));
-    door_keys_destroy(keys);
+    words_free(files.count, files.list);
+    words_free(keys.count, keys.list);
+    return door->tls != NULL;
 }
 
 /* ---- doors ---- */
 
-static void fill_websocket(struct door *door)
+static struct door_counts *counts_create(unsigned shards)
 {
-    const char *list = door->conf->origins;
-    char origin[TEXT_MAX + 1];
+    struct door_counts *counts =
+        mem_zalloc_aligned(sizeof(*counts) + shards * sizeof(counts->shard[0]));
 
-    door->websocket = (struct websocket_settings){.path = door->conf->address.path,
-                                                  .origins = door->origins,
-                                                  .message_max = WEBSOCKET_FRAME_MAX};
-    while (door->websocket.origin_count < ORIGINS_MAX &&
-           conf_list_next(&list, origin, sizeof(origin)))
-        door->origins[door->websocket.origin_count++] = mem_strdup(origin);
+    atomic_init(&counts->references, 1);
+    counts->shards = shards;
+    return counts;
 }
 
-struct doors *doors_create(const struct conf *conf, char *why, size_t size)
+static void fill_websocket(struct door *door)
 {
-    struct doors *doors = mem_zalloc(sizeof(*doors) + conf->listener_count * sizeof(struct door));
+    struct words origins = words_of(door->conf->origins);
 
-    doors->tickets = tls_tickets_create();
-    for (unsigned i = 0; i < conf->listener_count; i++) {
-        struct door *door = &doors->doors[doors->count];
+    door->websocket = (struct websocket_settings){.path = door->conf->address.path,
+                                                  .origins = (const char *const *)origins.list,
+                                                  .origin_count = origins.count,
+                                                  .message_max = WEBSOCKET_FRAME_MAX};
+}
 
-        if (!conf->listeners[i].enable)
-            continue;
-        doors->count++;
-        door->conf = &conf->listeners[i];
-        door->kind = kind_of(door->conf);
-        if (CONF_LISTENER_IS_WEBSOCKET(door->conf->kind))
-            fill_websocket(door);
-        if (!proxy_list_read(&door->proxies, door->conf->proxy_from)) {
-            snprintf(why, size,
-                     "listeners.%s.proxy_from takes up to %u addresses and networks, as 10.0.0.1, "
-                     "10.0.0.0/8 or fd00::/8, separated by commas",
-                     door->conf->name, PROXIES_MAX);
-            doors_destroy(doors);
-            return NULL;
-        }
-    }
-    doors->keys = door_keys_create(doors, conf, why, size);
-    if (doors->keys != NULL)
-        return doors;
-    doors_destroy(doors);
+static bool read_proxies(struct door *door, char *why, size_t size)
+{
+    if (proxy_list_read(&door->proxies, door->conf->proxy_from))
+        return true;
+    snprintf(why, size,
+             "listeners.%s.proxy_from takes up to %u addresses and networks, as 10.0.0.1, "
+             "10.0.0.0/8 or fd00::/8, separated by commas",
+             door->conf->name, PROXIES_MAX);
+    return false;
+}
+
+struct door *door_create(const struct conf_listener *conf, bool service, unsigned shards,
+                         struct door_counts *counts, struct tls_tickets *tickets, char *why,
+                         size_t size)
+{
+    struct door *door = mem_zalloc(sizeof(*door));
+
+    atomic_init(&door->references, 1);
+    door->conf = conf_listener_copy(conf);
+    door->service = service;
+    door->kind = kind_of(conf);
+    if (counts != NULL)
+        atomic_fetch_add_explicit(&counts->references, 1, memory_order_relaxed);
+    door->counts = counts != NULL ? counts : counts_create(shards);
+    if (CONF_LISTENER_IS_WEBSOCKET(conf->kind))
+        fill_websocket(door);
+    if (read_proxies(door, why, size) &&
+        (!CONF_LISTENER_IS_TLS(conf->kind) || read_context(door, tickets, why, size)))
+        return door;
+    door_unref(door);
     return NULL;
 }
 
-void doors_destroy(struct doors *doors)
+struct door *door_ref(struct door *door)
 {
-    if (doors == NULL)
+    atomic_fetch_add_explicit(&door->references, 1, memory_order_relaxed);
+    return door;
+}
+
+void door_unref(struct door *door)
+{
+    if (door == NULL || atomic_fetch_sub_explicit(&door->references, 1, memory_order_acq_rel) != 1)
         return;
-    door_keys_destroy(doors->keys);
-    for (unsigned i = 0; i < doors->count; i++)
-        for (unsigned o = 0; o < doors->doors[i].websocket.origin_count; o++)
-            mem_free((char *)(uintptr_t)doors->doors[i].origins[o]);
-    tls_tickets_destroy(doors->tickets);
-    mem_free(doors);
+    tls_context_unref(door->tls);
+    words_free(door->websocket.origin_count, (char **)(uintptr_t)door->websocket.origins);
+    if (atomic_fetch_sub_explicit(&door->counts->references, 1, memory_order_acq_rel) == 1)
+        mem_free(door->counts);
+    conf_listener_free((struct conf_listener *)(uintptr_t)door->conf);
+    mem_free(door);
 }
 
-static void rotate(void *owner, struct timer *timer)
+static bool door_check(const struct conf_listener *conf, bool service, char *why, size_t size)
 {
-    struct shard *control = owner;
-    struct doors *doors = CONTAINER_OF(timer, struct doors, rotation);
+    struct door *door = door_create(conf, service, 1, NULL, NULL, why, size);
 
-    tls_tickets_rotate(doors->tickets);
-    timer_arm(&control->timers, timer, control->now_ms + TICKETS_ROTATE_MS);
+    door_unref(door);
+    return door != NULL;
 }
 
-void doors_start(struct shard *control, struct doors *doors)
+bool doors_check(const struct conf *conf, char *why, size_t size)
 {
-    timer_init(&doors->rotation, rotate);
-    timer_arm(&control->timers, &doors->rotation, control->now_ms + TICKETS_ROTATE_MS);
-}
+    bool good = true;
 
-/* ---- on a data shard ---- */
+    for (unsigned i = 0; good && i < conf->listener_count; i++)
+        good = !conf->listeners[i].enable || door_check(&conf->listeners[i], false, why, size);
+    if (good && conf->http_server_enable) {
+        struct conf_listener *http = conf_http_listener(conf);
 
-void door_take_keys(struct shard *shard)
-{
-    const struct door_keys *keys = shard->machine->doors->keys;
-
-    if (shard->index == control_index(shard->machine)) {
-        if (keys->service != NULL)
-            shard->listeners[0].tls = tls_context_ref(keys->service);
-        return;
+        good = door_check(http, true, why, size);
+        conf_listener_free(http);
     }
-    for (unsigned i = 0; i < keys->count; i++)
-        if (keys->contexts[i] != NULL)
-            shard->listeners[i].tls = tls_context_ref(keys->contexts[i]);
+    return good;
 }
 
-void door_change_key(struct shard *shard, unsigned index, struct tls_context *context)
-{
-    ASSERT(index < shard->listener_count);
-    tls_context_unref(shard->listeners[index].tls);
-    shard->listeners[index].tls = context;
-}
+/* ---- on a shard ---- */
 
-void door_drop_keys(struct shard *shard)
+void door_count(const struct shard *shard, const struct door *door, int change)
 {
-    for (unsigned i = 0; i < shard->listener_count; i++)
-        door_change_key(shard, i, NULL);
-}
+    _Atomic int32_t *open = &door->counts->shard[shard->index].open;
 
-void door_count(struct shard *shard, unsigned index, int change)
-{
-    _Atomic int32_t *open;
-
-    if (shard->index == control_index(shard->machine))
-        return;
-    open = &shard->machine->doors->doors[index].open[shard->index];
     atomic_store_explicit(open, atomic_load_explicit(open, memory_order_relaxed) + change,
                           memory_order_relaxed);
 }
 
-void door_describe(const struct shard *shard, unsigned index, struct peer_door *to)
+void door_describe(const struct door *door, struct peer_door *to)
 {
     static const char *const protocols[] = {[CONF_LISTENER_TCP] = "mqtt",
                                             [CONF_LISTENER_SSL] = "mqtts",
                                             [CONF_LISTENER_WS] = "ws",
                                             [CONF_LISTENER_WSS] = "wss"};
-    const struct conf_listener *listener = shard->machine->doors->doors[index].conf;
+    const struct conf_listener *listener = door->conf;
 
     to->listener = listener->name;
     to->protocol = protocols[listener->kind];
@@ -323,67 +228,76 @@ void door_describe(const struct shard *shard, unsigned index, struct peer_door *
                     listener->fail_if_no_peer_cert;
 }
 
-uint32_t door_packet_size_max(const struct shard *shard, unsigned index)
+static void add_one(_Atomic uint64_t *count)
 {
-    uint64_t limit = shard->machine->doors->doors[index].conf->max_packet_size;
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+}
+
+void door_count_accepted(const struct shard *shard, const struct door *door)
+{
+    add_one(&door->counts->shard[shard->index].accepted);
+}
+
+void door_count_refused(const struct shard *shard, const struct door *door)
+{
+    add_one(&door->counts->shard[shard->index].refused);
+}
+
+uint32_t door_packet_size_max(const struct door *door)
+{
+    uint64_t limit = door->conf->max_packet_size;
 
     return limit == 0 ? UINT32_MAX : (uint32_t)limit;
 }
 
-void door_name(const struct shard *shard, unsigned index, char *to, size_t size)
+void door_name(const struct door *door, char *to, size_t size)
 {
-    snprintf(to, size, "%s", shard->machine->doors->doors[index].conf->name);
+    snprintf(to, size, "%s", door->conf->name);
 }
 
-static bool full(struct shard *shard, unsigned index, const struct door *door)
+static bool full(struct shard *shard, const struct door *door)
 {
     int64_t open = 0;
 
     if (door->conf->max_connections == 0)
         return false;
-    for (unsigned i = 0; i < shard->machine->limits.shards; i++)
-        open += atomic_load_explicit(&door->open[i], memory_order_relaxed);
-    if (open < door->conf->max_connections || newcomers_make_room(shard, index))
+    for (unsigned i = 0; i < door->counts->shards; i++)
+        open += atomic_load_explicit(&door->counts->shard[i].open, memory_order_relaxed);
+    if (open < door->conf->max_connections || newcomers_make_room(shard, door->counts))
         return false;
     LOG_WARN("a connection was refused: %u are open on listeners.%s (max_connections)",
              door->conf->max_connections, door->conf->name);
     return true;
 }
 
-static bool too_fast(struct shard *shard, unsigned index, const struct door *door)
+static bool too_fast(const struct shard *shard, const struct door *door)
 {
-    struct listener *listener = &shard->listeners[index];
+    struct door_count *count = &door->counts->shard[shard->index];
     uint32_t shards = shard->machine->limits.shards;
     uint64_t second = shard->now_ms / 1000;
 
     if (door->conf->max_conn_rate == 0)
         return false;
-    if (listener->second != second) {
-        listener->second = second;
-        listener->taken = 0;
+    if (count->second != second) {
+        count->second = second;
+        count->taken = 0;
     }
-    if (listener->taken++ < (door->conf->max_conn_rate + shards - 1) / shards)
+    if (count->taken++ < (door->conf->max_conn_rate + shards - 1) / shards)
         return false;
     LOG_WARN("a connection was refused: listeners.%s takes %u a second (max_conn_rate)",
              door->conf->name, door->conf->max_conn_rate);
     return true;
 }
 
-bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter)
+bool door_let_in(struct shard *shard, const struct door *door, int fd, struct conn_filter **filter)
 {
-    struct transport_settings settings = {.role = TRANSPORT_SERVER,
-                                          .tls = shard->listeners[index].tls};
-    const struct door *door;
+    const struct transport_settings settings = {.role = TRANSPORT_SERVER,
+                                                .kind = door->kind,
+                                                .tls = door->tls,
+                                                .websocket = &door->websocket};
 
-    if (shard->index == control_index(shard->machine)) { /* its service has no door */
-        if (settings.tls == NULL)
-            return true;
-        settings.kind = TRANSPORT_TLS;
-        *filter = conn_filter_create(transport_create(&settings), false);
-        return *filter != NULL;
-    }
-    door = &shard->machine->doors->doors[index];
-    if (full(shard, index, door) || too_fast(shard, index, door))
+    if (full(shard, door) || too_fast(shard, door))
         return false;
     if (door->proxies.count != 0 && !proxy_known(&door->proxies, fd)) {
         LOG_WARN("a connection to listeners.%s was refused: its peer is not in proxy_from",
@@ -392,8 +306,6 @@ bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter *
     }
     if (door->kind == TRANSPORT_PLAIN && door->proxies.count == 0)
         return true;
-    settings.kind = door->kind;
-    settings.websocket = &door->websocket;
     *filter = conn_filter_create(transport_create(&settings), door->proxies.count != 0);
     if (*filter == NULL)
         return false;

@@ -1,65 +1,80 @@
 /* SPDX-License-Identifier: MIT
  *
- * door - what is spoken on the connections of each listener below MQTT: nothing, TLS, WebSocket, or both.
+ * door - what a listener does with those who connect: limits, and what is spoken below MQTT (nothing, TLS,
+ * WebSocket, or both).
  */
 #ifndef SHARDMQ_SHARDS_DOOR_H
 #define SHARDMQ_SHARDS_DOOR_H
 
+#include "base/check.h"
+#include "conf/conf.h"
+#include "shards/proxy.h"
 #include "transport/tls_context.h"
 #include "transport/transport.h"
 
-struct conf;
-struct conf_listener;
+#include <stdatomic.h>
+
 struct conn_filter;
 struct peer_door;
 struct shard;
 
-/* One for each listener that is open, in their order. Class: boot. */
-struct doors;
-
-/* The TLS contexts of a configuration, one for each door and one for what the control shard serves; NULL where there
- * is no TLS. */
-struct door_keys {
-    struct tls_context *service; /* of the control shard */
-    unsigned count;
-    struct tls_context *contexts[];
+/* What is counted of a listener, whatever its rules were meanwhile. Class: wire, reference counted; each shard writes
+ * its own element. */
+struct door_counts {
+    _Atomic uint32_t references;
+    unsigned shards;
+    struct door_count {
+        _Alignas(CACHE_LINE) _Atomic int32_t open; /* shared: connections now */
+        _Atomic uint64_t accepted, refused;        /* shared */
+        uint64_t second; /* shard: the one in which `taken` connections came (max_conn_rate) */
+        uint32_t taken;  /* shard */
+    } shard[];
 };
 
-/* Reads every certificate. NULL and a sentence in `why` when one is not good. */
-struct doors *doors_create(const struct conf *conf, char *why, size_t size);
-void doors_destroy(struct doors *doors);
+/* The rules of a listener. Class: wire, never changes: a reload makes a new one for the connections to come, and the
+ * old one goes with the last connection that came in through it. */
+struct door {
+    _Atomic uint32_t references;
+    const struct conf_listener *conf; /* its own copy */
+    bool service;                     /* it is the HTTP API's, which has no limits here */
+    enum transport_kind kind;
+    struct tls_context *tls; /* NULL without TLS */
+    struct websocket_settings websocket;
+    struct proxy_list proxies;
+    struct door_counts *counts;
+};
 
-/* The same for a newer configuration of the same listeners, to be given to every shard. */
-struct door_keys *door_keys_create(const struct doors *doors, const struct conf *conf, char *why,
-                                   size_t size);
-void door_keys_destroy(struct door_keys *keys);
-/* On the control shard: gives them out; they are destroyed. */
-void door_keys_post(struct shard *control, struct door_keys *keys);
+/* Makes a door, reading its certificates. `service`: for the HTTP API. `counts` are those of the door that it takes
+ * the place of, NULL for a new listener on `shards` threads. NULL and a sentence in `why` when something is not good. */
+struct door *door_create(const struct conf_listener *conf, bool service, unsigned shards,
+                         struct door_counts *counts, struct tls_tickets *tickets, char *why,
+                         size_t size);
+struct door *door_ref(struct door *door);
+/* On any thread; NULL is ignored. */
+void door_unref(struct door *door);
 
-/* On the control shard: from now on the keys of session tickets change every hour. */
-void doors_start(struct shard *control, struct doors *doors);
-
-/* On a shard: takes the contexts that the doors begin with, puts another one into a door (and takes
- * over its reference), lets them go. */
-void door_take_keys(struct shard *shard);
-void door_change_key(struct shard *shard, unsigned index, struct tls_context *context);
-void door_drop_keys(struct shard *shard);
+/* Whether doors can be made of that configuration: what its files hold is good. If not, a sentence is in `why`. */
+bool doors_check(const struct conf *conf, char *why, size_t size);
 
 /* Whether an accepted connection may come in: false, with a line in the log, when a limit of the door is
  * reached, its peer is no proxy of the door, or there is no memory. Sets *filter to what lies below its protocol, or leaves
  * it NULL. */
-bool door_open(struct shard *shard, unsigned index, int fd, struct conn_filter **filter);
+bool door_let_in(struct shard *shard, const struct door *door, int fd, struct conn_filter **filter);
 
 /* A connection of that door is on this shard from now on (1), or is not any more (-1). */
-void door_count(struct shard *shard, unsigned index, int change);
+void door_count(const struct shard *shard, const struct door *door, int change);
 
 /* What a client came in by; to->port is that of the configuration. */
-void door_describe(const struct shard *shard, unsigned index, struct peer_door *to);
+void door_describe(const struct door *door, struct peer_door *to);
 
-/* The largest packet of a connection's client, UINT32_MAX when the door has no limit of its own. */
-uint32_t door_packet_size_max(const struct shard *shard, unsigned index);
+/* Somebody came in, or was turned away. */
+void door_count_accepted(const struct shard *shard, const struct door *door);
+void door_count_refused(const struct shard *shard, const struct door *door);
+
+/* The largest packet of its clients, UINT32_MAX when it has no limit of its own. */
+uint32_t door_packet_size_max(const struct door *door);
 
 /* Writes what the configuration calls the door, "tcp" or "ssl.<name>"; always terminated. */
-void door_name(const struct shard *shard, unsigned index, char *to, size_t size);
+void door_name(const struct door *door, char *to, size_t size);
 
 #endif

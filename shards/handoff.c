@@ -26,6 +26,7 @@
  */
 #include "shards/conn_filter.h"
 #include "shards/conn_mqtt.h"
+#include "shards/door.h"
 #include "shards/machine_priv.h"
 
 #include <unistd.h>
@@ -34,6 +35,7 @@ void handoff_discard(struct handoff *handoff)
 {
     close(handoff->fd);
     conn_filter_destroy(handoff->filter);
+    door_unref(handoff->door);
     mem_wipe(handoff->bytes, handoff->len);
     mem_free(handoff);
 }
@@ -62,7 +64,7 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
     mem_wipe(mqtt->input, kept);                  /* there may be a password in it */
     mem_wipe((uint8_t *)(uintptr_t)data, len);
     connection_forget(shard->broker, mqtt);
-    handoff->listener = conn->listener;
+    handoff->door = door_ref(conn->door);
     handoff->filter = conn_filter_detach(conn);
     handoff->fd = conn_give_away(shard, conn); /* I1, I2 */
     shard_post(shard, home, MESH_HANDOFF, 0, handoff);
@@ -71,7 +73,8 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
 void conn_adopt(struct shard *shard, struct handoff *handoff)
 {
     conn_open(shard, handoff->fd, &handoff->peer, span_of(handoff->bytes, handoff->len),
-              handoff->filter, handoff->listener);
+              handoff->filter, handoff->door);
     mem_wipe(handoff->bytes, handoff->len);
+    door_unref(handoff->door);
     mem_free(handoff);
 }

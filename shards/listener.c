@@ -1,411 +1,58 @@
 /* SPDX-License-Identifier: MIT
  *
- * listener - binding, and accepting on each shard.
+ * listener - accepting on each shard.
  *
- * All socket options are set on the listening socket: accepted ones inherit them, so that a
- * connection costs no system call for it. Accepting is one multishot request per socket.
+ *   MESH_LISTENERS {set} --listener_apply--> armed --accepted--> door --> conn_open
+ *                                              |
+ *           its place is not in the set:  cancelled --last completion--> who waits is let in --> closed
+ *
+ * Accepting is one multishot request per socket. A shard has one socket of each place, or more after a restart with fewer
+ * shards.
  *
  * When no descriptor is left the request ends with an error. Then the shard gives up a descriptor
  * that it keeps for this case, so that it can accept the waiting connections and close them: they
  * get an answer instead of waiting in the backlog. It accepts again when the next connection waits.
  * (Not before: Linux takes the descriptor before it looks for a connection, so accepting would fail
  * without one.) When even that brings nothing, there is no memory: it tries again a little later.
+ *
+ * Invariants
+ *   I1  an entry is used again when it has no socket and no request of the kernel names it
+ *   I2  the door of an entry is there as long as a connection may come with its index
  */
 #include "shards/listener.h"
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "conf/conf.h"
 #include "shards/conn_filter.h"
 #include "shards/door.h"
+#include "shards/listen.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#define RETRY_MS        100u
-#define SERVICE_BACKLOG 128u
-#define TURN_AWAY       64 /* connections answered at once when there is no descriptor for them */
-
-struct listener_address {
-    struct sockaddr_storage address;
-    socklen_t address_size;
-    const struct conf_address *conf;
-    uint16_t port; /* as configured */
-    const char *name, *scheme;
-    uint32_t backlog;
-    const struct conf_listener *options; /* NULL: a service's */
-    int *fds;                            /* [shard - first]; -1 when the shard has taken it */
-};
-
-struct listener_set {
-    unsigned count, first, shards; /* sockets for the shards first .. first + shards - 1 */
-    struct listener_address addresses[];
-};
-
-static void fill_address(struct listener_address *listener)
-{
-    const struct conf_address *from = listener->conf;
-
-    memset(&listener->address, 0, sizeof(listener->address));
-    if (from->ipv6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&listener->address;
-
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons(listener->port);
-        inet_pton(AF_INET6, from->host, &in6->sin6_addr);
-        listener->address_size = sizeof(*in6);
-    } else {
-        struct sockaddr_in *in = (struct sockaddr_in *)&listener->address;
-
-        in->sin_family = AF_INET;
-        in->sin_port = htons(listener->port);
-        inet_pton(AF_INET, from->host, &in->sin_addr);
-        listener->address_size = sizeof(*in);
-    }
-}
-
-static uint16_t port_of(const struct listener_address *listener)
-{
-    if (listener->address.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&listener->address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&listener->address)->sin_port);
-}
-
-static int set_option(int fd, int level, int name, uint64_t value)
-{
-    int number = value > INT32_MAX ? INT32_MAX : (int)value;
-
-    return setsockopt(fd, level, name, &number, sizeof(number));
-}
-
-/* What its connections inherit; 0, or -1 with errno. */
-static int set_options(int fd, const struct conf_listener *options)
-{
-    if (options == NULL)
-        return set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (options->tcp_nodelay && set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) != 0)
-        return -1;
-    if (options->tcp_keepalive_ms != 0 &&
-        (set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1) != 0 ||
-         set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (options->tcp_keepalive_ms + 999) / 1000) != 0))
-        return -1;
-    if (options->tcp_user_timeout_ms != 0 &&
-        set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, options->tcp_user_timeout_ms) != 0)
-        return -1;
-    if (options->send_buffer != 0 &&
-        set_option(fd, SOL_SOCKET, SO_SNDBUF, options->send_buffer) != 0)
-        return -1;
-    return options->receive_buffer == 0
-               ? 0
-               : set_option(fd, SOL_SOCKET, SO_RCVBUF, options->receive_buffer);
-}
-
-static bool wants_ipv6_only(const struct listener_address *listener)
-{
-    return listener->options == NULL || listener->options->ipv6_only;
-}
-
-/* A socket that is bound, not listening; -errno on failure. */
-static int bind_one(const struct listener_address *listener, bool share)
-{
-    const int on = 1;
-    /* ordered, lossless, both ways [MQTT-7.1.1-1] [MQTT-4.2-1] */
-    int fd = socket(listener->address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    if (fd < 0)
-        return -errno;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
-        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) ||
-        set_options(fd, listener->options) != 0 ||
-        (listener->address.ss_family == AF_INET6 &&
-         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, wants_ipv6_only(listener)) != 0) ||
-        bind(fd, (const struct sockaddr *)&listener->address, listener->address_size) != 0) {
-        int error = -errno;
-
-        close(fd);
-        return error;
-    }
-    return fd;
-}
-
-/* ---- sockets of the program that ran before in this process ----
- *
- * A restart executes the program again. Its listening sockets stay open meanwhile, so that nobody who connects is
- * refused: LISTENERS_VARIABLE names them, ";tcp/0=12;tcp/1=13;". The new program takes those that fit its configuration
- * and closes the others.
- */
-
-#define LISTENERS_VARIABLE "SHARDMQ_LISTENERS"
-
-/* True when it is a listening socket that nobody has taken, with that address. */
-static bool fits(const struct listener_address *listener, int fd)
-{
-    struct sockaddr_storage bound, wanted = listener->address;
-    socklen_t size = sizeof(bound), number_size = sizeof(int);
-    int listening = 0, only = 0;
-
-    if (fcntl(fd, F_GETFD) != 0 || getsockname(fd, (struct sockaddr *)&bound, &size) != 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &number_size) != 0 || !listening)
-        return false;
-    if (listener->port == 0) { /* one of the kernel's choice, as before */
-        ((struct sockaddr_in *)&wanted)->sin_port = ((struct sockaddr_in *)&bound)->sin_port;
-        if (wanted.ss_family == AF_INET6)
-            ((struct sockaddr_in6 *)&wanted)->sin6_port =
-                ((struct sockaddr_in6 *)&bound)->sin6_port;
-    }
-    if (size != listener->address_size || memcmp(&bound, &wanted, size) != 0)
-        return false;
-    return wanted.ss_family != AF_INET6 ||
-           (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &number_size) == 0 &&
-            (only != 0) == wants_ipv6_only(listener));
-}
-
-/* The socket of that listener and shard, if the program before has left one with the same address, whatever it was
- * called there; else -1. A port of the kernel's choice goes by the name. */
-static int inherit(const struct listener_address *listener, unsigned shard)
-{
-    const char *list = getenv(LISTENERS_VARIABLE);
-    char key[64];
-
-    if (listener->port == 0)
-        snprintf(key, sizeof(key), ";%s/%u=", listener->name, shard);
-    else
-        snprintf(key, sizeof(key), "/%u=", shard);
-    while (list != NULL && (list = strstr(list, key)) != NULL) {
-        int fd = (int)strtol(list += strlen(key), NULL, 10);
-
-        if (fits(listener, fd) && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
-            set_options(fd, listener->options) == 0)
-            return fd;
-    }
-    return -1;
-}
-
-/* Closes those on the port that nobody has taken: where another address of it is to be listened on, they are in the
- * way. */
-static void drop_inherited_on(uint16_t port)
-{
-    const char *list = getenv(LISTENERS_VARIABLE);
-
-    while (list != NULL && (list = strchr(list, '=')) != NULL) {
-        struct sockaddr_in6 bound; /* the port is where IPv4 has it */
-        socklen_t size = sizeof(bound);
-        int fd = (int)strtol(++list, NULL, 10);
-
-        if (fd > 2 && fcntl(fd, F_GETFD) == 0 &&
-            getsockname(fd, (struct sockaddr *)&bound, &size) == 0 &&
-            ntohs(bound.sin6_port) == port)
-            close(fd);
-    }
-}
-
-/* Closes what nobody has taken: it would be closed at the next execution only. */
-static void drop_inherited(void)
-{
-    const char *list = getenv(LISTENERS_VARIABLE);
-
-    while (list != NULL && (list = strchr(list, '=')) != NULL) {
-        int fd = (int)strtol(++list, NULL, 10);
-
-        if (fd > 2 && fcntl(fd, F_GETFD) == 0) /* one that was taken closes at an execution */
-            close(fd);
-    }
-    unsetenv(LISTENERS_VARIABLE);
-}
-
-void listeners_pass(struct listener_set *set)
-{
-    const char *before = getenv(LISTENERS_VARIABLE);
-    char *list = mem_strdup(before == NULL ? ";" : before);
-    size_t len = strlen(list);
-
-    for (unsigned i = 0; i < set->count; i++)
-        for (unsigned shard = 0; shard < set->shards; shard++) {
-            int *fd = &set->addresses[i].fds[shard];
-
-            if (*fd < 0 || fcntl(*fd, F_SETFD, 0) != 0)
-                continue;
-            list = mem_realloc(list, len + 96);
-            len +=
-                (size_t)snprintf(list + len, 96, "%s/%u=%d;", set->addresses[i].name, shard, *fd);
-            *fd = -1;
-        }
-    setenv(LISTENERS_VARIABLE, list, 1);
-    mem_free(list);
-}
-
-/* SO_REUSEPORT would let two brokers of one user share the port without a word: first see that it is free. */
-static int probe_port(const struct listener_address *listener)
-{
-    int probe;
-
-    if (port_of(listener) == 0)
-        return 0;
-    probe = bind_one(listener, false);
-    if (probe == -EADDRINUSE) {
-        drop_inherited_on(port_of(listener));
-        probe = bind_one(listener, false);
-    }
-    if (probe >= 0)
-        close(probe);
-    return probe < 0 ? probe : 0;
-}
-
-static int bind_address(struct listener_address *listener, unsigned shards)
-{
-    bool inherited = false;
-
-    for (unsigned shard = 0; shard < shards; shard++) {
-        listener->fds[shard] = inherit(listener, shard);
-        if (listener->fds[shard] >= 0 && !inherited)
-            getsockname(listener->fds[shard], (struct sockaddr *)&listener->address,
-                        &(socklen_t){sizeof(listener->address)});
-        inherited = inherited || listener->fds[shard] >= 0;
-    }
-    if (!inherited) {
-        int error = probe_port(listener);
-
-        if (error != 0)
-            return error;
-    }
-    for (unsigned shard = 0; shard < shards; shard++) {
-        int fd = listener->fds[shard] >= 0 ? listener->fds[shard] : bind_one(listener, true);
-
-        if (fd < 0)
-            return fd;
-        listener->fds[shard] = fd;
-        if (port_of(listener) == 0) { /* the kernel chose: the others share its choice */
-            listener->address_size = sizeof(listener->address);
-            getsockname(fd, (struct sockaddr *)&listener->address, &listener->address_size);
-        }
-    }
-    for (unsigned shard = 0; shard < shards; shard++)
-        if (listen(listener->fds[shard], (int)listener->backlog) != 0)
-            return -errno;
-    return 0;
-}
-
-/* Room for `capacity` addresses and the shards first .. first + shards - 1. */
-static struct listener_set *set_create(unsigned capacity, unsigned first, unsigned shards)
-{
-    struct listener_set *set =
-        mem_zalloc(sizeof(*set) + capacity * sizeof(struct listener_address));
-
-    set->first = first;
-    set->shards = shards;
-    return set;
-}
-
-/* Adds an address, with `conf`, `name`, `scheme` and `backlog`, and binds it. */
-static bool add_address(struct listener_set *set, struct listener_address added, char *why,
-                        size_t size)
-{
-    struct listener_address *listener = &set->addresses[set->count++];
-    int error;
-
-    *listener = added;
-    listener->fds = mem_alloc(set->shards * sizeof(int));
-    for (unsigned shard = 0; shard < set->shards; shard++)
-        listener->fds[shard] = -1;
-    fill_address(listener);
-    error = bind_address(listener, set->shards);
-    if (error == 0)
-        return true;
-    snprintf(why, size, "cannot listen on %s port %u (%s): %s%s", listener->conf->host,
-             listener->port, listener->name, strerror(-error),
-             error == -EADDRINUSE ? "; another program, or another broker, has that port" : "");
-    return false;
-}
-
-struct listener_set *listeners_bind(const struct conf *conf, unsigned shards, char *why,
-                                    size_t size)
-{
-    struct listener_set *set = set_create(conf->listener_count, 0, shards);
-
-    for (unsigned i = 0; i < conf->listener_count; i++) {
-        const struct conf_listener *listener = &conf->listeners[i];
-
-        if (listener->enable && !add_address(set,
-                                             (struct listener_address){
-                                                 .conf = &listener->address,
-                                                 .port = listener->address.port,
-                                                 .name = listener->name,
-                                                 .scheme = conf_listener_kind_name(listener->kind),
-                                                 .backlog = listener->backlog,
-                                                 .options = listener},
-                                             why, size)) {
-            listeners_unbind(set);
-            return NULL;
-        }
-    }
-    return set;
-}
-
-struct listener_set *listeners_bind_service(const struct conf *conf, unsigned control, char *why,
-                                            size_t size)
-{
-    struct listener_set *set = set_create(1, control, 1);
-
-    if (add_address(set,
-                    (struct listener_address){
-                        .conf = &conf->http_server_ip_addr,
-                        .port = (uint16_t)conf->http_server_port,
-                        .name = "http_server",
-                        .scheme = conf->http_server_certfile[0] == '\0' ? "http" : "https",
-                        .backlog = SERVICE_BACKLOG},
-                    why, size))
-        return set;
-    listeners_unbind(set);
-    return NULL;
-}
-
-void listeners_unbind(struct listener_set *set)
-{
-    for (unsigned i = 0; i < set->count; i++) {
-        for (unsigned shard = 0; shard < set->shards; shard++)
-            if (set->addresses[i].fds[shard] >= 0)
-                close(set->addresses[i].fds[shard]);
-        mem_free(set->addresses[i].fds);
-    }
-    mem_free(set);
-}
-
-void listeners_print(const struct listener_set *set, FILE *to)
-{
-    for (unsigned i = 0; i < set->count; i++) {
-        const struct listener_address *listener = &set->addresses[i];
-
-        bool is_ipv6 = listener->address.ss_family == AF_INET6;
-        char text[256];
-
-        snprintf(text, sizeof(text), is_ipv6 ? "%s://[%s]:%u%s" : "%s://%s:%u%s", listener->scheme,
-                 listener->conf->host, port_of(listener), listener->conf->path);
-        fprintf(to, "listening on %s\n", text);
-        LOG_INFO("listening on %s", text);
-    }
-}
-
-void listeners_bound(void)
-{
-    drop_inherited();
-}
-
-/* ---- on the shard ---- */
+#define RETRY_MS  100u
+#define TURN_AWAY 64   /* connections answered at once when there is no descriptor for them */
+#define DRAIN_MAX 4096 /* connections let in at once when their listener ends */
 
 static void arm(struct shard *shard, unsigned index)
 {
     struct listener *listener = &shard->listeners[index];
 
-    if (listener->armed || listener->fd < 0)
+    if (listener->armed || listener->ends || listener->fd < 0)
         return;
     listener->armed = true;
     uring_accept(shard->ring, listener->fd, op_pack(OP_ACCEPT, index, 0));
+}
+
+static void disarm(struct shard *shard, unsigned index)
+{
+    if (!shard->listeners[index].armed)
+        return;
+    uring_cancel(shard->ring, op_pack(OP_ACCEPT, index, 0));
+    uring_cancel(shard->ring, op_pack(OP_ACCEPT_AGAIN, index, 0));
 }
 
 static void retry_fired(void *owner, struct timer *timer)
@@ -422,70 +69,198 @@ static int open_reserve(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-void listener_start(struct shard *shard, struct listener_set *set)
+static void refuse(struct shard *shard, const struct door *door, int fd)
 {
-    shard->listener_count = set->count;
-    shard->listeners = mem_zalloc((set->count + 1) * sizeof(struct listener));
-    shard->reserve_fd = open_reserve();
-    timer_init(&shard->accept_retry, retry_fired);
-    for (unsigned i = 0; i < set->count; i++) {
-        shard->listeners[i].fd = set->addresses[i].fds[shard->index - set->first];
-        set->addresses[i].fds[shard->index - set->first] = -1;
-        arm(shard, i);
-    }
-    door_take_keys(shard);
+    conn_count_refused(shard, 1);
+    door_count_refused(shard, door);
+    uring_close_descriptor(shard->ring, fd);
 }
 
-/* The socket goes on to the program that is started next; connections wait in its backlog. */
-static void give_back(struct shard *shard, unsigned index, int fd)
+static void let_in(struct shard *shard, unsigned index, int fd)
 {
-    struct machine *machine = shard->machine;
-    struct listener_set *set =
-        shard->index == control_index(machine) ? machine->service_listener : machine->listeners;
+    struct door *door = shard->listeners[index].door;
+    struct conn_filter *filter = NULL;
 
-    set->addresses[index].fds[shard->index - set->first] = fd;
+    if (door_let_in(shard, door, fd, &filter))
+        conn_open(shard, fd, NULL, (struct span){0}, filter, door);
+    else
+        refuse(shard, door, fd);
+}
+
+/* ---- which there are ---- */
+
+/* Lets in who waits and closes the socket. */
+static void end(struct shard *shard, unsigned index)
+{
+    int listening = shard->listeners[index].fd;
+    unsigned count = 0;
+    int fd;
+
+    while (count++ < DRAIN_MAX && (fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+        let_in(shard, index, fd);
+    close(listening); /* at once: who came in between would be reset */
+    shard->listeners[index].fd = -1;
+    shard->listeners[index].ends = false;
+    door_unref(shard->listeners[index].door);
+    shard->listeners[index].door = NULL;
+}
+
+/* The request that names the entry is over. */
+static void request_over(struct shard *shard, unsigned index)
+{
+    shard->listeners[index].armed = false;
+    if (shard->listeners[index].ends)
+        end(shard, index);
+}
+
+static void begin_to_end(struct shard *shard, unsigned index)
+{
+    struct listener *listener = &shard->listeners[index];
+
+    if (listener->ends)
+        return;
+    listener->ends = true;
+    if (listener->armed)
+        disarm(shard, index);
+    else
+        end(shard, index);
+}
+
+static unsigned free_entry(struct shard *shard)
+{
+    unsigned index = 0;
+
+    while (index < shard->listener_count &&
+           (shard->listeners[index].fd >= 0 || shard->listeners[index].armed)) /* I1 */
+        index++;
+    if (index == shard->listener_count) {
+        shard->listeners = mem_realloc(shard->listeners, (index + 1) * sizeof(*shard->listeners));
+        shard->listener_count++;
+    } else {
+        door_unref(shard->listeners[index].door);
+    }
+    return index;
+}
+
+static void take(struct shard *shard, const struct listener_place *place, unsigned number)
+{
+    unsigned index = free_entry(shard);
+
+    shard->listeners[index] = (struct listener){.fd = place->sockets[number],
+                                                .kept = -1,
+                                                .number = number,
+                                                .place = place->serial,
+                                                .door = door_ref(place->door)};
+    place->sockets[number] = -1;
+    arm(shard, index);
+}
+
+/* The listener goes on with other rules. */
+static void change(struct shard *shard, unsigned index, struct door *door)
+{
+    struct listener *listener = &shard->listeners[index];
+
+    door_unref(listener->door);
+    listener->door = door_ref(door);
+    if (listen_again(listener->fd, door->conf) != 0)
+        LOG_ERROR("the socket options of listeners.%s cannot be set: %s", door->conf->name,
+                  strerror(errno));
+}
+
+static struct listener_place *find_place(struct listener_set *set, uint64_t serial)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->places[i].serial == serial)
+            return &set->places[i];
+    return NULL;
+}
+
+/* The shard's first listeners. */
+static void begin(struct shard *shard)
+{
+    shard->reserve_fd = open_reserve();
+    timer_init(&shard->accept_retry, retry_fired);
+    shard->listening = true;
+}
+
+void listener_apply(struct shard *shard, struct listener_set *set)
+{
+    if (shard->phase != SHARD_SERVING)
+        return; /* the set closes what nobody takes */
+    if (!shard->listening)
+        begin(shard);
+    for (unsigned i = 0; i < shard->listener_count; i++) {
+        struct listener *listener = &shard->listeners[i];
+        const struct listener_place *place =
+            listener->fd < 0 ? NULL : find_place(set, listener->place);
+
+        if (listener->fd < 0)
+            continue;
+        if (place == NULL)
+            begin_to_end(shard, i);
+        else
+            change(shard, i, place->door);
+    }
+    for (unsigned i = 0; i < set->count; i++)
+        for (unsigned n = shard->index - set->first; n < set->places[i].socket_count;
+             n += set->shards)
+            if (set->places[i].sockets[n] >= 0)
+                take(shard, &set->places[i], n);
 }
 
 void listener_stop(struct shard *shard)
 {
     bool keep = atomic_load_explicit(&shard->machine->keep_listeners, memory_order_relaxed);
 
+    if (!shard->listening)
+        return;
+    shard->listening = false;
     timer_disarm(&shard->timers, &shard->accept_retry);
     for (unsigned i = 0; i < shard->listener_count; i++) {
         struct listener *listener = &shard->listeners[i];
 
         if (listener->fd < 0)
             continue;
-        if (listener->armed) {
-            uring_cancel(shard->ring, op_pack(OP_ACCEPT, i, 0));
-            uring_cancel(shard->ring, op_pack(OP_ACCEPT_AGAIN, i, 0));
-        }
-        if (keep)
-            give_back(shard, i, listener->fd);
+        disarm(shard, i);
+        if (keep && !listener->ends)
+            listener->kept = listener->fd; /* connections wait in its backlog */
         else
             uring_close_descriptor(shard->ring, listener->fd);
         listener->fd = -1;
+        listener->ends = false;
     }
-    door_drop_keys(shard);
     if (shard->reserve_fd >= 0)
         close(shard->reserve_fd);
     shard->reserve_fd = -1;
 }
 
+void listener_pass(const struct shard *shard)
+{
+    for (unsigned i = 0; i < shard->listener_count; i++)
+        if (shard->listeners[i].kept >= 0)
+            listeners_pass(shard->listeners[i].door, shard->listeners[i].number,
+                           shard->listeners[i].kept);
+}
+
+void listener_free(struct shard *shard)
+{
+    for (unsigned i = 0; i < shard->listener_count; i++)
+        door_unref(shard->listeners[i].door);
+    mem_free(shard->listeners);
+}
+
+/* ---- completions ---- */
+
 void listener_accepted(struct shard *shard, const struct completion *completion)
 {
     unsigned index = op_slot(completion->user_data);
-    struct conn_filter *filter = NULL;
 
+    if (shard->listeners[index].fd >= 0)
+        let_in(shard, index, completion->res);
+    else /* it came before the listener was stopped */
+        refuse(shard, shard->listeners[index].door, completion->res);
     if ((completion->flags & COMPLETION_MORE) == 0)
-        shard->listeners[index].armed = false;
-    /* one may have come before the listener was stopped: its keys are gone */
-    if (shard->listeners[index].fd >= 0 && door_open(shard, index, completion->res, &filter)) {
-        conn_open(shard, completion->res, NULL, (struct span){0}, filter, index);
-    } else {
-        conn_count_refused(shard, 1);
-        uring_close_descriptor(shard->ring, completion->res);
-    }
+        request_over(shard, index);
     arm(shard, index);
 }
 
@@ -531,18 +306,17 @@ void listener_waiting(struct shard *shard, const struct completion *completion)
 {
     unsigned index = op_slot(completion->user_data);
 
-    shard->listeners[index].armed = false;
+    request_over(shard, index);
     arm(shard, index);
 }
 
 void listener_accept_failed(struct shard *shard, const struct completion *completion)
 {
     unsigned index = op_slot(completion->user_data);
-    struct listener *listener = &shard->listeners[index];
 
     if ((completion->flags & COMPLETION_MORE) == 0)
-        listener->armed = false;
-    if (listener->fd < 0)
+        request_over(shard, index);
+    if (shard->listeners[index].fd < 0 || shard->listeners[index].ends)
         return; /* stopped */
     switch (completion->res) {
     case -EMFILE:

@@ -16,8 +16,10 @@
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
 #include "shards/door.h"
+#include "shards/listen.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
+#include "shards/tickets.h"
 #include "shards/worker.h"
 
 #include <errno.h>
@@ -96,13 +98,11 @@ static void discard_entry(const struct mesh_entry *entry)
     case MESH_HANDOFF:
         handoff_discard(entry->pointer);
         break;
-    case MESH_DOOR_KEY:
-        tls_context_unref(entry->pointer);
-        break;
     case MESH_NONE:
     case MESH_CONFIGURE: /* the configuration is the control shard's to release */
     case MESH_BANNED:    /* and so are the bans */
     case MESH_POLICY:    /* and the policy */
+    case MESH_LISTENERS: /* and the sockets */
     case MESH_BEAT:
     case MESH_SHUTDOWN:
     case MESH_SHUTDOWN_DONE:
@@ -184,9 +184,8 @@ static int start_shards(struct machine *machine)
 
 static void announce(const struct machine *machine)
 {
-    listeners_print(machine->listeners, stdout);
-    if (machine->service_listener != NULL)
-        listeners_print(machine->service_listener, stdout);
+    listeners_print(machine->listeners, NULL, stdout);
+    listeners_print(machine->service_listeners, NULL, stdout);
     printf("ShardMQ is started successfully\n");
     LOG_INFO("ShardMQ %s is started, %u shards", SHARDMQ_VERSION, machine->limits.shards);
     fflush(stdout);
@@ -239,6 +238,11 @@ static int run_bound(struct machine *machine)
     else
         status = run_shards(machine);
     log_flush();
+    if (status == MACHINE_RESTART) {
+        for (unsigned i = 0; i <= machine->limits.shards; i++)
+            listener_pass(machine->shards[i]);
+        tickets_pass(machine);
+    }
     destroy_shards(machine);
     bans_close(machine->bans);
     shard_current = NULL;
@@ -249,24 +253,18 @@ static bool bind_all(struct machine *machine, char *why, size_t size)
 {
     const struct conf *conf = machine->conf;
 
-    machine->doors = doors_create(conf, why, size);
-    if (machine->doors == NULL)
+    machine->tickets = tickets_open(&machine->tickets_due_ms);
+    machine->listeners = listeners_open(machine, conf, NULL, why, size);
+    if (machine->listeners == NULL)
         return false;
-    machine->listeners = listeners_bind(conf, machine->limits.shards, why, size);
-    if (machine->listeners == NULL || !machine_has_service(machine))
-        return machine->listeners != NULL;
-    machine->service_listener = listeners_bind_service(conf, control_index(machine), why, size);
-    return machine->service_listener != NULL;
+    machine->service_listeners = listeners_open_service(machine, conf, NULL, why, size);
+    return machine->service_listeners != NULL;
 }
 
 bool machine_check(const struct conf *conf, char *why, size_t size)
 {
-    struct doors *doors = doors_create(conf, why, size);
-    struct policy *policy = NULL;
+    struct policy *policy = doors_check(conf, why, size) ? policy_create(conf, why, size) : NULL;
 
-    if (doors != NULL)
-        policy = policy_create(conf, why, size);
-    doors_destroy(doors);
     policy_unref(policy);
     return policy != NULL;
 }
@@ -288,18 +286,11 @@ int machine_run(const struct machine_options *options)
         log_sizes(machine);
         bool is_bound = bind_all(machine, why, sizeof(why));
 
-        listeners_bound();
+        listeners_opened();
         status = is_bound ? run_bound(machine) : give_up(why);
-        if (status == MACHINE_RESTART) {
-            listeners_pass(machine->listeners);
-            if (machine->service_listener != NULL)
-                listeners_pass(machine->service_listener);
-        }
-        if (machine->service_listener != NULL)
-            listeners_unbind(machine->service_listener);
-        if (machine->listeners != NULL)
-            listeners_unbind(machine->listeners);
-        doors_destroy(machine->doors);
+        listeners_close(machine->service_listeners);
+        listeners_close(machine->listeners);
+        tls_tickets_destroy(machine->tickets);
     }
     mem_free(machine);
     return status;

@@ -42,6 +42,10 @@ struct machine_reload {
     const struct conf_override *changes;
     size_t change_count;
     bool keep; /* what was set at run time before stays; otherwise it ends now */
+    /* Set by the machine: opens what that configuration needs, for when reload() returns it. False with a sentence when
+     * something cannot be had: then reload() returns NULL. */
+    bool (*prepare)(struct control *control, const struct conf *conf, char *why, size_t size);
+    struct control *control; /* its argument */
 };
 
 /* What machine_run() returns when the broker is to start again; no exit status. */
@@ -55,7 +59,7 @@ struct machine_options {
     /* Used when http_server.enable says so; NULL: there is none. */
     const struct machine_service *service;
 
-    /* Reads and checks the configuration again. Returns the new one, which the machine gives to
+    /* Reads and checks the configuration again, and has what->prepare() open what it needs. Returns the new one, which the machine gives to
      * release() when nobody uses it any more, or NULL when it is not good: then nothing has changed.
      * Either way writes one line of JSON without a line end to `report`:
      * {"ok":true,"applied":[...],"restart":[...]} or {"ok":false,"error":"..."}, with "overridden"

@@ -12,10 +12,10 @@
 #include "shards/shard.h"
 #include "shards/uring.h"
 
-struct doors;
 struct policy;
 struct worker_pool;
 struct listener_set;
+struct tls_tickets;
 
 /* Class: boot, once the threads run, but for what says otherwise. */
 struct machine {
@@ -27,8 +27,9 @@ struct machine {
     struct broker_shared *shared;
     struct shard_stats *stats; /* [shards + 1] */
     struct shard **shards;     /* [shards + 1], the control shard is the last */
-    struct listener_set *listeners, *service_listener; /* the latter NULL without a service */
-    struct doors *doors;
+    struct listener_set *listeners, *service_listeners; /* shard: the control shard's */
+    struct tls_tickets *tickets;
+    uint64_t tickets_due_ms; /* shard: when the control shard is to change them */
     struct worker_pool *workers;
     const struct policy
         *policy; /* of the start, as is conf; the reference is the control shard's once it runs */

@@ -37,6 +37,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "shards/conn_filter.h"
+#include "shards/door.h"
 #include "shards/machine_priv.h"
 
 #define LOOKED_AT 16u /* of those at the front of a queue, for one that gives way */
@@ -208,14 +209,14 @@ static uint32_t address_limit(const struct shard *shard)
     return limit == 0 ? UINT32_MAX : limit;
 }
 
-bool newcomers_make_room(struct shard *shard, uint32_t listener)
+bool newcomers_make_room(struct shard *shard, const struct door_counts *listener)
 {
     struct newcomer_queue *queue = &shard->conns.newcomers.stages[NEWCOMER_SILENT];
 
     for (struct list *node = queue->list.next; node != &queue->list; node = node->next) {
         struct conn *conn = conn_at(&shard->conns, LIST_ENTRY(node, struct newcomer, node)->slot);
 
-        if (listener == NEWCOMER_ANY_LISTENER || conn->listener == listener) {
+        if (listener == NULL || conn->door->counts == listener) {
             end(shard, conn, STAT_newcomer_closed_silent);
             return true;
         }

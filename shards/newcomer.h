@@ -43,9 +43,9 @@ bool newcomer_heard(struct shard *shard, struct conn *conn);
 /* It is none any more: CONNECT is complete, or it ends. Harmless for one that is none. */
 void newcomer_leave(struct shard *shard, struct conn *conn);
 
-#define NEWCOMER_ANY_LISTENER UINT32_MAX
-/* There is no room for another connection, of that listener or of any: the one that is silent for longest gives way.
- * False when none is. */
-bool newcomers_make_room(struct shard *shard, uint32_t listener);
+struct door_counts;
+/* There is no room for another connection, of the listener that counts there or, if that is NULL, of any: the one that
+ * is silent for longest gives way. False when none is. */
+bool newcomers_make_room(struct shard *shard, const struct door_counts *listener);
 
 #endif

@@ -64,7 +64,7 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
 
 void port_listener_name(const struct connection *connection, char *to, size_t size)
 {
-    door_name(shard_current, conn_of_mqtt(connection)->listener, to, size);
+    door_name(conn_of_mqtt(connection)->door, to, size);
 }
 
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
@@ -113,14 +113,14 @@ void port_peer_door(const struct connection *connection, struct peer_door *to)
 {
     const struct conn *conn = conn_of_mqtt(connection);
 
-    door_describe(shard_current, conn->listener, to);
+    door_describe(conn->door, to);
     if (to->port == 0)
         to->port = local_port(conn->fd);
 }
 
 uint32_t port_packet_size_max(const struct connection *connection)
 {
-    return door_packet_size_max(shard_current, conn_of_mqtt(connection)->listener);
+    return door_packet_size_max(conn_of_mqtt(connection)->door);
 }
 
 void port_peer_address(const struct connection *connection, struct peer_address *to)

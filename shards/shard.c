@@ -21,7 +21,6 @@
 #include "shards/bufring.h"
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
-#include "shards/door.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
 #include "shards/machine_priv.h"
@@ -126,7 +125,7 @@ void shard_fini(struct shard *shard)
         broker_destroy(shard->broker);
         mesh_port_close(&shard->mesh);
     }
-    mem_free(shard->listeners);
+    listener_free(shard);
     conns_fini(shard);
 }
 
@@ -148,7 +147,6 @@ static void *thread_main(void *argument)
     }
     pthread_barrier_wait(&machine->entered);
     if (!atomic_load(&machine->failed)) {
-        listener_start(shard, machine->listeners);
         loop_run(shard);
     }
     log_thread_end();
@@ -214,8 +212,9 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
         broker_configure(shard->broker, entry->pointer);
         shard_post(shard, from, MESH_CONFIGURE, 0, entry->pointer);
         break;
-    case MESH_DOOR_KEY:
-        door_change_key(shard, entry->small, entry->pointer);
+    case MESH_LISTENERS:
+        listener_apply(shard, entry->pointer);
+        shard_post(shard, from, MESH_LISTENERS, 0, entry->pointer);
         break;
     case MESH_BANNED:
         broker_set_banned(shard->broker, entry->pointer);

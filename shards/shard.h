@@ -72,7 +72,8 @@ struct shard {
 
     struct listener *listeners;
     unsigned listener_count;
-    int event_fd; /* wakes it: foreign threads, and peers when there are no ring messages */
+    bool listening; /* from the first listeners on until listener_stop() */
+    int event_fd;   /* wakes it: foreign threads, and peers when there are no ring messages */
     uint64_t event_value;
     enum shard_phase phase;
     uint16_t shutdown_step; /* the last one that was asked for */

@@ -33,9 +33,11 @@ void snapshot_post(struct shard *control, struct snapshots *snapshots, enum mesh
 
 static void end(struct shard *control, struct snapshot *row)
 {
-    if (row->former != NULL)
-        row->release(control, row->former);
-    *row = (struct snapshot){0};
+    struct snapshot over = *row;
+
+    *row = (struct snapshot){0}; /* first: release() may post */
+    if (over.former != NULL)
+        over.release(control, over.former);
 }
 
 void snapshot_confirmed(struct shard *control, struct snapshots *snapshots, const void *fresh)

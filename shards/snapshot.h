@@ -39,7 +39,8 @@ struct snapshots {
 
 /* Whether `count` more can be posted now; if not, some shard has not finished a turn for long. */
 bool snapshot_room(const struct snapshots *snapshots, unsigned count);
-/* Posts `fresh` to every data shard with an entry of that kind. `former` goes to release() when all have it. */
+/* Posts `fresh` to every data shard with an entry of that kind. `former` goes to release() when all have it; release()
+ * may post one in its turn, for which there is room. */
 void snapshot_post(struct shard *control, struct snapshots *snapshots, enum mesh_kind kind,
                    void *fresh, void *former, snapshot_release *release);
 /* A shard sent the entry back. */

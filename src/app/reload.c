@@ -180,7 +180,7 @@ struct conf *reload(struct reloader *reloader, const struct machine_reload *what
     if (conf != NULL && what->wanted_count > 0)
         report_overridden(reloader, what, conf, json);
     if (conf != NULL && merge(running, conf, json, errors, RELOAD_ERRORS_MAX) &&
-        machine_check(conf, errors, RELOAD_ERRORS_MAX) &&
+        what->prepare(what->control, conf, errors, RELOAD_ERRORS_MAX) &&
         open_log(conf, errors, RELOAD_ERRORS_MAX)) {
         log_sentences(conf->warnings);
         write_report(json, report, size);

@@ -58,4 +58,10 @@ struct tls_tickets *tls_tickets_create(void);
 void tls_tickets_destroy(struct tls_tickets *tickets); /* after every context that has it */
 void tls_tickets_rotate(struct tls_tickets *tickets);  /* by the one writer */
 
+/* The keys as bytes, for another program of this process. Whoever has them can read the sessions of their tickets. */
+#define TLS_TICKETS_BYTES 200u
+void tls_tickets_save(const struct tls_tickets *tickets, uint8_t to[TLS_TICKETS_BYTES]);
+/* Before anybody reads them. */
+void tls_tickets_load(struct tls_tickets *tickets, const uint8_t from[TLS_TICKETS_BYTES]);
+
 #endif

@@ -76,6 +76,32 @@ void tls_tickets_rotate(struct tls_tickets *tickets)
     atomic_store_explicit(&tickets->current, next, memory_order_release);
 }
 
+_Static_assert(TLS_TICKETS_BYTES == (1 + SLOTS * KEY_WORDS) * sizeof(uint64_t), "all of it");
+
+void tls_tickets_save(const struct tls_tickets *tickets, uint8_t to[TLS_TICKETS_BYTES])
+{
+    uint64_t words[1 + SLOTS * KEY_WORDS];
+
+    words[0] = atomic_load_explicit(&tickets->current, memory_order_acquire);
+    for (unsigned i = 0; i < SLOTS * KEY_WORDS; i++)
+        words[1 + i] = atomic_load_explicit(&tickets->keys[i / KEY_WORDS][i % KEY_WORDS],
+                                            memory_order_relaxed);
+    memcpy(to, words, sizeof(words));
+    OPENSSL_cleanse(words, sizeof(words));
+}
+
+void tls_tickets_load(struct tls_tickets *tickets, const uint8_t from[TLS_TICKETS_BYTES])
+{
+    uint64_t words[1 + SLOTS * KEY_WORDS];
+
+    memcpy(words, from, sizeof(words));
+    for (unsigned i = 0; i < SLOTS * KEY_WORDS; i++)
+        atomic_store_explicit(&tickets->keys[i / KEY_WORDS][i % KEY_WORDS], words[1 + i],
+                              memory_order_relaxed);
+    atomic_store_explicit(&tickets->current, (uint32_t)(words[0] % SLOTS), memory_order_release);
+    OPENSSL_cleanse(words, sizeof(words));
+}
+
 void tls_tickets_current(const struct tls_tickets *tickets, struct tls_ticket_key *key)
 {
     read_key(tickets, atomic_load_explicit(&tickets->current, memory_order_acquire), key);

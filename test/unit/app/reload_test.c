@@ -14,8 +14,21 @@
 #include <cmocka.h>
 
 static char folder[64], file[128], report[4096];
-static const struct machine_reload as_it_is;
 static struct cli command_line;
+
+/* The machine's part, without opening anything. */
+static const char *missing;
+
+static bool prepare(struct control *control, const struct conf *conf, char *why, size_t size)
+{
+    (void)control;
+    if (missing == NULL)
+        return machine_check(conf, why, size);
+    snprintf(why, size, "%s", missing);
+    return false;
+}
+
+static const struct machine_reload as_it_is = {.prepare = prepare};
 
 static void write_file(const char *text)
 {
@@ -99,6 +112,13 @@ static void test_a_broken_file_changes_nothing(void **state)
     assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
     assert_non_null(strstr(report, "cannot make the log folder /nowhere/at/all"));
     assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_WARN);
+    /* and so is a port that cannot be had */
+    write_file("log { to = [], level = trace }");
+    missing = "cannot listen";
+    assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
+    assert_string_equal(report, "{\"ok\":false,\"error\":\"cannot listen\"}");
+    assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_WARN);
+    missing = NULL;
     /* and so is a file that went away */
     unlink(file);
     assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
@@ -151,11 +171,12 @@ static void test_what_is_set_at_run_time(void **state)
                                       qos = {"mqtt.max_qos", "0", "x"},
                                       again = {"log.level", "info", "x"},
                                       bad = {"mqtt.max_qos", "9", "x"};
-    const struct machine_reload first = {.changes = &level, .change_count = 1, .keep = true},
-                                second = {.changes = &qos, .change_count = 1, .keep = true},
-                                third = {.changes = &again, .change_count = 1, .keep = true},
-                                broken = {.changes = &bad, .change_count = 1, .keep = true},
-                                kept = {.keep = true};
+    const struct machine_reload
+        first = {.changes = &level, .change_count = 1, .keep = true, .prepare = prepare},
+        second = {.changes = &qos, .change_count = 1, .keep = true, .prepare = prepare},
+        third = {.changes = &again, .change_count = 1, .keep = true, .prepare = prepare},
+        broken = {.changes = &bad, .change_count = 1, .keep = true, .prepare = prepare},
+        kept = {.keep = true, .prepare = prepare};
     struct reloader reloader = {.cli = &command_line};
     struct conf *running, *fresh;
 
@@ -204,12 +225,16 @@ static void test_files_as_they_will_be(void **state)
         file,
         (char *)(uintptr_t) "log { to = [], level = warn }\nmqtt.max_qos = 2\nshards.count = 3"};
     const struct conf_files files = {&text, 1};
-    const struct machine_reload first = {.changes = &level, .change_count = 1, .keep = true},
+    const struct machine_reload first = {.changes = &level,
+                                         .change_count = 1,
+                                         .keep = true,
+                                         .prepare = prepare},
                                 second = {.path = file,
                                           .files = &files,
                                           .wanted = wanted,
                                           .wanted_count = 3,
-                                          .keep = true};
+                                          .keep = true,
+                                          .prepare = prepare};
     struct reloader reloader = {.cli = &command_line};
     struct conf *running, *fresh;
 
@@ -242,14 +267,10 @@ static void test_a_certificate_that_is_not_there(void **state)
     write_file("log { to = [], level = warn }");
     running = load();
     assert_true(open_log(running, report, sizeof(report)));
-    write_file("log { to = [], level = trace }");
     running->http_server_enable = true;
-    mem_free(running->http_server_certfile);
-    mem_free(running->http_server_keyfile);
-    running->http_server_certfile = mem_strdup("none");
-    running->http_server_keyfile = mem_strdup("none");
+    write_file("log { to = [], level = trace }\nhttp_server { certfile = none, keyfile = none }");
     assert_null(reload(&reloader, &as_it_is, running, report, sizeof(report)));
-    assert_non_null(strstr(report, "{\"ok\":false"));
+    assert_non_null(strstr(report, "none: No such file"));
     assert_int_equal(atomic_load(&log_level_now), LOG_LEVEL_WARN);
     conf_free(running);
 }

@@ -4,11 +4,11 @@
  * this kernel has it, and as older kernels would. Clients are plain sockets of the test's own
  * thread.
  */
-#include "shards/listener.h"
+#include "shards/listen.h"
 #include "shards/machine_priv.h"
 
 static int probe_as_chosen(struct uring_features *features, char *why, size_t size);
-static void note_port(const struct listener_set *set, FILE *to);
+static void note_port(const struct listener_set *set, const struct listener_set *former, FILE *to);
 
 /* The machine under test sees the chosen features, and tells the port instead of printing it. */
 #define uring_probe     probe_as_chosen
@@ -16,7 +16,7 @@ static void note_port(const struct listener_set *set, FILE *to);
 #include "shards/machine.c"
 #undef uring_probe
 #undef listeners_print
-#include "shards/listener.c"
+#include "shards/listen.c"
 
 #include "unit/shards/echo_service.h"
 #include "unit/shards/fake_broker.h"
@@ -55,13 +55,16 @@ static int probe_as_chosen(struct uring_features *features, char *why, size_t si
     return error;
 }
 
-static void note_port(const struct listener_set *set, FILE *to)
+static void note_port(const struct listener_set *set, const struct listener_set *former, FILE *to)
 {
+    (void)former;
     (void)to;
-    if (strcmp(set->addresses[0].name, "http_server") == 0)
-        service_port = port_of(&set->addresses[0]);
+    if (set->count == 0)
+        return;
+    if (set->places[0].door->service)
+        service_port = port_of(&set->places[0]);
     else
-        port = port_of(&set->addresses[0]);
+        port = port_of(&set->places[0]);
 }
 
 static void on_started(void *argument)
@@ -105,6 +108,7 @@ static struct conf *on_reload(void *argument, const struct machine_reload *what,
         return NULL;
     }
     reloaded = load(2);
+    assert_true(what->prepare(what->control, reloaded, report, size));
     snprintf(report, size, "{\"ok\":true,\"applied\":[],\"restart\":[]}");
     return reloaded;
 }
@@ -631,13 +635,14 @@ static void a_port_in_use_is_reported(void **state)
     char why[256];
     struct conf *other;
     struct listener_set *set;
+    struct machine machine = {.limits.shards = 1};
 
     (void)state;
     start(1);
     run();
     other = load(1);
     other->listeners[0].address.port = port;
-    set = listeners_bind(other, 1, why, sizeof(why));
+    set = listeners_open(&machine, other, NULL, why, sizeof(why));
     assert_null(set);
     assert_non_null(strstr(why, "Address already in use"));
     conf_free(other);
