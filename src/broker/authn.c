@@ -14,6 +14,7 @@
 
 #define NO_SLOT       UINT32_MAX
 #define SLOTS_AT_ONCE 64u
+#define ROUNDS_MAX    16u /* CONTINUEs of one attempt */
 
 #define AUTHN_LINK(link)                                                                           \
     bool authn_##link##_configured(const struct broker *broker);                                   \
@@ -107,6 +108,14 @@ struct authn_attempt *authn_find(struct broker *broker, struct authn_handle hand
     return table->slots[handle.slot].attempt;
 }
 
+static void drop_said(struct authn_attempt *attempt)
+{
+    if (attempt->said != NULL)
+        mem_wipe(attempt->said, attempt->said_len);
+    mem_free(attempt->said);
+    attempt->said = NULL;
+}
+
 static void drop_state(struct authn_attempt *attempt)
 {
     if (attempt->state != NULL && attempt->free_state != NULL)
@@ -119,6 +128,7 @@ void identity_clear(struct identity *identity)
 {
     if (identity->rules != NULL)
         identity->free_rules(identity->rules);
+    mem_free(identity->method);
     *identity = (struct identity){0};
 }
 
@@ -131,6 +141,8 @@ void authn_abandon(struct broker *broker, struct connection *connection)
     connection->attempt = NULL;
     leave_table(&broker->attempts, attempt->handle);
     timer_disarm(&broker->timers, &attempt->timer);
+    timer_disarm(&broker->timers, &attempt->deadline);
+    drop_said(attempt);
     drop_state(attempt);
     identity_clear(&attempt->result);
     mem_free(attempt->new_username);
@@ -165,12 +177,11 @@ static void describe(struct authn_attempt *attempt)
     port_peer_door(attempt->connection, &attempt->door);
 }
 
-struct authn_attempt *authn_create(struct broker *broker, struct connection *connection,
-                                   const struct frame *frame, const struct connect_facts *facts)
+/* With room for that many bytes, and in the table; NULL when memory is gone. */
+static struct authn_attempt *create(struct broker *broker, struct connection *connection,
+                                    size_t room)
 {
-    size_t room = (size_t)frame->body_len + facts->client_identifier.len + facts->username.len;
     struct authn_attempt *attempt = mem_try_alloc(sizeof(*attempt) + room);
-    struct frame copy = *frame;
 
     if (attempt == NULL)
         return NULL;
@@ -182,6 +193,20 @@ struct authn_attempt *authn_create(struct broker *broker, struct connection *con
     attempt->broker = broker;
     attempt->connection = connection;
     timer_init(&attempt->timer, NULL);
+    timer_init(&attempt->deadline, NULL);
+    return attempt;
+}
+
+struct authn_attempt *authn_create(struct broker *broker, struct connection *connection,
+                                   const struct frame *frame, const struct connect_facts *facts)
+{
+    struct authn_attempt *attempt =
+        create(broker, connection,
+               (size_t)frame->body_len + facts->client_identifier.len + facts->username.len);
+    struct frame copy = *frame;
+
+    if (attempt == NULL)
+        return NULL;
     copy.body = append(attempt, span_of(frame->body, frame->body_len)).data;
     if (mqtt_decode_connect(&copy, &attempt->packet) != MQTT_REASON_SUCCESS)
         UNREACHABLE("these bytes were a CONNECT before");
@@ -197,6 +222,57 @@ struct authn_attempt *authn_create(struct broker *broker, struct connection *con
     describe(attempt);
     connection->attempt = attempt;
     return attempt;
+}
+
+/* Takes a copy of what the client says. False when memory is gone. */
+static bool hear(struct authn_attempt *attempt, struct span data)
+{
+    drop_said(attempt);
+    attempt->said = mem_try_alloc(data.len + 1u);
+    if (attempt->said == NULL)
+        return false;
+    if (data.len > 0)
+        memcpy(attempt->said, data.data, data.len);
+    attempt->said_len = data.len;
+    attempt->data = span_of(attempt->said, data.len);
+    return true;
+}
+
+static void deadline_passed(void *owner, struct timer *timer)
+{
+    struct authn_attempt *attempt = CONTAINER_OF(timer, struct authn_attempt, deadline);
+
+    (void)authn_break_off(owner, attempt, MQTT_REASON_NOT_AUTHORIZED,
+                          "it did not authenticate again within mqtt.connect_timeout");
+}
+
+struct authn_attempt *authn_create_again(struct broker *broker, struct connection *connection,
+                                         const struct ack_packet *packet)
+{
+    const struct session *session = connection->session;
+    struct span method = packet->props.authentication_method;
+    struct authn_attempt *attempt = create(broker, connection, method.len);
+
+    if (attempt == NULL)
+        return NULL;
+    connection->attempt = attempt;
+    attempt->again = true;
+    attempt->version = attempt->packet.version = MQTT_5;
+    attempt->client_identifier = session_client_identifier(session);
+    attempt->has_username = session->username != NULL;
+    if (attempt->has_username)
+        attempt->username = span_text(session->username);
+    attempt->packet.has_username = attempt->has_username;
+    attempt->packet.username = attempt->username;
+    describe(attempt);
+    attempt->method = append(attempt, method);
+    timer_init(&attempt->deadline, deadline_passed);
+    timer_arm(&broker->timers, &attempt->deadline,
+              broker->now_ms + (uint64_t)broker->conf->mqtt_connect_timeout_ms);
+    if (hear(attempt, packet->props.authentication_data))
+        return attempt;
+    authn_abandon(broker, connection);
+    return NULL;
 }
 
 /* ---- the chain ---- */
@@ -256,22 +332,45 @@ static enum authn_answer ask_from(struct broker *broker, struct authn_attempt *a
     return end_of_chain(broker, attempt);
 }
 
+/* The link wants to hear more. False when that cannot be: the attempt is then to be refused. */
+static bool continue_with(struct broker *broker, struct authn_attempt *attempt)
+{
+    attempt->code = MQTT_REASON_SUCCESS;
+    if (attempt->method.len == 0 || attempt->round == ROUNDS_MAX)
+        attempt->reason = "its authentication takes too many steps";
+    else if (!auth_send(broker, attempt, MQTT_REASON_CONTINUE_AUTHENTICATION)) /* [MQTT-4.12.0-2] */
+        attempt->reason = "a step of its authentication is larger than its Maximum Packet Size";
+    else
+        attempt->awaits_client = true;
+    return attempt->awaits_client;
+}
+
 static enum connection_verdict settle(struct broker *broker, struct authn_attempt *attempt,
                                       enum authn_answer answer)
 {
     struct connection *connection = attempt->connection;
-    enum connection_verdict verdict;
+    enum connection_verdict verdict = CONNECTION_CONTINUE;
 
     attempt->waiting = answer == AUTHN_WAIT;
     if (attempt->waiting) {
         STAT_INC(broker->stats, authn_waited);
-        return CONNECTION_CONTINUE; /* it is paused: connection_may_read() (I2) */
+        return CONNECTION_CONTINUE; /* it is paused: authn_holds() (I2) */
     }
-    attempt->allowed = answer == AUTHN_ALLOW;
-    verdict = answer == AUTHN_ALLOW ? connect_allowed(broker, connection, attempt)
-                                    : connect_denied(broker, connection, attempt);
+    if (answer == AUTHN_CONTINUE) {
+        if (continue_with(broker, attempt))
+            return CONNECTION_CONTINUE;
+        answer = AUTHN_DENY;
+    }
+    if (attempt->again) {
+        auth_again_decided(broker, attempt, answer == AUTHN_ALLOW);
+    } else {
+        attempt->allowed = answer == AUTHN_ALLOW;
+        verdict = answer == AUTHN_ALLOW ? connect_allowed(broker, connection, attempt)
+                                        : connect_denied(broker, connection, attempt);
+    }
     if (verdict != CONNECTION_PAUSE) /* else its will is being decided: authn_go_on() */
-        authn_abandon(broker, connection); /* I1; it may be gone already: the connection has ended */
+        authn_abandon(broker,
+                      connection); /* I1; it may be gone already: the connection has ended */
     return verdict == CONNECTION_PAUSE ? CONNECTION_CONTINUE : verdict;
 }
 
@@ -286,6 +385,26 @@ void authn_go_on(struct broker *broker, struct connection *connection)
 enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt)
 {
     return settle(broker, attempt, ask_from(broker, attempt, links));
+}
+
+enum connection_verdict authn_answered(struct broker *broker, struct authn_attempt *attempt,
+                                       struct span data)
+{
+    ASSERT(attempt->awaits_client && attempt->link != NULL);
+    attempt->awaits_client = false;
+    attempt->round++;
+    attempt->reason = NULL;
+    if (!hear(attempt, data))
+        return authn_break_off(broker, attempt, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    return settle(broker, attempt, attempt->link->ask(broker, attempt));
+}
+
+enum connection_verdict authn_break_off(struct broker *broker, struct authn_attempt *attempt,
+                                        enum mqtt_reason code, const char *reason)
+{
+    attempt->code = code;
+    attempt->reason = reason;
+    return settle(broker, attempt, AUTHN_DENY);
 }
 
 void authn_complete(struct broker *broker, struct authn_handle handle, enum authn_answer answer)

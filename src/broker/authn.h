@@ -11,6 +11,11 @@
  *      |                  ... authn_complete(handle, answer) goes on with that link's answer
  *      ALLOW: the session, CONNACK          DENY: CONNACK with the reason, the end
  *
+ * With an Authentication Method (MQTT 5.0, 4.12) a link may need to hear more: CONTINUE sends `answer` in AUTH, and when the
+ * client's next AUTH is here, the same link is asked again, with its state. Only AUTH and DISCONNECT are taken
+ * meanwhile. A client that is online may authenticate again: the chain is asked the same way, while everything else
+ * goes on. on_auth.c has both.
+ *
  * The links are the rows of authn_links.def: a new one is a row and two functions. The rules of the house:
  *
  *   - A link IGNOREs what is not its business (no user name, no token, another method), never what it could not do: a
@@ -36,7 +41,8 @@ enum authn_answer {
     AUTHN_IGNORE, /* not mine: ask the next */
     AUTHN_ALLOW,
     AUTHN_DENY,
-    AUTHN_WAIT /* authn_complete() will say; not an answer to that */
+    AUTHN_WAIT, /* authn_complete() will say; not an answer to that */
+    AUTHN_CONTINUE /* with a method only: send `answer`, and ask me again with what the client says to it */
 };
 
 /* Names an attempt across threads and time. Of which shard it is its bearer knows: it has the broker. */
@@ -49,12 +55,13 @@ struct identity {
     const struct authn_link *link; /* who let it in; NULL: nobody, it is anonymous */
     bool superuser;                /* no rules hold for it */
     uint64_t expires_ms; /* wall clock; the connection ends then (a token ran out); 0: never */
+    char *method;        /* Authentication Method of its CONNECT, mem_alloc; NULL: none */
     void *rules;         /* rules of its own (from a token); NULL: none */
     void (*free_rules)(void *rules);
     uint64_t credential; /* the link's: to tell after a reload whether it is still the same */
 };
 
-/* One CONNECT that is being decided. Owner: shard. Spans are good for as long as it lives. */
+/* One CONNECT, or one AUTH that authenticates again, that is being decided. Owner: shard. Spans are good for as long as it lives. */
 struct authn_attempt {
     struct broker *broker;
     struct connection *connection;
@@ -63,8 +70,12 @@ struct authn_attempt {
     /* the question */
     struct span client_identifier, username, password;
     bool has_username, has_password;
-    bool username_verified;   /* it is what the client's certificate says */
-    struct span method, data; /* Authentication Method and Data of 5.0; method.len 0: none */
+    bool username_verified; /* it is what the client's certificate says */
+    struct span method,
+        data; /* Authentication Method and Data of 5.0; method.len 0: none. A link that knows only user
+                                 names and passwords IGNOREs whoever has a method */
+    unsigned round; /* how many AUTH have answered a CONTINUE */
+    bool again;     /* it is online, and authenticates again: new_username must be what it is */
     enum mqtt_version version;
     struct peer_address peer;
     struct peer_door door;
@@ -78,12 +89,19 @@ struct authn_attempt {
     enum mqtt_reason code;  /* DENY: for CONNACK; 0: 0x86, bad user name or password */
     char *new_username;     /* ALLOW: instead of the client's; mem_alloc, the attempt's; NULL */
     struct identity result; /* ALLOW */
+    struct span
+        answer; /* CONTINUE, ALLOW with a method: Authentication Data for the client; the link's, valid until it is
+                               asked again or its state is freed */
 
     /* the chain's own */
     const struct authn_link *link; /* the one that is asked; NULL: none yet */
     bool waiting;
-    bool allowed; /* and its will is being decided (broker/authz.h) */
-    struct timer timer; /* the slow-down */
+    bool awaits_client; /* its next AUTH decides how to go on */
+    uint8_t *said;      /* what it said last, of said_len bytes; NULL: what CONNECT said */
+    uint32_t said_len;
+    struct timer deadline; /* of `again` */
+    bool allowed;          /* and its will is being decided (broker/authz.h) */
+    struct timer timer;    /* the slow-down */
     bool assigned_identifier;
     struct connect_packet packet; /* views of `bytes` */
     uint32_t size;
@@ -110,7 +128,7 @@ struct authn_table {
 /* The attempt that a handle names; NULL when it is gone. */
 struct authn_attempt *authn_find(struct broker *broker, struct authn_handle handle);
 
-/* The link that said WAIT has its answer: ALLOW, DENY or IGNORE. On the shard's thread. Nothing happens, but for a counter, when
+/* The link that said WAIT has its answer: ALLOW, DENY, IGNORE or CONTINUE. On the shard's thread. Nothing happens, but for a counter, when
  * the handle is stale. */
 void authn_complete(struct broker *broker, struct authn_handle handle, enum authn_answer answer);
 

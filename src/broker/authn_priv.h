@@ -27,6 +27,23 @@ struct authn_attempt *authn_create(struct broker *broker, struct connection *con
                                    const struct frame *frame, const struct connect_facts *facts);
 /* Asks the chain. The attempt may be gone when it returns; connection->attempt tells. */
 enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt);
+/* The same for a connection that authenticates again, as `packet` says, which is a valid AUTH. */
+struct authn_attempt *authn_create_again(struct broker *broker, struct connection *connection,
+                                         const struct ack_packet *packet);
+/* The client answers a CONTINUE. */
+enum connection_verdict authn_answered(struct broker *broker, struct authn_attempt *attempt,
+                                       struct span data);
+/* The chain is not asked any more: the client broke its rules. */
+enum connection_verdict authn_break_off(struct broker *broker, struct authn_attempt *attempt,
+                                        enum mqtt_reason code, const char *reason);
+
+/* Nothing is read of the connection until the chain has decided (I2). */
+static inline bool authn_holds(const struct connection *connection)
+{
+    return connection->attempt != NULL && !connection->attempt->again &&
+           !connection->attempt->awaits_client;
+}
+
 /* The connection ends, or its attempt has been decided: wipes and frees it. Its handle is stale. */
 void authn_abandon(struct broker *broker, struct connection *connection);
 
@@ -34,6 +51,15 @@ void authn_abandon(struct broker *broker, struct connection *connection);
 void authn_go_on(struct broker *broker, struct connection *connection);
 
 void identity_clear(struct identity *identity);
+
+/* ---- on_auth.c ---- */
+/* A packet that comes between CONNECT and CONNACK. */
+enum connection_verdict auth_first(struct broker *broker, struct connection *connection,
+                                   const struct frame *frame);
+/* Sends AUTH with the attempt's method and answer. False: it is too large for the client, or memory is gone. */
+bool auth_send(struct broker *broker, struct authn_attempt *attempt, enum mqtt_reason reason);
+/* What the chain says of one that authenticates again. */
+void auth_again_decided(struct broker *broker, struct authn_attempt *attempt, bool allowed);
 
 /* ---- on_connect.c ---- */
 enum connection_verdict connect_allowed(struct broker *broker, struct connection *connection,

@@ -340,7 +340,7 @@ bool shards_keep_up(struct broker *broker)
 
 bool connection_may_read(struct broker *broker, const struct connection *connection)
 {
-    if (connection->awaits_owner || connection->awaits_answer || connection->attempt != NULL ||
+    if (connection->awaits_owner || connection->awaits_answer || authn_holds(connection) ||
         connection->out.bytes > READ_MARK / 2 || connection->subscribes > SUBSCRIBES_MARK / 2)
         return false;
     return shards_keep_up(broker);
@@ -354,7 +354,7 @@ static enum connection_verdict verdict_after(struct broker *broker, struct conne
         return verdict;
     if (UNLIKELY(connection->closing != CLOSING_NO))
         return CONNECTION_STOP;
-    if (UNLIKELY(connection->attempt != NULL))
+    if (UNLIKELY(authn_holds(connection)))
         return CONNECTION_PAUSE;
     if (UNLIKELY(route_congested(broker) || connection->out.bytes > READ_MARK ||
                  connection->subscribes > SUBSCRIBES_MARK || connection->awaits_owner)) {
@@ -368,7 +368,8 @@ static enum connection_verdict verdict_after(struct broker *broker, struct conne
  */
 static bool wrong_first_packet(const struct connection *connection, const uint8_t *data)
 {
-    return connection->state == CONNECTION_AWAIT_CONNECT && data[0] != MQTT_CONNECT << 4;
+    return connection->state == CONNECTION_AWAIT_CONNECT && connection->attempt == NULL &&
+           data[0] != MQTT_CONNECT << 4;
 }
 
 /* Completes and handles the packet in `input`. *used tells how much of data it took. */

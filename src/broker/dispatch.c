@@ -5,6 +5,7 @@
  * A packet whose handler waits for an answer (connection->awaits_answer) is not consumed: CONNECTION_PAUSE says so, and
  * it comes again from its beginning.
  */
+#include "broker/authn_priv.h"
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
 
@@ -40,6 +41,8 @@ enum connection_verdict dispatch_packet(struct broker *broker, struct connection
                       "reserved flags of the fixed header"); /* [MQTT-2.1.3-1] [MQTT-2.2.2-1]
                                                                 [MQTT-2.2.2-2] */
     if (UNLIKELY(connection->state == CONNECTION_AWAIT_CONNECT)) {
+        if (connection->attempt != NULL)
+            return auth_first(broker, connection, frame);
         if (frame->type != MQTT_CONNECT) /* [MQTT-3.1.0-1] */
             return refuse(broker, connection, MQTT_REASON_PROTOCOL_ERROR,
                           "the first packet is not CONNECT");

@@ -31,6 +31,7 @@ struct connect_result {
     uint16_t server_keep_alive;
     bool has_server_keep_alive;
     uint32_t expiry_s;
+    struct span method, answer; /* Authentication Method and Data; method.len 0: none */
 };
 
 unsigned broker_home_shard(struct span client_identifier, unsigned shard_count)
@@ -45,7 +46,8 @@ static bool send_connack(struct broker *broker, struct connection *connection,
                          enum mqtt_version version, const struct connack_fields *fields)
 {
     uint32_t room = CONNACK_MAX + fields->props.response_information.len +
-                    fields->props.assigned_client_identifier.len + fields->props.reason_string.len;
+                    fields->props.assigned_client_identifier.len + fields->props.reason_string.len +
+                    fields->props.authentication_method.len + fields->props.authentication_data.len;
     uint8_t *to = connection_reserve(broker, connection, room);
     uint32_t size = to == NULL ? 0 : mqtt_encode_connack(to, room, version, fields);
 
@@ -139,6 +141,14 @@ static void describe_server(const struct broker *broker, const struct connect_pa
     if (result->assigned_identifier) { /* [MQTT-3.1.3-7] [MQTT-3.2.2-16] */
         props->assigned_client_identifier = session_client_identifier(session);
         set_present(props, MQTT_PROPERTY_ASSIGNED_CLIENT_IDENTIFIER);
+    }
+    if (result->method.len > 0) { /* [MQTT-4.12.0-5] [MQTT-4.12.0-6] */
+        props->authentication_method = result->method;
+        set_present(props, MQTT_PROPERTY_AUTHENTICATION_METHOD);
+    }
+    if (result->answer.len > 0) {
+        props->authentication_data = result->answer;
+        set_present(props, MQTT_PROPERTY_AUTHENTICATION_DATA);
     }
     if (session->expiry_s != result->expiry_s) { /* not what the client asked for */
         props->session_expiry = session->expiry_s;
@@ -653,6 +663,17 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
 
 /* ---- the chain has decided (broker/authn.h) ---- */
 
+/* What it has to authenticate again with. */
+static bool keep_method(struct identity *identity, struct span method)
+{
+    identity->method = mem_try_alloc(method.len + 1u);
+    if (identity->method == NULL)
+        return false;
+    memcpy(identity->method, method.data, method.len);
+    identity->method[method.len] = '\0';
+    return true;
+}
+
 /* What it gained goes to the connection. False when memory is gone. */
 static bool take_identity(struct connection *connection, struct authn_attempt *attempt)
 {
@@ -662,7 +683,7 @@ static bool take_identity(struct connection *connection, struct authn_attempt *a
     attempt->result.link = attempt->link;
     *connection->identity = attempt->result;
     attempt->result = (struct identity){0};
-    return true;
+    return attempt->method.len == 0 || keep_method(connection->identity, attempt->method);
 }
 
 enum connection_verdict connect_allowed(struct broker *broker, struct connection *connection,
@@ -677,7 +698,8 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
         packet->username = span_text(attempt->new_username);
     }
     reason = check_door(broker, connection, packet, attempt->client_identifier, &why);
-    if (reason == MQTT_REASON_SUCCESS && connection->identity == NULL && !take_identity(connection, attempt)) {
+    if (reason == MQTT_REASON_SUCCESS && connection->identity == NULL &&
+        !take_identity(connection, attempt)) {
         reason = MQTT_REASON_QUOTA_EXCEEDED;
         why = "out of memory";
     }
@@ -686,7 +708,9 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
     return connect_session(
         broker, connection, packet, attempt->client_identifier,
         &(struct authz_grant){.superuser = connection->identity->superuser},
-        &(struct connect_result){.assigned_identifier = attempt->assigned_identifier});
+        &(struct connect_result){.assigned_identifier = attempt->assigned_identifier,
+                                 .method = attempt->method,
+                                 .answer = attempt->answer});
 }
 
 /* A client of 5.0 hears 0x86 or what the link says; an older one 4 when it gave no user name or password, else 5.
@@ -709,11 +733,14 @@ enum connection_verdict connect_denied(struct broker *broker, struct connection 
                      ? MQTT_REASON_BAD_USER_NAME_OR_PASSWORD
                      : MQTT_REASON_NOT_AUTHORIZED;
     refusal.counter = audit_connect_counter(reason);
+    /* [MQTT-4.12.0-4] */
     return refuse_with(broker, connection, &attempt->packet, reason, "not let in", &refusal);
 }
 
 void connect_undecided(struct broker *broker, struct connection *connection)
 {
     (void)refuse(broker, connection, &connection->attempt->packet, MQTT_REASON_SERVER_UNAVAILABLE,
-                 "nobody decided about it within mqtt.connect_timeout");
+                 connection->attempt->awaits_client
+                     ? "it did not go on with its authentication within mqtt.connect_timeout"
+                     : "nobody decided about it within mqtt.connect_timeout");
 }

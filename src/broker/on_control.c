@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * on_control - PINGREQ, DISCONNECT and AUTH.
+ * on_control - PINGREQ and DISCONNECT.
  */
 #include "broker/broker_priv.h"
 #include "mqtt/decode.h"
@@ -58,16 +58,4 @@ void on_disconnect(struct broker *broker, struct connection *connection, const s
                     packet.reason < MQTT_REASON_UNSPECIFIED_ERROR ? packet.reason
                                                                   : MQTT_REASON_SUCCESS,
                     "DISCONNECT");
-}
-
-void on_auth(struct broker *broker, struct connection *connection, const struct frame *frame)
-{
-    struct ack_packet packet;
-    enum mqtt_reason reason = mqtt_decode_auth(frame, &packet);
-
-    /* CONNECT named no Authentication Method (one that does is refused), so AUTH may not come
-     * [MQTT-4.12.0-6] */
-    connection_end(broker, connection,
-                   reason == MQTT_REASON_SUCCESS ? MQTT_REASON_PROTOCOL_ERROR : reason,
-                   "AUTH without an Authentication Method in CONNECT");
 }
