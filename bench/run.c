@@ -25,6 +25,8 @@ enum run_shape {
 };
 #define SHAPE_TRAFFIC (SHAPE_PAIRS | SHAPE_ALL | SHAPE_OVERLAP)
 
+#define PACKET_SIZE_MAX 65536u /* that a client of a lone run takes */
+
 typedef int (*run_function)(const char *name, const struct bench_options *options);
 
 /* One row of the table. boot. */
@@ -258,4 +260,29 @@ bool run_watch(struct monitor *monitor, struct load *load, const char *name,
                                           .worker_count = worker_count};
 
     return monitor_init(monitor, load, &source, error, error_size);
+}
+
+bool lone_run_begin(struct lone_run *run, const char *name, const struct bench_options *options)
+{
+    char error[512];
+
+    if (!load_init(&run->load, options, options->count, error, sizeof(error))) {
+        load_fini(&run->load);
+        run_refuse(error);
+        return false;
+    }
+    worker_init(&run->worker, &run->load, 0, (uint32_t)options->count, PACKET_SIZE_MAX);
+    if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
+        lone_run_end(run);
+        run_refuse(error);
+        return false;
+    }
+    return true;
+}
+
+void lone_run_end(struct lone_run *run)
+{
+    monitor_fini(&run->monitor);
+    worker_fini(&run->worker);
+    load_fini(&run->load);
 }

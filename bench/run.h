@@ -30,6 +30,19 @@ bool run_until(struct worker *worker, bool (*done)(void *argument), void *argume
 bool run_watch(struct monitor *monitor, struct load *load, const char *name,
                const struct worker *workers, uint32_t worker_count, char *error, size_t error_size);
 
+/* A run of one worker on the caller's thread. Owner: that thread; it stays where it is. */
+struct lone_run {
+    struct load load;
+    struct monitor monitor;
+    struct worker worker;
+};
+
+/* Opens all three, with options->count actors that nobody owns yet. `run` is zeroed. False: why has been printed, and there
+ * is nothing to end. */
+bool lone_run_begin(struct lone_run *run, const char *name, const struct bench_options *options);
+/* Closes what is still open, at once. */
+void lone_run_end(struct lone_run *run);
+
 /* Prints why a run could not even start; returns BENCH_USAGE. */
 int run_refuse(const char *error);
 

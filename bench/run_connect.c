@@ -15,12 +15,8 @@
 /* A broker that does not close after DISCONNECT is waited for so long [MQTT-3.14.4-1]. */
 #define CLOSE_WAIT_NS (2 * NANOSECONDS)
 
-#define PACKET_SIZE_MAX 65536u
-
 struct connect_run {
-    struct load load;
-    struct monitor monitor;
-    struct worker worker;
+    struct lone_run lone;
     uint64_t completed, abandoned;
     uint64_t begin_completed, begin_cpu_ns, begin_ns;
 };
@@ -40,7 +36,7 @@ static void on_closed(struct actor *actor, const char *why)
     struct connect_run *run = actor->owner;
 
     if (why != NULL) {
-        load_fail(&run->load, "connection %u: %s", actor->number, why);
+        load_fail(&run->lone.load, "connection %u: %s", actor->number, why);
     } else {
         run->completed++;
     }
@@ -71,7 +67,7 @@ static void reopen(struct worker *worker)
 
 static bool all_closed(void *argument)
 {
-    const struct worker *worker = &((struct connect_run *)argument)->worker;
+    const struct worker *worker = &((struct connect_run *)argument)->lone.worker;
 
     for (uint32_t i = 0; i < worker->actor_count; i++) {
         if (!actor_closed(&worker->actors[i])) {
@@ -91,13 +87,13 @@ static bool spend(struct connect_run *run, enum load_phase phase, double seconds
 {
     uint64_t end_ns = now_ns() + (uint64_t)(seconds * (double)NANOSECONDS);
 
-    load_set_phase(&run->load, phase);
-    if (!run_until(&run->worker, NULL, run, count_completed, end_ns) && now_ns() < end_ns &&
-        load_failure(&run->load) == NULL && !load_interrupted()) {
-        load_fail(&run->load, "no connection was completed for %.0f s",
-                  run->load.options->timeout_s);
+    load_set_phase(&run->lone.load, phase);
+    if (!run_until(&run->lone.worker, NULL, run, count_completed, end_ns) && now_ns() < end_ns &&
+        load_failure(&run->lone.load) == NULL && !load_interrupted()) {
+        load_fail(&run->lone.load, "no connection was completed for %.0f s",
+                  run->lone.load.options->timeout_s);
     }
-    return load_failure(&run->load) == NULL && !load_interrupted();
+    return load_failure(&run->lone.load) == NULL && !load_interrupted();
 }
 
 static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns, const char *name)
@@ -107,9 +103,9 @@ static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns,
     double count = (double)(run->completed - run->begin_completed);
     double cpu_us = (double)(end_cpu_ns - run->begin_cpu_ns) / (double)NANOSECONDS_PER_US;
 
-    monitor_end(&run->monitor);
-    report_init(&report, name, run->load.options, &run->monitor.series);
-    report_number(&report, "parallel", "connections at a time", run->worker.actor_count, "");
+    monitor_end(&run->lone.monitor);
+    report_init(&report, name, run->lone.load.options, &run->lone.monitor.series);
+    report_number(&report, "parallel", "connections at a time", run->lone.worker.actor_count, "");
     report_number(&report, "measured_s", "measured", seconds, "s");
     report_number(&report, "connections", "connections", count, "");
     report_number(&report, "connections_per_s", "rate", seconds > 0 ? count / seconds : 0, "/s");
@@ -120,9 +116,10 @@ static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns,
                       "% of one");
     }
     report_number(&report, "not_closed", "not closed by the broker", (double)run->abandoned, "");
-    report_latency(&report, "latency_us", "until CONNACK", run->worker.latency);
-    return report_finish(&report, load_failure(&run->load) != NULL ? load_failure(&run->load)
-                                  : count > 0                      ? NULL
+    report_latency(&report, "latency_us", "until CONNACK", run->lone.worker.latency);
+    return report_finish(&report, load_failure(&run->lone.load) != NULL
+                                      ? load_failure(&run->lone.load)
+                                  : count > 0 ? NULL
                                               : "not one connection was completed");
 }
 
@@ -130,29 +127,19 @@ int run_connect(const char *name, const struct bench_options *options)
 {
     struct connect_run *run = mem_zalloc_aligned(sizeof(*run));
     uint32_t count = (uint32_t)options->count;
-    char error[256];
     int status;
 
-    if (!load_init(&run->load, options, count, error, sizeof(error))) {
-        load_fini(&run->load);
+    if (!lone_run_begin(&run->lone, name, options)) {
         mem_free(run);
-        return run_refuse(error);
+        return BENCH_USAGE;
     }
-    worker_init(&run->worker, &run->load, 0, count, PACKET_SIZE_MAX);
-    if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
-        monitor_fini(&run->monitor);
-        worker_fini(&run->worker);
-        load_fini(&run->load);
-        mem_free(run);
-        return run_refuse(error);
-    }
-    run->worker.owner = run;
-    run->worker.on_turn = reopen;
-    run->worker.opening_max = count;
+    run->lone.worker.owner = run;
+    run->lone.worker.on_turn = reopen;
+    run->lone.worker.opening_max = count;
     for (uint32_t i = 0; i < count; i++) {
-        run->worker.actors[i].number = i;
-        run->worker.actors[i].owner = run;
-        run->worker.actors[i].events = &connect_events;
+        run->lone.worker.actors[i].number = i;
+        run->lone.worker.actors[i].owner = run;
+        run->lone.worker.actors[i].events = &connect_events;
     }
     run->begin_ns = now_ns();
     if (spend(run, PHASE_WARMUP, options->warmup_s)) {
@@ -162,12 +149,10 @@ int run_connect(const char *name, const struct bench_options *options)
         spend(run, PHASE_MEASURE, options->duration_s);
     }
     status = finish(run, now_ns(), broker_cpu_ns(options->broker_pid), name);
-    load_set_phase(&run->load, PHASE_DRAIN);
-    run_until(&run->worker, all_closed, run, NULL, now_ns() + CLOSE_WAIT_NS);
-    run->worker.on_turn = NULL;
-    monitor_fini(&run->monitor);
-    worker_fini(&run->worker);
-    load_fini(&run->load);
+    load_set_phase(&run->lone.load, PHASE_DRAIN);
+    run_until(&run->lone.worker, all_closed, run, NULL, now_ns() + CLOSE_WAIT_NS);
+    run->lone.worker.on_turn = NULL;
+    lone_run_end(&run->lone);
     mem_free(run);
     return status;
 }

@@ -14,13 +14,10 @@
 #include "bench/run.h"
 #include "bench/run_topics.h"
 
-#define PACKET_SIZE_MAX 65536u
-#define BYTES_PER_KIB   1024.0
+#define BYTES_PER_KIB 1024.0
 
 struct idle_run {
-    struct load load;
-    struct monitor monitor;
-    struct worker worker;
+    struct lone_run lone;
     struct run_topics topics;
     struct memory_cost before, after;
     uint64_t connect_ns, hold_cpu_ns, hold_ns;
@@ -42,34 +39,35 @@ static const struct actor_events idle_events = {.ready = on_ready, .closed = on_
 
 static uint64_t count_ready(void *argument)
 {
-    return tally_get(&((struct idle_run *)argument)->worker.tally.ready);
+    return tally_get(&((struct idle_run *)argument)->lone.worker.tally.ready);
 }
 
 static bool all_ready(void *argument)
 {
-    return count_ready(argument) == ((struct idle_run *)argument)->worker.actor_count;
+    return count_ready(argument) == ((struct idle_run *)argument)->lone.worker.actor_count;
 }
 
 static void wait_seconds(struct idle_run *run, double seconds)
 {
-    run_until(&run->worker, NULL, NULL, NULL, now_ns() + (uint64_t)(seconds * (double)NANOSECONDS));
+    run_until(&run->lone.worker, NULL, NULL, NULL,
+              now_ns() + (uint64_t)(seconds * (double)NANOSECONDS));
 }
 
 static void go_through_phases(struct idle_run *run)
 {
-    const struct bench_options *options = run->load.options;
+    const struct bench_options *options = run->lone.load.options;
     uint64_t start_ns = now_ns(), cpu_ns;
 
     memory_cost_read(options->broker_pid, &run->before);
-    if (!run_until(&run->worker, all_ready, run, count_ready, 0)) {
-        load_fail(&run->load, "only %llu of %u connections became ready",
-                  (unsigned long long)count_ready(run), run->worker.actor_count);
+    if (!run_until(&run->lone.worker, all_ready, run, count_ready, 0)) {
+        load_fail(&run->lone.load, "only %llu of %u connections became ready",
+                  (unsigned long long)count_ready(run), run->lone.worker.actor_count);
         return;
     }
     run->connect_ns = now_ns() - start_ns;
-    load_set_phase(&run->load, PHASE_WARMUP);
+    load_set_phase(&run->lone.load, PHASE_WARMUP);
     wait_seconds(run, options->warmup_s);
-    load_set_phase(&run->load, PHASE_MEASURE);
+    load_set_phase(&run->lone.load, PHASE_MEASURE);
     cpu_ns = broker_cpu_ns(options->broker_pid);
     start_ns = now_ns();
     wait_seconds(run, options->duration_s);
@@ -80,7 +78,7 @@ static void go_through_phases(struct idle_run *run)
 
 static void report_memory(struct idle_run *run, struct report *report)
 {
-    double count = run->worker.actor_count;
+    double count = run->lone.worker.actor_count;
     const struct memory_cost *before = &run->before, *after = &run->after;
 
     if (after->resident_kib > 0) {
@@ -108,47 +106,34 @@ static int finish(struct idle_run *run, const char *name)
 {
     struct report report;
 
-    monitor_end(&run->monitor);
-    report_init(&report, name, run->load.options, &run->monitor.series);
+    monitor_end(&run->lone.monitor);
+    report_init(&report, name, run->lone.load.options, &run->lone.monitor.series);
     report_number(&report, "connections", "connections", (double)count_ready(run), "");
     report_number(&report, "connect_s", "connecting took",
                   (double)run->connect_ns / (double)NANOSECONDS, "s");
     report_latency(&report, "latency_us",
-                   run->load.options->subscribe ? "until SUBACK" : "until CONNACK",
-                   run->worker.latency);
+                   run->lone.load.options->subscribe ? "until SUBACK" : "until CONNACK",
+                   run->lone.worker.latency);
     if (all_ready(run)) {
         report_memory(run, &report);
     }
-    return report_finish(&report, load_failure(&run->load));
+    return report_finish(&report, load_failure(&run->lone.load));
 }
 
 int run_idle(const char *name, const struct bench_options *options)
 {
     struct idle_run *run = mem_zalloc_aligned(sizeof(*run));
-    uint32_t count = (uint32_t)options->count;
-    char error[256];
     int status;
 
-    if (!load_init(&run->load, options, count, error, sizeof(error))) {
-        load_fini(&run->load);
+    if (!lone_run_begin(&run->lone, name, options)) {
         mem_free(run);
-        return run_refuse(error);
+        return BENCH_USAGE;
     }
-    worker_init(&run->worker, &run->load, 0, count, PACKET_SIZE_MAX);
-    if (!run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
-        monitor_fini(&run->monitor);
-        worker_fini(&run->worker);
-        load_fini(&run->load);
-        mem_free(run);
-        return run_refuse(error);
-    }
-    run_topics_init(&run->topics, &run->worker, &idle_events, run);
+    run_topics_init(&run->topics, &run->lone.worker, &idle_events, run);
     go_through_phases(run);
     status = finish(run, name);
-    monitor_fini(&run->monitor);
-    worker_fini(&run->worker);
+    lone_run_end(&run->lone);
     run_topics_fini(&run->topics);
-    load_fini(&run->load);
     mem_free(run);
     return status;
 }

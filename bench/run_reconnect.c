@@ -15,12 +15,8 @@
 #include "bench/run.h"
 #include "bench/run_topics.h"
 
-#define PACKET_SIZE_MAX 65536u
-
 struct reconnect_run {
-    struct load load;
-    struct monitor monitor;
-    struct worker worker;
+    struct lone_run lone;
     struct run_topics topics;
     uint64_t cut_ns; /* 0: before the first one */
     uint64_t storms, back_sum_ns, back_most_ns, cpu_ns;
@@ -40,7 +36,7 @@ static void on_closed(struct actor *actor, const char *why)
     struct reconnect_run *run = actor->owner;
 
     if (why != NULL) {
-        load_fail(&run->load, "connection %u: %s", actor->number, why);
+        load_fail(&run->lone.load, "connection %u: %s", actor->number, why);
     }
 }
 
@@ -48,21 +44,21 @@ static const struct actor_events reconnect_events = {.ready = on_ready, .closed 
 
 static uint64_t count_connected(void *argument)
 {
-    const struct tally *tally = &((struct reconnect_run *)argument)->worker.tally;
+    const struct tally *tally = &((struct reconnect_run *)argument)->lone.worker.tally;
 
     return tally_get(&tally->ready) - tally_get(&tally->ended);
 }
 
 static bool all_connected(void *argument)
 {
-    return count_connected(argument) == ((struct reconnect_run *)argument)->worker.actor_count;
+    return count_connected(argument) == ((struct reconnect_run *)argument)->lone.worker.actor_count;
 }
 
 /* One storm. False when the run is over. */
 static bool storm(struct reconnect_run *run)
 {
-    struct worker *worker = &run->worker;
-    uint64_t cpu_ns = broker_cpu_ns(run->load.options->broker_pid), back_ns;
+    struct worker *worker = &run->lone.worker;
+    uint64_t cpu_ns = broker_cpu_ns(run->lone.load.options->broker_pid), back_ns;
 
     run->cut_ns = now_ns();
     for (uint32_t i = 0; i < worker->actor_count; i++) {
@@ -72,7 +68,7 @@ static bool storm(struct reconnect_run *run)
     worker->open_next_ns = 0;
     if (!run_until(worker, all_connected, run, count_connected, 0)) {
         if (!load_interrupted()) {
-            load_fail(&run->load, "only %llu of %u clients came back",
+            load_fail(&run->lone.load, "only %llu of %u clients came back",
                       (unsigned long long)count_connected(run), worker->actor_count);
         }
         return false;
@@ -81,38 +77,38 @@ static bool storm(struct reconnect_run *run)
     run->storms++;
     run->back_sum_ns += back_ns;
     run->back_most_ns = back_ns > run->back_most_ns ? back_ns : run->back_most_ns;
-    run->cpu_ns += broker_cpu_ns(run->load.options->broker_pid) - cpu_ns;
+    run->cpu_ns += broker_cpu_ns(run->lone.load.options->broker_pid) - cpu_ns;
     return true;
 }
 
 static void go_through_phases(struct reconnect_run *run)
 {
-    const struct bench_options *options = run->load.options;
+    const struct bench_options *options = run->lone.load.options;
     uint64_t end_ns;
 
-    if (!run_until(&run->worker, all_connected, run, count_connected, 0)) {
-        load_fail(&run->load, "only %llu of %u clients became ready",
-                  (unsigned long long)count_connected(run), run->worker.actor_count);
+    if (!run_until(&run->lone.worker, all_connected, run, count_connected, 0)) {
+        load_fail(&run->lone.load, "only %llu of %u clients became ready",
+                  (unsigned long long)count_connected(run), run->lone.worker.actor_count);
         return;
     }
-    load_set_phase(&run->load, PHASE_WARMUP);
-    run_until(&run->worker, NULL, NULL, NULL,
+    load_set_phase(&run->lone.load, PHASE_WARMUP);
+    run_until(&run->lone.worker, NULL, NULL, NULL,
               now_ns() + (uint64_t)(options->warmup_s * (double)NANOSECONDS));
-    load_set_phase(&run->load, PHASE_MEASURE);
+    load_set_phase(&run->lone.load, PHASE_MEASURE);
     end_ns = now_ns() + (uint64_t)(options->duration_s * (double)NANOSECONDS);
-    while (load_failure(&run->load) == NULL && !load_interrupted() && storm(run) &&
+    while (load_failure(&run->lone.load) == NULL && !load_interrupted() && storm(run) &&
            now_ns() < end_ns) {
     }
-    load_set_phase(&run->load, PHASE_DRAIN);
+    load_set_phase(&run->lone.load, PHASE_DRAIN);
 }
 
 static int finish(struct reconnect_run *run, const char *name)
 {
     struct report report;
-    double count = (double)run->worker.actor_count, storms = (double)run->storms;
+    double count = (double)run->lone.worker.actor_count, storms = (double)run->storms;
 
-    monitor_end(&run->monitor);
-    report_init(&report, name, run->load.options, &run->monitor.series);
+    monitor_end(&run->lone.monitor);
+    report_init(&report, name, run->lone.load.options, &run->lone.monitor.series);
     report_number(&report, "clients", "clients", count, "");
     report_number(&report, "storms", "times that all lost their connection", storms, "");
     if (run->storms > 0) {
@@ -127,40 +123,26 @@ static int finish(struct reconnect_run *run, const char *name)
         report_number(&report, "broker_cpu_us_per_connection", "broker's CPU each",
                       (double)run->cpu_ns / storms / count / (double)NANOSECONDS_PER_US, "us");
     }
-    report_latency(&report, "latency_us", "from the loss until ready", run->monitor.latency);
-    return report_finish(&report, load_failure(&run->load));
-}
-
-static void prepare(struct reconnect_run *run)
-{
-    worker_init(&run->worker, &run->load, 0, (uint32_t)run->load.options->count, PACKET_SIZE_MAX);
-    run->worker.opening_max = UINT32_MAX;
-    run_topics_init(&run->topics, &run->worker, &reconnect_events, run);
+    report_latency(&report, "latency_us", "from the loss until ready", run->lone.monitor.latency);
+    return report_finish(&report, load_failure(&run->lone.load));
 }
 
 int run_reconnect(const char *name, const struct bench_options *options)
 {
     struct reconnect_run *run = mem_zalloc_aligned(sizeof(*run));
-    char error[512];
     int status;
 
-    if (!load_init(&run->load, options, options->count, error, sizeof(error))) {
-        load_fini(&run->load);
+    if (!lone_run_begin(&run->lone, name, options)) {
         mem_free(run);
-        return run_refuse(error);
+        return BENCH_USAGE;
     }
-    prepare(run);
-    if (run_watch(&run->monitor, &run->load, name, &run->worker, 1, error, sizeof(error))) {
-        go_through_phases(run);
-        status = finish(run, name);
-    } else {
-        status = run_refuse(error);
-    }
-    monitor_fini(&run->monitor);
-    worker_leave_all(&run->worker, WORKER_LEAVE_NS);
-    worker_fini(&run->worker);
+    run->lone.worker.opening_max = UINT32_MAX;
+    run_topics_init(&run->topics, &run->lone.worker, &reconnect_events, run);
+    go_through_phases(run);
+    status = finish(run, name);
+    worker_leave_all(&run->lone.worker, WORKER_LEAVE_NS);
+    lone_run_end(&run->lone);
     run_topics_fini(&run->topics);
-    load_fini(&run->load);
     mem_free(run);
     return status;
 }

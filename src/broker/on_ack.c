@@ -53,30 +53,37 @@ static void finish(struct broker *broker, struct session *session, struct delive
         retain_resume(broker, session);
 }
 
+/* The delivery that a receiver's acknowledgement is for; NULL: there is none. False: the packet was malformed. */
+static bool decode_for_delivery(struct broker *broker, struct connection *connection,
+                                const struct frame *frame, struct ack_packet *packet,
+                                struct delivery **delivery)
+{
+    if (!decode(broker, connection, frame, packet))
+        return false;
+    *delivery = window_find(&connection->session->window, packet->packet_identifier);
+    return true;
+}
+
 void on_puback(struct broker *broker, struct connection *connection, const struct frame *frame)
 {
-    struct session *session = connection->session;
     struct ack_packet packet;
     struct delivery *delivery;
 
-    if (!decode(broker, connection, frame, &packet))
+    if (!decode_for_delivery(broker, connection, frame, &packet, &delivery))
         return;
-    delivery = window_find(&session->window, packet.packet_identifier);
     /* A code of 0x80 or above acknowledges too [MQTT-4.4.0-2] [MQTT-4.8.2-6]. An unknown identifier
      * is ignored: it may belong to a delivery of an earlier session. */
     if (delivery != NULL && delivery->qos == 1 && delivery->state == DELIVERY_SENT)
-        finish(broker, session, delivery);
+        finish(broker, connection->session, delivery);
 }
 
 void on_pubrec(struct broker *broker, struct connection *connection, const struct frame *frame)
 {
-    struct session *session = connection->session;
     struct ack_packet packet;
     struct delivery *delivery;
 
-    if (!decode(broker, connection, frame, &packet))
+    if (!decode_for_delivery(broker, connection, frame, &packet, &delivery))
         return;
-    delivery = window_find(&session->window, packet.packet_identifier);
     if (delivery == NULL || delivery->qos != 2) {
         if (packet.reason < MQTT_REASON_UNSPECIFIED_ERROR)
             send_ack(broker, connection, MQTT_PUBREL, packet.packet_identifier,
@@ -85,7 +92,7 @@ void on_pubrec(struct broker *broker, struct connection *connection, const struc
     }
     if (packet.reason >= MQTT_REASON_UNSPECIFIED_ERROR) { /* [MQTT-4.4.0-2] */
         if (delivery->state == DELIVERY_SENT)
-            finish(broker, session, delivery);
+            finish(broker, connection->session, delivery);
         return;
     }
     if (delivery->state == DELIVERY_SENT) { /* no PUBLISH again from here on [MQTT-4.3.3-6] */
@@ -103,15 +110,13 @@ void on_pubrec(struct broker *broker, struct connection *connection, const struc
 
 void on_pubcomp(struct broker *broker, struct connection *connection, const struct frame *frame)
 {
-    struct session *session = connection->session;
     struct ack_packet packet;
     struct delivery *delivery;
 
-    if (!decode(broker, connection, frame, &packet))
+    if (!decode_for_delivery(broker, connection, frame, &packet, &delivery))
         return;
-    delivery = window_find(&session->window, packet.packet_identifier);
     if (delivery != NULL && delivery->state == DELIVERY_RELEASED) /* [MQTT-4.3.3-5] */
-        finish(broker, session, delivery);
+        finish(broker, connection->session, delivery);
 }
 
 void on_pubrel(struct broker *broker, struct connection *connection, const struct frame *frame)
