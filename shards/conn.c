@@ -30,6 +30,7 @@ void conns_fini(struct shard *shard)
     struct conns *conns = &shard->conns;
 
     ASSERT(conns->used == 0);
+    signing_end(shard);
     for (uint32_t i = 0; i < conns->page_count; i++)
         mem_free(conns->pages[i]);
     mem_free(conns->pages);

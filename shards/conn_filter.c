@@ -12,7 +12,7 @@
  * A handshake costs a hundred times what a message costs. So that a storm of them does not hold up those
  * who are connected, a turn gives handshakes HANDSHAKE_NS at most; the bytes of the others wait, in the
  * order in which they came, for the next turn. How many may be under way is limited (newcomer.c), and how
- * long one may take by the protocol (mqtt.connect_timeout).
+ * long one may take by the protocol (mqtt.connect_timeout). RSA signatures are made by workers (signing.c).
  *
  * Until a connection is steady (it may still be given to another shard) the protocol gets its bytes only
  * when nothing is left in this file: all that came is unwrapped first, and while something is to be sent
@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "shards/machine_priv.h"
 #include "shards/proxy.h"
+#include "shards/signing.h"
 #include "transport/transport.h"
 
 #include <time.h>
@@ -136,8 +137,32 @@ void conn_filter_fed(struct shard *shard, struct conn *conn)
         conn_end_of_input(shard, conn);
 }
 
-/* What follows from the last unwrap; the plain bytes were given on. */
-static void settle(struct shard *shard, struct conn *conn, enum transport_status status)
+/* Somebody else signs; the rest of the input waits, and no more is received meanwhile. */
+static void wait_for_signature(struct shard *shard, struct conn *conn, struct span rest)
+{
+    struct transport_job *job = transport_take_job(conn->filter->transport);
+
+    if (job == NULL)
+        return; /* it is on its way */
+    if (!signing_begin(shard, conn, job)) {
+        conn_kill(shard, conn);
+        return;
+    }
+    conn->filter->waiting = true;
+    if (rest.len != 0)
+        conn_keep(shard, conn, rest.data, rest.len);
+}
+
+void conn_filter_signed(struct shard *shard, struct conn *conn, struct transport_job *job)
+{
+    transport_give_job(conn->filter->transport, job);
+    conn->filter->is_signed = true;
+    conn_list_add(&shard->conns.shaking, conn->slot);
+}
+
+/* What follows from the last unwrap, which left `rest`; the plain bytes were given on. */
+static void settle(struct shard *shard, struct conn *conn, enum transport_status status,
+                   struct span rest)
 {
     struct conn_filter *filter = conn->filter;
 
@@ -148,6 +173,8 @@ static void settle(struct shard *shard, struct conn *conn, enum transport_status
         fail(shard, conn);
         return;
     }
+    if (status == TRANSPORT_WAITING)
+        wait_for_signature(shard, conn, rest);
     if (filter->next.len > NEXT_MAX) { /* I4 */
         LOG_INFO("a connection is cut: it does not take the answers to its pings");
         conn_kill(shard, conn);
@@ -168,7 +195,7 @@ static void receive_steady(struct shard *shard, struct conn *conn, struct span i
     while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
            TRANSPORT_MORE)
         conn_feed(shard, conn, plain.data, plain.len);
-    settle(shard, conn, status);
+    settle(shard, conn, status, input);
 }
 
 /* All of it first, for the protocol may give the connection away. */
@@ -194,7 +221,7 @@ static void receive_unsteady(struct shard *shard, struct conn *conn, struct span
             conn_feed(shard, conn, collected.data, (uint32_t)collected.len);
     }
     transport_wire_free(&collected);
-    settle(shard, conn, status);
+    settle(shard, conn, status, input);
 }
 
 /* Takes the PROXY header off the front. False when it is not complete yet, or the connection was cut. */
@@ -277,6 +304,14 @@ void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *
         receive_now(shard, conn, input);
 }
 
+/* The handshake has its signature. */
+static void go_on(struct shard *shard, struct conn *conn)
+{
+    conn->filter->is_signed = false;
+    if ((conn->flags & (CONN_FLUSHING | CONN_DYING | CONN_ENDED | CONN_END_OF_INPUT)) == 0)
+        receive_now(shard, conn, (struct span){0});
+}
+
 bool conn_filter_resume(struct shard *shard)
 {
     struct conn_list *list = &shard->conns.shaking;
@@ -290,6 +325,8 @@ bool conn_filter_resume(struct shard *shard)
             continue; /* another one has the slot */
         conn->filter->waiting = false;
         conn->held = NULL;
+        if (conn->filter->is_signed)
+            go_on(shard, conn);
         while (held != NULL) {
             struct conn_held *next = held->next;
 

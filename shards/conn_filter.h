@@ -18,7 +18,8 @@ struct conn_filter {
     uint32_t covered;              /* bytes of conn->sending that it carries */
     struct transport_wire next;    /* what goes next: answers of the transport itself */
     bool shaking;                  /* its handshake is not over */
-    bool waiting;                  /* on the list of handshakes that wait for their turn */
+    bool waiting;                  /* its handshake waits for its turn, or for a signature */
+    bool is_signed;                /* the signature has come, and was not looked at yet */
     bool proxied;                  /* a PROXY header is to come first */
     bool failed, said_goodbye;
     bool ended; /* its peer has said good-bye (I5 of conn_filter.c) */
@@ -42,6 +43,8 @@ void conn_filter_receive(struct shard *shard, struct conn *conn, const uint8_t *
 /* The protocol has had bytes that were held for it, or came from another shard: ends a connection whose peer said
  * good-bye behind them. Does nothing without a filter. */
 void conn_filter_fed(struct shard *shard, struct conn *conn);
+/* The signature that its handshake waited for has come (signing.h): it goes on when it is its turn. */
+void conn_filter_signed(struct shard *shard, struct conn *conn, struct transport_job *job);
 /* Goes on with the handshakes that had to wait. True when any did. */
 bool conn_filter_resume(struct shard *shard);
 

@@ -31,6 +31,7 @@
 #include "base/timer.h"
 #include "session/outbox.h"
 #include "shards/newcomer.h"
+#include "shards/signing.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -159,6 +160,7 @@ struct conns {
     struct conn_list shaking; /* handshakes that wait for their turn: conn_filter.c */
     uint64_t handshake_ns;    /* what they took of this turn */
     struct newcomers newcomers;
+    struct signings signings; /* handshakes that wait for a signature: signing.c */
     struct conn_deadlines flushing, lingering;
 };
 

@@ -90,6 +90,7 @@ static bool read_context(struct door *door, struct tls_tickets *tickets, char *w
         .alpn = door->kind == TRANSPORT_TLS && !door->service ? mqtt : http,
         .alpn_count = 1,
         .tickets = tickets,
+        .sign_elsewhere = true,
         .scope = conf->name,
         .version_least = conf->min_version == CONF_TLS_VERSION_TLSV1_3 ? TLS_1_3 : 0,
     };

@@ -85,6 +85,7 @@ bool tls_open(struct transport *transport, const char *server_name)
     BIO_set_data(bio, transport);
     BIO_set_init(bio, 1);
     SSL_set_bio(transport->ssl, bio, bio);
+    SSL_set_app_data(transport->ssl, transport);
     if (transport->role == TRANSPORT_SERVER)
         SSL_set_accept_state(transport->ssl);
     else
@@ -97,6 +98,8 @@ void tls_shut(struct transport *transport)
     if (transport->ssl != NULL)
         SSL_free(transport->ssl);
     transport->ssl = NULL;
+    transport_job_free(transport->job);
+    transport->job = NULL;
 }
 
 static void begin(struct transport *transport, struct span *input, struct transport_wire *wire)
@@ -166,10 +169,11 @@ static void fail(struct transport *transport)
 static void handshake(struct transport *transport)
 {
     int result = SSL_do_handshake(transport->ssl);
+    int error = result == 1 ? SSL_ERROR_NONE : SSL_get_error(transport->ssl, result);
 
     if (result == 1)
         transport->tls_ready = true;
-    else if (SSL_get_error(transport->ssl, result) != SSL_ERROR_WANT_READ)
+    else if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_PRIVATE_KEY_OPERATION)
         fail(transport);
 }
 
@@ -214,6 +218,8 @@ enum transport_status tls_unwrap(struct transport *transport, struct span *input
         status = TRANSPORT_FAILED;
     else if (transport->tls_ready)
         status = read_some(transport, plain);
+    else if (transport->signing)
+        status = TRANSPORT_WAITING;
     end(transport);
     return status;
 }

@@ -41,6 +41,7 @@ struct tls_context {
     unsigned alpn_len;
     unsigned count;
     SSL_CTX **contexts; /* one for each certificate; at least one */
+    EVP_PKEY **keys;    /* of those whose signatures are made elsewhere; else NULL */
 };
 
 /* ---- files ---- */
@@ -130,8 +131,32 @@ static bool load_certificate(SSL_CTX *ctx, const char *file, char *why, size_t s
     return loaded || refuse(why, size, file, "this is not a certificate in PEM form");
 }
 
-static bool load_key(SSL_CTX *ctx, const struct tls_certificate *from, char *why, size_t size)
+/* Takes the key away from BoringSSL, which will ask us for signatures. */
+static void sign_elsewhere(struct tls_context *context, unsigned index, EVP_PKEY *key)
 {
+    if (EVP_PKEY_id(key) != EVP_PKEY_RSA)
+        return;
+    EVP_PKEY_up_ref(key);
+    context->keys[index] = key;
+    SSL_CTX_set_private_key_method(context->contexts[index], &tls_sign_elsewhere);
+}
+
+EVP_PKEY *tls_context_key(const struct tls_context *context, const SSL *ssl)
+{
+    const SSL_CTX *ctx = SSL_get_SSL_CTX(ssl);
+    unsigned index = 0;
+
+    while (context->contexts[index] != ctx)
+        index++;
+    return context->keys[index];
+}
+
+/* The key of the certificate of that index. */
+static bool load_key(struct tls_context *context, unsigned index,
+                     const struct tls_settings *settings, char *why, size_t size)
+{
+    const struct tls_certificate *from = &settings->certificates[index];
+    SSL_CTX *ctx = context->contexts[index];
     const char *file = from->key_file != NULL ? from->key_file : from->certificate_file;
     struct pem pem;
     EVP_PKEY *key;
@@ -154,6 +179,8 @@ static bool load_key(SSL_CTX *ctx, const struct tls_certificate *from, char *why
         snprintf(why, size, "%s: this is not the key of the certificate %s", file,
                  from->certificate_file);
         loaded = false;
+    } else if (settings->sign_elsewhere) {
+        sign_elsewhere(context, index, key);
     }
     EVP_PKEY_free(key);
     pem_close(&pem);
@@ -255,7 +282,7 @@ static bool load_ca_folder(const struct trust *trust, const char *folder, char *
 
 static bool load_crl(const struct trust *trust, const char *file, char *why, size_t size)
 {
-    X509_STORE_set_flags(trust->store, X509_V_FLAG_CRL_CHECK);
+    X509_STORE_set_flags(trust->store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
     return load_all(trust, file, take_crl,
                     "this is not a file of revocation lists (CRL) in PEM form", why, size);
 }
@@ -265,6 +292,17 @@ static bool load_crl(const struct trust *trust, const char *file, char *why, siz
 static struct tls_context *context_of(const SSL *ssl)
 {
     return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
+/* Revocation is looked for in the whole chain. An authority in between whose issuer has no list here is let pass:
+ * many publish none for their own. The peer's certificate needs one. */
+static int judge(int good, X509_STORE_CTX *store)
+{
+    if (good || X509_STORE_CTX_get_error(store) != X509_V_ERR_UNABLE_TO_GET_CRL ||
+        X509_STORE_CTX_get_error_depth(store) == 0)
+        return good;
+    X509_STORE_CTX_set_error(store, X509_V_OK);
+    return 1;
 }
 
 /* ALPN (RFC 7301): our order counts; nothing in common is an error. */
@@ -364,7 +402,7 @@ static void set_rules(struct tls_context *context, SSL_CTX *ctx,
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     if (settings->verify_peer)
         verify = SSL_VERIFY_PEER | (settings->require_peer ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0);
-    SSL_CTX_set_verify(ctx, verify, NULL);
+    SSL_CTX_set_verify(ctx, verify, judge);
     if (!settings->server) {
         if (context->alpn_len != 0)
             SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_len);
@@ -440,7 +478,7 @@ static bool fill(struct tls_context *context, const struct tls_settings *setting
             SSL_CTX_set_client_CA_list(ctx, asked);
         if (i < settings->certificate_count &&
             (!load_certificate(ctx, settings->certificates[i].certificate_file, why, size) ||
-             !load_key(ctx, &settings->certificates[i], why, size)))
+             !load_key(context, i, settings, why, size)))
             return false;
     }
     return true;
@@ -459,6 +497,7 @@ struct tls_context *tls_context_create(const struct tls_settings *settings, char
     context->tickets = settings->tickets;
     context->count = settings->certificate_count != 0 ? settings->certificate_count : 1;
     context->contexts = mem_zalloc(context->count * sizeof(SSL_CTX *));
+    context->keys = mem_zalloc(context->count * sizeof(EVP_PKEY *));
     context->bio = tls_bio_create();
     if (settings->server && settings->certificate_count == 0) {
         snprintf(why, size, "a TLS server needs a certificate");
@@ -488,7 +527,10 @@ void tls_context_unref(struct tls_context *context)
         return;
     for (unsigned i = 0; i < context->count; i++)
         SSL_CTX_free(context->contexts[i]);
+    for (unsigned i = 0; i < context->count; i++)
+        EVP_PKEY_free(context->keys[i]);
     mem_free(context->contexts);
+    mem_free(context->keys);
     if (context->bio != NULL)
         BIO_meth_free(context->bio);
     mem_free(context->alpn);

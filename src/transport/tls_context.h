@@ -33,14 +33,18 @@ struct tls_settings {
     const char *ca_file; /* whom to trust; NULL: a client trusts the system's, a server nobody */
     const char *
         ca_folder; /* all of its files *.pem, *.crt, *.cer and <hash>.<digit> as well; NULL: none */
-    const char *crl_file; /* revoked certificates; NULL: none are looked for */
-    bool verify_peer;     /* look at the peer's certificate at all */
-    bool require_peer;    /* server: a client without one is refused (with verify_peer) */
-    bool verify_name;     /* client: the certificate must be for the server's name */
+    /* Revoked certificates; NULL: none are looked for. There must be a list of whoever issued the peer's certificate;
+     * certificates of authorities in between are looked for in the lists of their issuers where there are some. */
+    const char *crl_file;
+    bool verify_peer;  /* look at the peer's certificate at all */
+    bool require_peer; /* server: a client without one is refused (with verify_peer) */
+    bool verify_name;  /* client: the certificate must be for the server's name */
     const char *const
         *alpn; /* protocols, best first; a server that shares none with a client refuses it */
     unsigned alpn_count;         /* 0: the extension is not used */
     struct tls_tickets *tickets; /* server: NULL: sessions cannot be resumed */
+    bool
+        sign_elsewhere; /* server: RSA signatures are handed out: TRANSPORT_WAITING (transport.h) */
     const char *scope; /* server: sessions are resumed only under the same scope, trust and rules */
     uint16_t version_least, version_most; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; 0: 1.2 to 1.3 */
 };

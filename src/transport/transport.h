@@ -42,6 +42,7 @@ enum transport_status {
     TRANSPORT_MORE,       /* `plain` has bytes: take them and call again */
     TRANSPORT_NEED_INPUT, /* all input was taken */
     TRANSPORT_END,        /* the peer closed in good order; nothing follows */
+    TRANSPORT_WAITING,    /* for a signature: transport_take_job(); input may be left */
     TRANSPORT_FAILED, /* it is over: transport_why(). `wire` may have an alert or a close frame */
 };
 
@@ -100,6 +101,19 @@ bool transport_ready(const struct transport *transport);
 /* Takes bytes of the wire: advances `input`, and describes the next plain bytes in `plain` (I1). */
 enum transport_status transport_unwrap(struct transport *transport, struct span *input,
                                        struct span *plain, struct transport_wire *wire);
+
+/* A signature that a server's handshake needs, of a context with sign_elsewhere. Class: wire. */
+struct transport_job;
+
+/* After TRANSPORT_WAITING: what is to be done, the caller's from now on; NULL when it was taken already. */
+struct transport_job *transport_take_job(struct transport *transport);
+/* Does it, which takes milliseconds: on any thread, the transport may be gone. */
+void transport_job_run(struct transport_job *job);
+/* Gives it back, and takes it over: the handshake goes on at the next unwrap, or fails there when the job was not run or has
+ * failed. */
+void transport_give_job(struct transport *transport, struct transport_job *job);
+/* Its transport is gone. NULL is ignored. */
+void transport_job_free(struct transport_job *job);
 
 /* Appends the wire's form of `count` pieces to `wire`: on WebSocket one frame for all of them, on TLS
  * records as full as they get. False when it failed (transport_why()). Needs transport_ready(). */

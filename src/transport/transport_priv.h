@@ -25,6 +25,8 @@ struct transport {
     char *why;                  /* after a failure; NULL: there was no memory for it */
     struct span *input;         /* what TLS reads, during a call */
     struct transport_wire *out; /* what TLS writes to, during a call */
+    struct transport_job *job;  /* a signature: to be taken, or given back; else NULL */
+    bool signing;               /* the handshake waits for it */
     struct span inner;          /* WSS: decrypted, not yet looked at; empty between loops (I1) */
 };
 
@@ -48,6 +50,11 @@ SSL *tls_context_open(struct tls_context *context, const char *server_name);
 /* The kind of BIO that reads struct transport.input and writes struct transport.out. */
 const BIO_METHOD *tls_context_bio(const struct tls_context *context);
 BIO_METHOD *tls_bio_create(void); /* in tls.c */
+/* The key of the certificate that the connection has, if its signatures are made elsewhere. */
+EVP_PKEY *tls_context_key(const struct tls_context *context, const SSL *ssl);
+
+/* ---- tls_sign.c ---- */
+extern const SSL_PRIVATE_KEY_METHOD tls_sign_elsewhere;
 
 /* ---- tls_tickets.c ---- */
 struct tls_ticket_key {

@@ -12,6 +12,8 @@
 #   wrong-use.pem     a client with a certificate for servers
 #   wrong-name.pem    a server certificate for elsewhere.test
 #   other-ca.pem      another authority; stranger.pem a client of it; other-crl.pem an empty list of it
+#   deep.pem          a client of sub-ca, an authority that ca made, and the certificate of sub-ca
+#   sub-crl.pem       the (empty) list of sub-ca; sub-revoked.pem both lists, and ca's revokes sub-ca
 #   named.pem         a client with a common name, and the alternative names DNS and e-mail
 #   garbage.pem, empty.pem
 set -euo pipefail
@@ -51,6 +53,13 @@ ec_key other-ca
 run req -x509 -new -key other-ca.key -sha256 -days 30 -subj "/CN=another authority" -out other-ca.pem
 certificate other-ca stranger /CN=stranger extendedKeyUsage=clientAuth -days 30
 
+ec_key sub-ca
+run req -new -key sub-ca.key -subj "/CN=an authority in between" -out sub-ca.csr
+printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n' >sub-ca.ext
+run x509 -req -in sub-ca.csr -CA ca.pem -CAkey ca.key -CAcreateserial -sha256 -days 30 -extfile sub-ca.ext -out sub-ca.pem
+certificate sub-ca deep /CN=deep extendedKeyUsage=clientAuth -days 30
+cat sub-ca.pem >>deep.pem
+
 # what needs a database: a past date, and the lists of revoked certificates
 database() { # authority
     : >"$1.index"
@@ -62,6 +71,7 @@ default_md=sha256\ndefault_crl_days=30\ncertificate=%s.pem\nprivate_key=%s.key\n
 }
 database ca
 database other-ca
+database sub-ca
 ec_key expired
 ec_key expired-server
 run req -new -key expired.key -subj /CN=expired -out expired.csr
@@ -72,7 +82,11 @@ run ca -batch -config ca.cnf -in expired-server.csr -out expired-server.pem -not
 run ca -batch -config ca.cnf -revoke revoked.pem
 run ca -batch -config ca.cnf -gencrl -out crl.pem
 run ca -batch -config other-ca.cnf -gencrl -out other-crl.pem
-rm -f ./*.csr ./*.cnf ./*.index* ./*.number* ./1000.pem
+run ca -batch -config sub-ca.cnf -gencrl -out sub-crl.pem
+run ca -batch -config ca.cnf -revoke sub-ca.pem
+run ca -batch -config ca.cnf -gencrl -out sub-revoked.pem
+cat sub-crl.pem >>sub-revoked.pem
+rm -f ./*.csr ./*.ext ./*.cnf ./*.index* ./*.number* ./1000.pem
 
 : >empty.pem
 head -c 2000 ca.pem | tr 'A-Z' 'Z' >garbage.pem

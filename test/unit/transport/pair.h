@@ -10,6 +10,7 @@
 #include "transport/tls_context.h"
 #include "transport/transport.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ struct end {
     struct transport_wire out;    /* on its way to the other end */
     struct transport_wire plain;  /* what has arrived */
     enum transport_status status; /* of the last unwrap */
+    unsigned signatures;          /* that were made elsewhere */
 };
 
 struct pair {
@@ -32,6 +34,26 @@ struct pair {
     struct random random;
     size_t chunk; /* the most bytes delivered at a time; 0: all */
 };
+
+static void *sign(void *job)
+{
+    transport_job_run(job);
+    return NULL;
+}
+
+/* Another thread makes the signature that a handshake waits for. */
+static void end_sign(struct end *end)
+{
+    struct transport_job *job = transport_take_job(end->transport);
+    pthread_t thread;
+
+    assert_non_null(job);
+    assert_null(transport_take_job(end->transport));
+    assert_int_equal(pthread_create(&thread, NULL, sign, job), 0);
+    pthread_join(thread, NULL);
+    transport_give_job(end->transport, job);
+    end->signatures++;
+}
 
 /* Gives `len` bytes of the wire to an end, as a connection would. */
 static void end_take(struct end *end, const uint8_t *data, size_t len)
@@ -42,7 +64,9 @@ static void end_take(struct end *end, const uint8_t *data, size_t len)
         end->status = transport_unwrap(end->transport, &input, &plain, &end->out);
         if (end->status == TRANSPORT_MORE)
             assert_true(transport_wire_append(&end->plain, plain.data, plain.len));
-    } while (end->status == TRANSPORT_MORE);
+        else if (end->status == TRANSPORT_WAITING)
+            end_sign(end);
+    } while (end->status == TRANSPORT_MORE || end->status == TRANSPORT_WAITING);
     assert_true(end->status != TRANSPORT_NEED_INPUT || input.len == 0);
 }
 

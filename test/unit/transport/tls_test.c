@@ -349,6 +349,115 @@ static void test_rsa(void **state)
     trial_close(&trial);
 }
 
+/* The peer's certificate must be in its issuer's list; those of authorities in between where there are lists for them. */
+static void test_revocation_in_a_chain(void **state)
+{
+    static const struct {
+        const char *lists, *refused;
+    } cases[] = {{"sub-crl.pem", NULL},
+                 {"crl.pem", "unable to get certificate CRL"},
+                 {"sub-revoked.pem", "certificate revoked"}};
+    struct trial trial;
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        trial_init(&trial);
+        trial.server.ca_file = file("ca.pem");
+        trial.server.crl_file = file(cases[i].lists);
+        trial.server.verify_peer = trial.server.require_peer = true;
+        client_certificate(&trial, "deep");
+        run(&trial);
+        if (cases[i].refused != NULL)
+            expect_refused(&trial.pair.server, cases[i].refused);
+        else
+            pair_exchange(&trial.pair);
+        trial_close(&trial);
+    }
+}
+
+/* RSA signatures are handed out, in both versions and for the certificate that SNI picks; those of ECDSA are not. */
+static void test_signatures_made_elsewhere(void **state)
+{
+    struct trial trial;
+
+    (void)state;
+    for (unsigned i = 0; i < 6; i++) {
+        bool rsa = i % 3 != 0, second = i % 3 == 2;
+
+        trial_init(&trial);
+        trial.server.sign_elsewhere = true;
+        trial.server.version_most = i < 3 ? 0x0303 : 0x0304;
+        if (rsa)
+            trial.server_certificates[second] =
+                (struct tls_certificate){file("rsa.pem"), file("rsa.key"), NULL};
+        if (second)
+            trial.server_certificates[0] =
+                (struct tls_certificate){file("second.pem"), file("second.key"), NULL};
+        trial.server.certificate_count = second ? 2 : 1;
+        trial.pair.chunk = i; /* in pieces, too */
+        run(&trial);
+        pair_exchange(&trial.pair);
+        assert_int_equal(trial.pair.server.signatures, rsa);
+        trial_close(&trial);
+    }
+}
+
+/* A server that has a ClientHello and waits for its signature. */
+static void wait_for_signature(struct trial *trial)
+{
+    struct transport_settings client = {.kind = TRANSPORT_TLS, .role = TRANSPORT_CLIENT};
+    struct transport_settings server = {.kind = TRANSPORT_TLS, .role = TRANSPORT_SERVER};
+    struct pair *pair = &trial->pair;
+    struct span input, plain;
+
+    trial_init(trial);
+    trial->server.sign_elsewhere = true;
+    trial->server_certificates[0] =
+        (struct tls_certificate){file("rsa.pem"), file("rsa.key"), NULL};
+    trial_contexts(trial);
+    client.tls = trial->client_context;
+    client.server_name = trial->name;
+    server.tls = trial->server_context;
+    pair->client.transport = transport_create(&client);
+    pair->server.transport = transport_create(&server);
+    assert_true(transport_start(pair->client.transport, &pair->client.out));
+    input = span_of(pair->client.out.data, pair->client.out.len);
+    assert_int_equal(transport_unwrap(pair->server.transport, &input, &plain, &pair->server.out),
+                     TRANSPORT_WAITING);
+}
+
+static enum transport_status unwrap_nothing(struct end *end)
+{
+    struct span input = {0}, plain;
+
+    return transport_unwrap(end->transport, &input, &plain, &end->out);
+}
+
+static void test_a_signature_that_does_not_come(void **state)
+{
+    struct trial trial;
+    struct transport_job *job;
+
+    (void)state;
+    wait_for_signature(&trial); /* nobody takes it */
+    trial_close(&trial);
+
+    wait_for_signature(&trial); /* the connection is gone meanwhile */
+    job = transport_take_job(trial.pair.server.transport);
+    trial_close(&trial);
+    transport_job_run(job);
+    transport_job_free(job);
+
+    wait_for_signature(&trial); /* nobody made it */
+    job = transport_take_job(trial.pair.server.transport);
+    assert_int_equal(unwrap_nothing(&trial.pair.server), TRANSPORT_WAITING);
+    assert_null(transport_take_job(trial.pair.server.transport));
+    transport_give_job(trial.pair.server.transport, job);
+    trial.pair.server.status = unwrap_nothing(&trial.pair.server);
+    expect_refused(&trial.pair.server, "TLS: ");
+    trial_close(&trial);
+}
+
 /* ---- resumption ---- */
 
 static SSL_SESSION *kept;
@@ -512,6 +621,9 @@ int main(void)
         cmocka_unit_test(test_peer_name),
         cmocka_unit_test(test_alpn),
         cmocka_unit_test(test_rsa),
+        cmocka_unit_test(test_signatures_made_elsewhere),
+        cmocka_unit_test(test_a_signature_that_does_not_come),
+        cmocka_unit_test(test_revocation_in_a_chain),
         cmocka_unit_test(test_resumption),
         cmocka_unit_test(test_bad_files),
     };
