@@ -93,7 +93,7 @@ static bool judge(EVP_PKEY *public, enum jwt_algorithm *algorithm, char *why, si
 bool jwt_keys_add_public(struct jwt_keys *keys, EVP_PKEY *public, const char *kid, char *why,
                          size_t size)
 {
-    enum jwt_algorithm algorithm;
+    enum jwt_algorithm algorithm = JWT_HS256;
     struct jwt_key *key;
 
     if (!judge(public, &algorithm, why, size)) {
