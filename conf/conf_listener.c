@@ -364,6 +364,29 @@ static void check_list(const struct conf_listener *listener, const char *option,
                         listener->name, option);
 }
 
+/* Placeholders are checked for their names; what they stand for the broker checks (broker/mount.c). */
+static void check_mount_point(const struct conf_listener *listener, struct conf_report *report)
+{
+    const char *text = listener->mountpoint, *at = text;
+    size_t len = strlen(text);
+
+    if (len == 0)
+        return;
+    if (text[len - 1] != '/')
+        conf_report_add(report, "listeners.%s.mountpoint has to end with a slash: \"%s/\"",
+                        listener->name, text);
+    if (strpbrk(text, "+#") != NULL)
+        conf_report_add(report, "listeners.%s.mountpoint has a wildcard in it", listener->name);
+    while ((at = strchr(at, '$')) != NULL) {
+        if (strncmp(at, "${clientid}", 11) != 0 && strncmp(at, "${username}", 11) != 0)
+            conf_report_add(report,
+                            "listeners.%s.mountpoint has a $ that does not begin ${clientid} or "
+                            "${username}",
+                            listener->name);
+        at++;
+    }
+}
+
 void conf_listeners_check(const struct conf *conf, struct conf_report *report)
 {
     unsigned enabled = 0;
@@ -379,6 +402,7 @@ void conf_listeners_check(const struct conf *conf, struct conf_report *report)
         }
         check_list(one, "proxy_from", one->proxy_from, report);
         check_list(one, "origins", one->origins, report);
+        check_mount_point(one, report);
         if (one->enable && CONF_LISTENER_IS_TLS(one->kind))
             check_tls(one, report);
         if (!CONF_LISTENER_IS_WEBSOCKET(one->kind) && one->address.path[0] != '\0')

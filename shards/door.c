@@ -229,6 +229,11 @@ void door_describe(const struct door *door, struct peer_door *to)
                     listener->fail_if_no_peer_cert;
 }
 
+struct span door_mount_point(const struct door *door)
+{
+    return span_text(door->conf->mountpoint);
+}
+
 static void add_one(_Atomic uint64_t *count)
 {
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,

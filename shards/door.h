@@ -71,6 +71,9 @@ void door_describe(const struct door *door, struct peer_door *to);
 void door_count_accepted(const struct shard *shard, const struct door *door);
 void door_count_refused(const struct shard *shard, const struct door *door);
 
+/* What is in front of the topics of its clients, with placeholders; empty: nothing. */
+struct span door_mount_point(const struct door *door);
+
 /* The largest packet of its clients, UINT32_MAX when it has no limit of its own. */
 uint32_t door_packet_size_max(const struct door *door);
 

@@ -118,6 +118,11 @@ void port_peer_door(const struct connection *connection, struct peer_door *to)
         to->port = local_port(conn->fd);
 }
 
+struct span port_mount_point(const struct connection *connection)
+{
+    return door_mount_point(conn_of_mqtt(connection)->door);
+}
+
 uint32_t port_packet_size_max(const struct connection *connection)
 {
     return door_packet_size_max(conn_of_mqtt(connection)->door);

@@ -66,6 +66,7 @@ void broker_clear(struct broker *broker)
 
     broker->shutting_down = true;
     collectors_clear(broker);
+    mount_clear(broker);
     while ((session = session_table_next(&broker->sessions, &cursor)) != NULL) {
         session_drop_will(session); /* a stop of the server sends no wills */
         session_end(broker, session);

@@ -11,6 +11,7 @@
 #include "broker/authn.h"
 #include "broker/authz.h"
 #include "broker/broker.h"
+#include "broker/mount.h"
 #include "broker/ports.h"
 #include "broker/shared.h"
 #include "conf/conf.h"
@@ -98,6 +99,7 @@ struct broker {
     uint32_t collectors_running;
     uint64_t sys_shards; /* control shard: who has $SYS subscriptions */
     uint32_t connection_serials;
+    struct mount_scratch *mount_scratch; /* made with the first connection that has a mount point */
     struct authz_waits authz_waits;
     struct random random;
     bool shutting_down;
@@ -275,6 +277,9 @@ bool errand_run(struct broker *broker);
 void errand_discard(const struct mesh_entry *entry);
 /* Before the stores and sessions that errands may hold something of. */
 void errand_clear(struct broker *broker);
+
+/* ---- mount.c ---- */
+void mount_clear(struct broker *broker);
 
 /* ---- collector.c ---- */
 /* The end of the process: gives up what is under way. */

@@ -141,6 +141,8 @@ static void release(struct broker *broker, struct connection *connection)
     mem_free(connection->identity);
     connection->identity = NULL;
     free_input(connection);
+    mem_free(connection->mount);
+    connection->mount = NULL;
     alias_destroy(connection->aliases);
     connection->aliases = NULL;
     authz_forget(broker, connection);

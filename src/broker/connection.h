@@ -37,6 +37,7 @@ struct connection {
     struct connection *dirty_next; /* the broker's dirty list */
     struct authn_attempt *attempt; /* its CONNECT is being decided (broker/authn.h) */
     struct identity *identity;     /* what it has gained by that; NULL: nothing */
+    struct mount_point *mount;     /* in front of all its topics (broker/mount.h); NULL: nothing */
     struct timer timer;            /* connect timeout, then keep alive */
     uint64_t heard_ms;             /* when the last bytes came */
     struct connection_traffic {    /* since it was accepted; the same events as in base/stats.def */
@@ -67,6 +68,7 @@ struct connection {
     uint8_t closing;    /* enum connection_closing */
     uint8_t end_reason; /* enum mqtt_reason, for the log and $SYS */
     bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1,
+        encodes_alone : 1, /* what it is sent has a form of its own: aliases, a mount point */
         awaits_owner : 1, /* a publication of it is with the owner of its topic: nothing is read meanwhile */
         awaits_answer : 1; /* its packet waits for somebody's answer, and is then run again */
 };

@@ -74,7 +74,7 @@ static void drop_terms(struct broker *broker, const struct session *session,
 
 /* ---- encoding ---- */
 
-enum encode_result { ENCODED, ENCODE_TOO_LARGE, ENCODE_NO_MEMORY };
+enum encode_result { ENCODED, ENCODE_TOO_LARGE, ENCODE_NO_MEMORY, ENCODE_OUTSIDE };
 
 /* What goes out, whoever asks for it: routing (new) or the window (queued, sent again). */
 struct outgoing {
@@ -191,6 +191,7 @@ static enum encode_result write_with_alias(struct broker *broker, struct connect
                                            struct publish_encoding *encoding, uint8_t **at_out)
 {
     enum encode_result result = ENCODE_TOO_LARGE;
+    struct span topic = encoding->topic;
     bool known;
 
     encoding->topic_alias = alias_for_topic(connection->aliases, out->publication->topic, &known);
@@ -204,7 +205,7 @@ static enum encode_result write_with_alias(struct broker *broker, struct connect
         if (result != ENCODE_TOO_LARGE)
             return result;
         encoding->topic_alias = 0;
-        encoding->topic = out->publication->topic;
+        encoding->topic = topic;
     }
     return fits(connection, encoding) ? write_packet(broker, connection, out, encoding, at_out)
                                       : ENCODE_TOO_LARGE;
@@ -229,13 +230,15 @@ static enum encode_result encode(struct broker *broker, struct connection *conne
         .has_expiry = publication->expires_ms != 0,
     };
     bool shareable = out->routing != NULL && out->identifier_count == 0 && !by_reference(out) &&
-                     !connection->has_outbound_alias;
+                     !connection->encodes_alone;
     unsigned index = variant_index(connection, out);
     enum encode_result result;
     uint8_t *at;
 
     if (shareable && (out->routing->variants_valid >> index & 1))
         return copy_variant(broker, connection, out, &out->routing->variants[index]);
+    if (connection->mount != NULL && !mount_strip(broker, connection->mount, &encoding))
+        return ENCODE_OUTSIDE;
     if (encoding.has_expiry) /* [MQTT-3.3.2-6] */
         encoding.expiry_s = remaining_expiry_s(broker, publication->expires_ms);
     if (connection->has_outbound_alias)
@@ -354,6 +357,10 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         return false;
     if (result == ENCODE_TOO_LARGE) { /* go on as if it had been sent [MQTT-3.1.2-25] */
         drop_delivery(broker, session, delivery, STAT_drop_too_large);
+        return true;
+    }
+    if (result == ENCODE_OUTSIDE) {
+        drop_delivery(broker, session, delivery, STAT_drop_outside_mount);
         return true;
     }
     delivery_sent(broker, session, connection, delivery);
@@ -504,6 +511,9 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
         return;
     case ENCODE_TOO_LARGE:
         drop_terms(broker, session, terms, STAT_drop_too_large);
+        return;
+    case ENCODE_OUTSIDE:
+        drop_terms(broker, session, terms, STAT_drop_outside_mount);
         return;
     case ENCODE_NO_MEMORY:
         drop_terms(broker, session, terms, STAT_drop_no_memory);

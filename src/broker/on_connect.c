@@ -298,10 +298,11 @@ static void set_expiry(const struct broker *broker, struct session *session,
 }
 
 /* The will of a CONNECT that has one. NULL when memory is gone. */
-static struct will *make_will(const struct connect_packet *packet)
+static struct will *make_will(const struct mount_point *mount, const struct connect_packet *packet)
 {
     const struct mqtt_props *props = &packet->will_props;
     uint8_t *forwarded = NULL;
+    uint32_t len;
     struct publication publication = {
         .topic = packet->will_topic,
         .payload = packet->will_payload,
@@ -314,13 +315,13 @@ static struct will *make_will(const struct connect_packet *packet)
     if (will == NULL)
         return NULL;
     if (packet->version == MQTT_5 && props->raw.len > 0) {
-        forwarded = mem_try_alloc(props->raw.len);
+        forwarded = mem_try_alloc(props->raw.len + mount_len(mount));
         if (forwarded == NULL) {
             mem_free(will);
             return NULL;
         }
-        publication.props =
-            span_of(forwarded, props_copy_forwarded(props, forwarded)); /* [MQTT-3.1.3-10] */
+        ASSERT(mount_props(mount, props, forwarded, &len)); /* mount_settle() has measured it */
+        publication.props = span_of(forwarded, len);        /* [MQTT-3.1.3-10] */
         will->delay_s = props_has(props, MQTT_PROPERTY_WILL_DELAY_INTERVAL) ? props->will_delay : 0;
         will->has_expiry = props_has(props, MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL);
         will->expiry_s = will->has_expiry ? props->message_expiry : 0;
@@ -385,6 +386,7 @@ static bool set_aliases(const struct broker *broker, struct connection *connecti
     connection->aliases =
         alias_create((uint16_t)broker->conf->mqtt_max_topic_alias, (uint16_t)outbound);
     connection->has_outbound_alias = connection->aliases != NULL;
+    connection->encodes_alone |= connection->has_outbound_alias;
     return connection->aliases != NULL;
 }
 
@@ -496,9 +498,15 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
                                                const struct authz_grant *grant,
                                                struct connect_result *result)
 {
+    struct connect_packet whole = *packet; /* with whole topics */
+    const char *why = "";
+    enum mqtt_reason reason = mount_settle(broker, connection, &whole, client_identifier, &why);
     struct will *will;
     struct session *session;
 
+    if (reason != MQTT_REASON_SUCCESS)
+        return refuse(broker, connection, packet, reason, why);
+    packet = &whole;
     if (UNLIKELY(broker->authz_active) && packet->has_will && !grant->superuser) {
         enum connection_verdict verdict = admit_will(broker, connection, packet, client_identifier);
 
@@ -506,7 +514,7 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
             return verdict;
     }
     authz_forget(broker, connection);
-    will = packet->has_will ? make_will(packet) : NULL; /* [MQTT-3.1.2-12] */
+    will = packet->has_will ? make_will(connection->mount, packet) : NULL; /* [MQTT-3.1.2-12] */
     /* what needs memory comes before any session is touched (I3) */
     if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet)) {
         will_free(will);

@@ -143,7 +143,7 @@ static const char *refusal_text(enum mqtt_reason reason)
 {
     switch (reason) {
     case MQTT_REASON_NOT_AUTHORIZED:
-        return "topics below $SYS are the broker's";
+        return "topics below $SYS are the broker's, and behind a mount point all that begin with $";
     case MQTT_REASON_PAYLOAD_FORMAT_INVALID:
         return "the payload is not UTF-8";
     case MQTT_REASON_QUOTA_EXCEEDED:
@@ -220,11 +220,29 @@ static void refuse_publication(struct broker *broker, struct connection *connect
                                uint16_t packet_identifier, enum mqtt_reason reason)
 {
     STAT_INC(broker->stats, publish_refused);
-    if (qos == 2) /* the identifier is free again [MQTT-4.3.3-9] */
+    if (qos == 2 &&
+        connection->session->inbound != NULL) /* the identifier is free again [MQTT-4.3.3-9] */
         inbound_remove(connection->session->inbound, packet_identifier);
     if (qos == 0 && connection->refused_publishes++ == 0)
         LOG_INFO("a QoS 0 publication was refused: %s", refusal_text(reason));
     acknowledge(broker, connection, qos, packet_identifier, reason);
+}
+
+/* Makes the topic a whole one. False: the packet has been dealt with. */
+static bool mount_topic(struct broker *broker, struct connection *connection,
+                        struct publish_packet *packet)
+{
+    enum mqtt_reason reason = mount_name(broker, connection->mount, &packet->topic);
+
+    if (reason == MQTT_REASON_SUCCESS && connection->version == MQTT_5 &&
+        props_has(&packet->props, MQTT_PROPERTY_RESPONSE_TOPIC) &&
+        packet->props.response_topic.len + connection->mount->len > UINT16_MAX)
+        reason = MQTT_REASON_TOPIC_NAME_INVALID;
+    if (reason == MQTT_REASON_NOT_AUTHORIZED)
+        refuse_publication(broker, connection, packet->qos, packet->packet_identifier, reason);
+    else if (reason != MQTT_REASON_SUCCESS)
+        connection_end(broker, connection, reason, "the topic is too long behind the mount point");
+    return reason == MQTT_REASON_SUCCESS;
 }
 
 static void route(struct broker *broker, struct connection *connection,
@@ -325,6 +343,8 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         connection_end(broker, connection, reason, why);
         return;
     }
+    if (UNLIKELY(connection->mount != NULL) && !mount_topic(broker, connection, &packet))
+        return;
     if (UNLIKELY(broker->authz_active) && !may_publish(broker, connection, &packet))
         return;
     if (packet.qos == 2 && !begin_qos2(broker, connection, &packet))
@@ -338,15 +358,18 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         .retain = packet.retain,
     };
     if (connection->version == MQTT_5 && packet.props.raw.len > 0) {
-        if (packet.props.raw.len > PROPS_ON_STACK)
-            forwarded = mem_try_alloc(packet.props.raw.len);
+        uint32_t len = packet.props.raw.len + mount_len(connection->mount);
+
+        if (len > PROPS_ON_STACK)
+            forwarded = mem_try_alloc(len);
         if (forwarded == NULL) {
             if (packet.qos == 2) /* what is sent again is not a repetition: this one is lost */
                 inbound_remove(connection->session->inbound, packet.packet_identifier);
             connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
             return;
         }
-        publication.props = span_of(forwarded, props_copy_forwarded(&packet.props, forwarded));
+        ASSERT(mount_props(connection->mount, &packet.props, forwarded, &len));
+        publication.props = span_of(forwarded, len);
         if (props_has(&packet.props, MQTT_PROPERTY_MESSAGE_EXPIRY_INTERVAL))
             publication.expires_ms = broker->now_ms + (uint64_t)packet.props.message_expiry * 1000;
     }

@@ -452,13 +452,63 @@ static void op_wait(struct subscribe_op *op, struct session *session)
     op->holds = op_wants_retained(op) && session_hold(session);
 }
 
-void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
+/* Subscribes the filters of a packet that is right as a whole. */
+static void subscribe(struct broker *broker, struct connection *connection,
+                      struct subscribe_packet *packet)
 {
     struct session *session = connection->session;
+    struct subscribe_op *op = op_create(broker, session, packet->filter_count, packet->filters.len);
+    struct filter_view view;
+
+    if (op == NULL) {
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+        return;
+    }
+    if (UNLIKELY(broker->authz_active) && !ask_for_all(broker, connection, op, packet)) {
+        mem_free(op);
+        return;
+    }
+    op->packet_identifier = packet->packet_identifier;
+    op_begin(broker, op);
+    while (filters_next(packet, &view))
+        op_subscribe(broker, session, op, view.filter, view.options,
+                     props_has(&packet->props, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER)
+                         ? packet->props.subscription_identifier
+                         : 0);
+    op_all_through(broker, op);
+    if (connection->version == MQTT_3_1 && op_refused(op)) {
+        /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
+        list_remove(&op->node);
+        mem_free(op);
+        connection_end(broker, connection, MQTT_REASON_TOPIC_FILTER_INVALID,
+                       "a subscription that cannot be granted");
+        return;
+    }
+    if (op_ready(broker, op))
+        op_finish(broker, op);
+    else
+        op_wait(op, session);
+}
+
+/* Makes the filters of a packet whole ones, behind a mount point; *block is to be freed. False: the connection has been
+ * ended. */
+static bool whole_filters(struct broker *broker, struct connection *connection,
+                          struct subscribe_packet *packet, uint8_t **block)
+{
+    *block = NULL;
+    if (connection->mount == NULL)
+        return true;
+    *block = mount_filters(connection->mount, packet);
+    if (*block == NULL)
+        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    return *block != NULL;
+}
+
+void on_subscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
+{
     struct subscribe_packet packet;
     enum mqtt_reason reason = mqtt_decode_subscribe(frame, connection->version, &packet);
-    struct subscribe_op *op;
-    struct filter_view view;
+    uint8_t *block;
 
     if (reason != MQTT_REASON_SUCCESS) {
         connection_end(broker, connection, reason, "malformed SUBSCRIBE");
@@ -476,36 +526,10 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
                        "No Local on a shared subscription");
         return;
     }
-    op = op_create(broker, session, packet.filter_count, packet.filters.len);
-    if (op == NULL) {
-        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+    if (!whole_filters(broker, connection, &packet, &block))
         return;
-    }
-    if (UNLIKELY(broker->authz_active) && !ask_for_all(broker, connection, op, &packet)) {
-        mem_free(op);
-        return;
-    }
-    op->packet_identifier = packet.packet_identifier;
-    op_begin(broker, op);
-    while (filters_next(&packet, &view))
-        op_subscribe(broker, session, op, view.filter, view.options,
-                     props_has(&packet.props, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER)
-                         ? packet.props.subscription_identifier
-                         : 0);
-    op_all_through(broker, op);
-    if (connection->version == MQTT_3_1 && op_refused(op)) {
-        /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
-        list_remove(&op->node);
-        mem_free(op);
-        connection_end(broker, connection, MQTT_REASON_TOPIC_FILTER_INVALID,
-                       "a subscription that cannot be granted");
-        return;
-    }
-    if (op_ready(broker, op)) {
-        op_finish(broker, op);
-        return;
-    }
-    op_wait(op, session);
+    subscribe(broker, connection, &packet);
+    mem_free(block); /* each has been copied */
 }
 
 bool subscribe_ordered(struct broker *broker, struct session *session,
@@ -612,7 +636,7 @@ void on_unsubscribe(struct broker *broker, struct connection *connection, const 
     enum mqtt_reason reason = mqtt_decode_subscribe(frame, connection->version, &packet);
     struct filter_view view;
     uint32_t count = 0;
-    uint8_t *codes;
+    uint8_t *codes, *block;
 
     if (reason != MQTT_REASON_SUCCESS) {
         connection_end(broker, connection, reason, "malformed UNSUBSCRIBE");
@@ -620,8 +644,11 @@ void on_unsubscribe(struct broker *broker, struct connection *connection, const 
     }
     if (too_many_filters(broker, connection, &packet))
         return;
+    if (!whole_filters(broker, connection, &packet, &block))
+        return;
     codes = mem_try_alloc(packet.filter_count);
     if (codes == NULL) {
+        mem_free(block);
         connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
         return;
     }
@@ -630,4 +657,5 @@ void on_unsubscribe(struct broker *broker, struct connection *connection, const 
     send_suback(broker, connection, MQTT_UNSUBACK, packet.packet_identifier, codes,
                 count); /* [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.11.3-1] */
     mem_free(codes);
+    mem_free(block);
 }

@@ -43,6 +43,9 @@ enum port_username port_peer_username(const struct connection *connection, char 
 /* The largest packet that clients of the connection's listener may send; UINT32_MAX: no limit of its own. */
 uint32_t port_packet_size_max(const struct connection *connection);
 
+/* The mount point of the connection's listener as it is configured, with placeholders; empty: none. */
+struct span port_mount_point(const struct connection *connection);
+
 /* The peer's address as it is. */
 void port_peer_address(const struct connection *connection, struct peer_address *to);
 

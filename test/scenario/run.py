@@ -38,6 +38,7 @@ def options():
     parser.add_argument("-j", "--jobs", type=int, default=max(2, os.cpu_count() or 1))
     parser.add_argument("--transport", choices=("tcp", "ssl", "ws", "wss"), default="tcp",
                         help="what the clients speak below MQTT")
+    parser.add_argument("--mountpoint", default="", help="of the listener: the scripts notice nothing of it")
     parser.add_argument("--timeout-scale", type=float, default=1.0, help="lengthens every deadline")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--verbose", action="store_true", help="one line for each script with its time")
@@ -147,8 +148,11 @@ def main():
     if arguments.reference:
         shard_counts = [1]
         scripts = [script for script in scripts if not script.shardmq_only and not script.conf]
+    if arguments.mountpoint:
+        scripts = [script for script in scripts if not script.whole_topics]
     with tempfile.TemporaryDirectory(prefix="smq-certificates-") as folder:
         speak(arguments.transport, folder)
+        Broker.mountpoint = arguments.mountpoint
         return run(arguments, make_jobs(scripts, shard_counts, arguments.seed))
 
 

@@ -33,6 +33,7 @@ class BrokerDied(Exception):
 class Broker:
     counts = True  # has counters and a control socket
     transport, certificates = "tcp", None  # what the clients speak, and the folder of mqs/transport.py
+    mountpoint = ""  # of the listener
 
     def __init__(self, executable, shards=1, conf=(), time_scale=1.0, descriptors=None):
         self.executable, self.shards, self.conf, self.time_scale = executable, shards, list(conf), time_scale
@@ -46,7 +47,9 @@ class Broker:
     # ---------------------------------------------------------------------------------------------- life
 
     def base_conf(self):
-        return [*listener_lines(self.transport, self.certificates), "shards.count = %d" % self.shards, "log.to = [console]",
+        return [*listener_lines(self.transport, self.certificates),
+                *(['listeners.%s.mountpoint = "%s"' % (self.transport, self.mountpoint)] if self.mountpoint else []),
+                "shards.count = %d" % self.shards, "log.to = [console]",
                 "log.level = info", 'control.socket = "%s/control.sock"' % self.directory,
                 'system.pid_file = "%s/shardmq.pid"' % self.directory, "sys.interval = 1s",
                 "log.rate_limit = 0"]

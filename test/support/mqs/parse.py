@@ -14,6 +14,7 @@ Header lines, before anything else:
   broker descriptors N     RLIMIT_NOFILE of the broker
   slow                     waits for time to pass: runs side by side with others, so it must not look at counters
   shardmq                  asks for more than the specifications: not run against a reference broker
+  whole-topics             $SYS, or the length of topics: not run behind a mount point
 """
 
 import itertools
@@ -53,6 +54,7 @@ class Script:
     descriptors: int = 0
     slow: bool = False
     shardmq_only: bool = False
+    whole_topics: bool = False
     loops: list = field(default_factory=list)
 
     @property
@@ -168,7 +170,9 @@ def parse_header(script, words, number):
         script.slow = True
     elif words == ["shardmq"]:
         script.shardmq_only = True
-    elif words[0] in ("foreach", "slow", "shardmq"):
+    elif words == ["whole-topics"]:
+        script.whole_topics = True
+    elif words[0] in ("foreach", "slow", "shardmq", "whole-topics"):
         raise ScriptError("%s:%d: cannot read the header line" % (script.path, number))
     else:
         return False

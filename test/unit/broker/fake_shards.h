@@ -92,6 +92,12 @@ enum port_username port_peer_username(const struct connection *connection, char 
     return PORT_USERNAME_OWN;
 }
 
+struct span port_mount_point(const struct connection *connection)
+{
+    (void)connection;
+    return (struct span){0};
+}
+
 uint32_t port_packet_size_max(const struct connection *connection)
 {
     (void)connection;
