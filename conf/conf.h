@@ -48,7 +48,12 @@ enum conf_log_to {
     CONF_LOG_TO_JOURNALD
 };
 
-enum conf_http_auth { CONF_HTTP_AUTH_BASIC, CONF_HTTP_AUTH_NONE };
+enum conf_http_auth { CONF_HTTP_AUTH_BASIC, CONF_HTTP_AUTH_NONE, CONF_HTTP_AUTH_JWT };
+
+/* In the order of enum jwt_secret_form (auth/jwt_keys.h). */
+enum conf_jwt_secret { CONF_JWT_SECRET_RAW, CONF_JWT_SECRET_BASE64URL };
+
+enum conf_jwt_from { CONF_JWT_FROM_PASSWORD, CONF_JWT_FROM_USERNAME };
 
 /* In the order of their names in conf_listener.c. */
 enum conf_listener_kind {

@@ -266,22 +266,6 @@ static const char *after(const char *path, const char *prefix)
     return strncmp(path, prefix, len) == 0 ? path + len : NULL;
 }
 
-static void bind_broker(struct conf_loader *loader, const struct conf_entry *entry,
-                        const struct conf_row *row, const char *value)
-{
-    const char *missing = entry->complex ? NULL : conf_legacy_refused(row->path, value);
-    char why[CONF_SENTENCE_BYTES / 4], error[CONF_SENTENCE_BYTES / 8];
-
-    if (missing == NULL) {
-        bind_row(loader, entry, row, value, loader->conf);
-        return;
-    }
-    /* what the option takes, in the words of the option */
-    conf_value_parse(row, value, loader->conf, error, sizeof(error));
-    snprintf(why, sizeof(why), "%s is not part of this version: the option %s", missing, error);
-    conf_entry_error(loader, entry, why);
-}
-
 /* False when no option has that path. */
 static bool bind_option(struct conf_loader *loader, const struct conf_entry *entry,
                         const char *path, const char *value)
@@ -290,7 +274,7 @@ static bool bind_option(struct conf_loader *loader, const struct conf_entry *ent
     const char *rest;
 
     if (row != NULL) {
-        bind_broker(loader, entry, row, value);
+        bind_row(loader, entry, row, value, loader->conf);
         return true;
     }
     rest = after(path, "shards.");

@@ -53,6 +53,10 @@ static void check_http(const struct conf *conf, struct conf_report *report)
                                 "has no place for it");
     if (conf->http_server_keyfile[0] != '\0' && conf->http_server_certfile[0] == '\0')
         conf_report_add(report, "http_server.keyfile has no use without http_server.certfile");
+    if (conf->http_server_enable && conf->http_server_auth_type == CONF_HTTP_AUTH_JWT &&
+        conf->http_server_jwt_public_keyfile[0] == '\0')
+        conf_report_add(report, "http_server.auth_type = jwt needs http_server.jwt.public.keyfile, "
+                                "the key that tokens are verified with");
     if (!conf->http_server_enable || conf_address_loopback(&conf->http_server_ip_addr))
         return;
     if (conf->http_server_auth_type == CONF_HTTP_AUTH_NONE) {
@@ -64,7 +68,8 @@ static void check_http(const struct conf *conf, struct conf_report *report)
                 "or http_server.ip_addr = 127.0.0.1, or, if it is meant, "
                 "http_server.allow_remote_no_auth = true",
                 host);
-    } else if (strcmp(conf->http_server_password, password->preset_text) == 0) {
+    } else if (conf->http_server_auth_type == CONF_HTTP_AUTH_BASIC &&
+               strcmp(conf->http_server_password, password->preset_text) == 0) {
         conf_report_add(
             report,
             "http_server.password is the default one, which everybody knows, and other "
@@ -72,6 +77,22 @@ static void check_http(const struct conf *conf, struct conf_report *report)
             "of your own, or http_server.ip_addr = 127.0.0.1",
             host);
     }
+}
+
+/* A rule without a key would be a lock without a door: it would look as if somebody were kept out. */
+static void check_jwt(const struct conf *conf, struct conf_report *report)
+{
+    bool has_key = conf->auth_jwt_secret_file[0] != '\0' || conf->auth_jwt_public_key[0] != '\0' ||
+                   conf->auth_jwt_jwks_file[0] != '\0';
+
+    if (!has_key && (conf->auth_jwt_issuer[0] != '\0' || conf->auth_jwt_audience[0] != '\0' ||
+                     conf->auth_jwt_superuser_claim[0] != '\0'))
+        conf_report_add(report, "auth.jwt needs a key: set auth.jwt.secret_file, "
+                                "auth.jwt.public_key or auth.jwt.jwks_file");
+    if (has_key && conf->auth_jwt_from == CONF_JWT_FROM_USERNAME &&
+        conf->auth_jwt_username_claim[0] == '\0')
+        conf_report_add(report, "with auth.jwt.from = username, auth.jwt.username_claim must say "
+                                "what the user name is: the token itself cannot be");
 }
 
 bool conf_check(const struct conf *conf, char *errors, size_t size)
@@ -83,6 +104,7 @@ bool conf_check(const struct conf *conf, char *errors, size_t size)
     check_paths(conf, &report);
     check_sizes(conf, &report);
     check_http(conf, &report);
+    check_jwt(conf, &report);
     conf_report_end(&report);
     return report.count == 0;
 }

@@ -7,12 +7,10 @@
 #include "base/distance.h"
 
 #include <string.h>
-#include <strings.h>
 
 static const struct conf_legacy rows[] = {
 #define RENAMED(path, option, unit)  {CONF_LEGACY_RENAMED, path, option, unit},
 #define SPLIT(path, address, port)   {CONF_LEGACY_SPLIT, path, address, port},
-#define REFUSED(path, value, what)   {CONF_LEGACY_REFUSED, path, value, what},
 #define IGNORED(path, why)           {CONF_LEGACY_IGNORED, path, NULL, why},
 #define ABSENT(path, harmless, what) {CONF_LEGACY_ABSENT, path, harmless, what},
 #include "conf/conf_legacy.def"
@@ -36,21 +34,10 @@ const struct conf_legacy *conf_legacy_find(const char *path)
     const struct conf_legacy *best = NULL;
 
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        if (rows[i].kind != CONF_LEGACY_REFUSED && covers(&rows[i], path) &&
-            (best == NULL || strlen(rows[i].path) > strlen(best->path)))
+        if (covers(&rows[i], path) && (best == NULL || strlen(rows[i].path) > strlen(best->path)))
             best = &rows[i];
     }
     return best;
-}
-
-const char *conf_legacy_refused(const char *path, const char *value)
-{
-    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
-        if (rows[i].kind == CONF_LEGACY_REFUSED && strcmp(rows[i].path, path) == 0 &&
-            strcasecmp(rows[i].argument, value) == 0)
-            return rows[i].text;
-    }
-    return NULL;
 }
 
 static const char *last_part(const char *path)

@@ -216,7 +216,6 @@ void conf_bind(struct conf_loader *loader);
 enum conf_legacy_kind {
     CONF_LEGACY_RENAMED,
     CONF_LEGACY_SPLIT,
-    CONF_LEGACY_REFUSED,
     CONF_LEGACY_IGNORED,
     CONF_LEGACY_ABSENT
 };
@@ -224,14 +223,11 @@ enum conf_legacy_kind {
 struct conf_legacy {
     enum conf_legacy_kind kind;
     const char *path;
-    /* RENAMED: the option; SPLIT: the option for the address; REFUSED: the value; ABSENT: the harmless value, or NULL */
+    /* RENAMED: the option; SPLIT: the option for the address; ABSENT: the harmless value, or NULL */
     const char *argument;
     const char *
         text; /* RENAMED: the unit of the old key; SPLIT: the option for the port; others: what is said about it */
 };
-
-/* What is said about a value that this version does not have for an option that it has, or NULL. */
-const char *conf_legacy_refused(const char *path, const char *value);
 
 /* The row for the path (of ABSENT rows: the longest one that is the path or a prefix of it), or NULL. */
 const struct conf_legacy *conf_legacy_find(const char *path);

@@ -55,8 +55,7 @@ static bool in_braces(struct span text)
     return text.len >= 2 && text.data[0] == '{' && text.data[text.len - 1] == '}';
 }
 
-/* Whoever sends something before a dot that decodes to an object in braces means it to be a token, however broken. */
-static bool looks_like_token(struct span token)
+bool jwt_is_meant(struct span token)
 {
     uint8_t room[PART_BYTES_MAX];
     struct span rest = token, header, bytes;
@@ -278,7 +277,7 @@ enum jwt_verdict jwt_verify(const struct jwt_keys *keys, const struct jwt_rules 
 
     *jwt = (struct jwt){0};
     *why = NULL;
-    if (!looks_like_token(token))
+    if (!jwt_is_meant(token))
         return refuse(why, JWT_FOREIGN, "this is no token");
     if (token.len > JWT_BYTES_MAX)
         return refuse(why, JWT_MALFORMED, "the token is longer than 8192 bytes");

@@ -56,6 +56,10 @@ enum jwt_verdict {
 enum jwt_verdict jwt_verify(const struct jwt_keys *keys, const struct jwt_rules *rules,
                             struct span token, uint64_t now_s, struct jwt *jwt, const char **why);
 
+/* Whether somebody means that to be a token, however broken: before its first dot is an object in braces. What is not is
+ * FOREIGN, and what is belongs into no log. */
+bool jwt_is_meant(struct span token);
+
 /* An empty one is ignored. */
 void jwt_free(struct jwt *jwt);
 

@@ -4,6 +4,7 @@
  */
 #include "broker/audit.h"
 
+#include "auth/jwt.h"
 #include "broker/broker_priv.h"
 
 #include <arpa/inet.h>
@@ -26,6 +27,12 @@ static const char *quoted(char *to, size_t size, struct span text)
     to[len] = '"';
     to[len + 1] = '\0';
     return to;
+}
+
+/* A token may stand where the user name is (auth.jwt.from), and whoever reads it could use it. */
+static struct span shown_username(struct span username)
+{
+    return jwt_is_meant(username) ? span_text("(a token)") : username;
 }
 
 static void write_address(char *to, size_t size, const struct audit_refusal *refusal)
@@ -63,7 +70,7 @@ static void format(char *line, size_t size, const struct audit_refusal *refusal)
         line, size,
         "refused: event=%s client=%s user=%s address=%s listener=%s topic=%s reason=%s by=%s",
         events[refusal->event], quoted(client, sizeof(client), refusal->client_identifier),
-        quoted(user, sizeof(user), refusal->username), address, listener,
+        quoted(user, sizeof(user), shown_username(refusal->username)), address, listener,
         quoted(topic, sizeof(topic), refusal->topic), stat_infos[refusal->counter].value,
         quoted(by_quoted, sizeof(by_quoted), by[0] == '\0' ? (struct span){0} : span_text(by)));
 }

@@ -16,12 +16,6 @@
 #define SLOTS_AT_ONCE 64u
 #define ROUNDS_MAX    16u /* CONTINUEs of one attempt */
 
-#define AUTHN_LINK(link)                                                                           \
-    bool authn_##link##_configured(const struct broker *broker);                                   \
-    enum authn_answer authn_##link##_ask(struct broker *broker, struct authn_attempt *attempt);
-#include "broker/authn_links.def"
-#undef AUTHN_LINK
-
 static const struct authn_link links[] = {
 #define AUTHN_LINK(link) {#link, authn_##link##_configured, authn_##link##_ask},
 #include "broker/authn_links.def"
@@ -124,14 +118,6 @@ static void drop_state(struct authn_attempt *attempt)
     attempt->free_state = NULL;
 }
 
-void identity_clear(struct identity *identity)
-{
-    if (identity->rules != NULL)
-        identity->free_rules(identity->rules);
-    mem_free(identity->method);
-    *identity = (struct identity){0};
-}
-
 void authn_abandon(struct broker *broker, struct connection *connection)
 {
     struct authn_attempt *attempt = connection->attempt;
@@ -144,7 +130,7 @@ void authn_abandon(struct broker *broker, struct connection *connection)
     timer_disarm(&broker->timers, &attempt->deadline);
     drop_said(attempt);
     drop_state(attempt);
-    identity_clear(&attempt->result);
+    identity_clear(broker, &attempt->result);
     mem_free(attempt->new_username);
     mem_wipe(attempt->bytes, attempt->size);
     mem_free(attempt);
@@ -305,7 +291,9 @@ static enum authn_answer end_of_chain(const struct broker *broker, struct authn_
         attempt->reason = "no such authentication method is supported";
         return AUTHN_DENY;
     }
-    if (anonymous_allowed(broker) && (!attempt->has_username || !anyone_configured(broker)))
+    /* who shows a password that nobody takes is somebody, if not known */
+    if (anonymous_allowed(broker) &&
+        ((!attempt->has_username && !attempt->has_password) || !anyone_configured(broker)))
         return AUTHN_ALLOW;
     attempt->reason = attempt->has_username ? "nobody knows the user name and the password"
                                             : "a user name and a password are required";

@@ -56,9 +56,10 @@ struct identity {
     bool superuser;                /* no rules hold for it */
     uint64_t expires_ms; /* wall clock; the connection ends then (a token ran out); 0: never */
     char *method;        /* Authentication Method of its CONNECT, mem_alloc; NULL: none */
-    void *rules;         /* rules of its own (from a token); NULL: none */
-    void (*free_rules)(void *rules);
+    struct acl *rules;   /* of its own (from a token), until its session has them; NULL: none */
     uint64_t credential; /* the link's: to tell after a reload whether it is still the same */
+    struct connection *connection;
+    struct timer expiry; /* for expires_ms */
 };
 
 /* One CONNECT, or one AUTH that authenticates again, that is being decided. Owner: shard. Spans are good for as long as it lives. */
@@ -115,6 +116,12 @@ struct authn_link {
     bool (*configured)(const struct broker *broker);
     enum authn_answer (*ask)(struct broker *broker, struct authn_attempt *attempt);
 };
+
+#define AUTHN_LINK(link)                                                                           \
+    bool authn_##link##_configured(const struct broker *broker);                                   \
+    enum authn_answer authn_##link##_ask(struct broker *broker, struct authn_attempt *attempt);
+#include "broker/authn_links.def"
+#undef AUTHN_LINK
 
 /* The attempts of one shard that are under way. Owner: shard. */
 struct authn_table {

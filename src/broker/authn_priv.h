@@ -50,7 +50,16 @@ void authn_abandon(struct broker *broker, struct connection *connection);
 /* Somebody else whom the CONNECT waited for, because of its will, has answered. */
 void authn_go_on(struct broker *broker, struct connection *connection);
 
-void identity_clear(struct identity *identity);
+/* What an attempt gained is the connection's from now on. False when memory is gone. */
+bool identity_take(struct broker *broker, struct connection *connection,
+                   struct authn_attempt *attempt);
+/* It has authenticated again: what it gained now is in the place of what it gained before. */
+void identity_renew(struct broker *broker, struct identity *identity,
+                    struct authn_attempt *attempt);
+/* Frees what it has, and leaves nothing. */
+void identity_clear(struct broker *broker, struct identity *identity);
+/* The same, and the connection has none. */
+void identity_release(struct broker *broker, struct connection *connection);
 
 /* ---- on_auth.c ---- */
 /* A packet that comes between CONNECT and CONNACK. */

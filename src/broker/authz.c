@@ -11,6 +11,7 @@
  */
 #include "broker/authz.h"
 
+#include "auth/acl.h"
 #include "broker/authn_priv.h"
 #include "broker/broker_priv.h"
 
@@ -37,7 +38,8 @@ struct authz_wait {
 
 /* In this order. A row's link lives in the file of what it stands for. */
 static const struct authz_link *const links[] = {
-    NULL, /* the end */
+    &authz_token_link, /* authz_token.c: the rules of a token */
+    NULL,              /* the end */
 };
 
 void authz_configure(struct broker *broker)
@@ -233,13 +235,23 @@ static struct authz_question question_of(const struct session *session)
         .client_identifier = session_client_identifier(session),
         .username = session->username == NULL ? (struct span){0} : span_text(session->username),
         .peer = session->peer,
+        .rules = session->rules,
     };
 }
 
-void authz_admit(struct broker *broker, struct session *session, const struct authz_grant *grant)
+void authz_admit(struct broker *broker, struct session *session, struct authz_grant *grant)
 {
     (void)broker;
     session->superuser = grant->superuser;
+    authz_retire(session);
+    session->rules = grant->rules;
+    grant->rules = NULL;
+}
+
+void authz_retire(struct session *session)
+{
+    acl_free(session->rules);
+    session->rules = NULL;
 }
 
 static enum authz_answer ask(struct broker *broker, struct connection *connection,

@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct acl;
 struct broker;
 struct connection;
 struct session;
@@ -51,6 +52,7 @@ struct authz_question {
     struct span client_identifier;
     struct span username; /* no data: there is none */
     struct peer_address peer;
+    const struct acl *rules; /* its own, from a token; NULL: it has none */
     /* Whose packet waits; NULL: nothing can wait (a will that is sent later): a link that would have to denies. */
     struct connection *connection;
     bool at_once; /* it was asked before, and the answer is wanted again: nothing waits any more */
@@ -76,8 +78,11 @@ struct authz_link {
 
 /* What authentication has found out about a client that is let in, beyond its names. */
 struct authz_grant {
-    bool superuser; /* may everything */
+    bool superuser;    /* may everything */
+    struct acl *rules; /* its own, which are all that it may do; NULL: it has none */
 };
+
+extern const struct authz_link authz_token_link;
 
 /* ---- for links that wait ---- */
 
@@ -100,8 +105,10 @@ void authz_complete(struct broker *broker, struct authz_handle handle, enum auth
  * and nobody does. For the start and after every reload. */
 void authz_configure(struct broker *broker);
 
-/* The session's client was let in with that. */
-void authz_admit(struct broker *broker, struct session *session, const struct authz_grant *grant);
+/* The session's client was let in with that; takes the rules. */
+void authz_admit(struct broker *broker, struct session *session, struct authz_grant *grant);
+/* The session ends: nobody has these rules any more. */
+void authz_retire(struct session *session);
 
 /* The session's client asks. WAIT: connection->awaits_answer is set, and the handler returns at once. */
 enum authz_answer authz_ask(struct broker *broker, struct connection *connection,

@@ -222,6 +222,7 @@ void broker_set_banned(struct broker *broker, const struct banned *banned)
 void broker_set_policy(struct broker *broker, const struct policy *policy)
 {
     broker->policy = policy;
+    authz_configure(broker);
 }
 
 void broker_shutdown(struct broker *broker)

@@ -136,10 +136,7 @@ static void release(struct broker *broker, struct connection *connection)
 {
     timer_disarm(&broker->timers, &connection->timer);
     authn_abandon(broker, connection);
-    if (connection->identity != NULL)
-        identity_clear(connection->identity);
-    mem_free(connection->identity);
-    connection->identity = NULL;
+    identity_release(broker, connection);
     free_input(connection);
     mem_free(connection->mount);
     connection->mount = NULL;

@@ -93,16 +93,11 @@ void auth_again_decided(struct broker *broker, struct authn_attempt *attempt, bo
         attempt->reason = "it authenticates again as another user";
     }
     if (allowed && auth_send(broker, attempt, MQTT_REASON_SUCCESS)) {
-        struct identity *identity = connection->identity;
+        struct authz_grant grant = {attempt->result.superuser, attempt->result.rules};
 
-        attempt->result.method = identity->method;
-        attempt->result.link = attempt->link;
-        identity->method = NULL;
-        identity_clear(identity);
-        *identity = attempt->result;
-        authz_admit(broker, connection->session,
-                    &(struct authz_grant){.superuser = identity->superuser});
-        attempt->result = (struct identity){0};
+        attempt->result.rules = NULL;
+        identity_renew(broker, connection->identity, attempt);
+        authz_admit(broker, connection->session, &grant);
         STAT_INC(broker->stats, authn_again);
         return;
     }

@@ -457,7 +457,7 @@ static struct span assign_identifier(struct broker *broker, char *to, size_t siz
 /* Whether the client may publish its will. Not CONTINUE: it has to wait, or it has been refused. */
 static enum connection_verdict admit_will(struct broker *broker, struct connection *connection,
                                           const struct connect_packet *packet,
-                                          struct span client_identifier)
+                                          struct span client_identifier, const struct acl *rules)
 {
     struct authz_question question = {
         .action = AUTHZ_PUBLISH,
@@ -466,6 +466,7 @@ static enum connection_verdict admit_will(struct broker *broker, struct connecti
         .retain = packet->will_retain,
         .client_identifier = client_identifier,
         .username = packet->has_username ? packet->username : (struct span){0},
+        .rules = rules,
         .connection = connection,
     };
     struct authz_reason reason;
@@ -495,7 +496,7 @@ static enum connection_verdict admit_will(struct broker *broker, struct connecti
 static enum connection_verdict connect_session(struct broker *broker, struct connection *connection,
                                                const struct connect_packet *packet,
                                                struct span client_identifier,
-                                               const struct authz_grant *grant,
+                                               struct authz_grant *grant,
                                                struct connect_result *result)
 {
     struct connect_packet whole = *packet; /* with whole topics */
@@ -508,7 +509,8 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
         return refuse(broker, connection, packet, reason, why);
     packet = &whole;
     if (UNLIKELY(broker->authz_active) && packet->has_will && !grant->superuser) {
-        enum connection_verdict verdict = admit_will(broker, connection, packet, client_identifier);
+        enum connection_verdict verdict =
+            admit_will(broker, connection, packet, client_identifier, grant->rules);
 
         if (verdict != CONNECTION_CONTINUE)
             return verdict;
@@ -671,33 +673,12 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
 
 /* ---- the chain has decided (broker/authn.h) ---- */
 
-/* What it has to authenticate again with. */
-static bool keep_method(struct identity *identity, struct span method)
-{
-    identity->method = mem_try_alloc(method.len + 1u);
-    if (identity->method == NULL)
-        return false;
-    memcpy(identity->method, method.data, method.len);
-    identity->method[method.len] = '\0';
-    return true;
-}
-
-/* What it gained goes to the connection. False when memory is gone. */
-static bool take_identity(struct connection *connection, struct authn_attempt *attempt)
-{
-    connection->identity = mem_try_alloc(sizeof(*connection->identity));
-    if (connection->identity == NULL)
-        return false;
-    attempt->result.link = attempt->link;
-    *connection->identity = attempt->result;
-    attempt->result = (struct identity){0};
-    return attempt->method.len == 0 || keep_method(connection->identity, attempt->method);
-}
-
 enum connection_verdict connect_allowed(struct broker *broker, struct connection *connection,
                                         struct authn_attempt *attempt)
 {
     struct connect_packet *packet = &attempt->packet;
+    enum connection_verdict verdict;
+    struct authz_grant grant;
     const char *why = "";
     enum mqtt_reason reason;
 
@@ -707,18 +688,20 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
     }
     reason = check_door(broker, connection, packet, attempt->client_identifier, &why);
     if (reason == MQTT_REASON_SUCCESS && connection->identity == NULL &&
-        !take_identity(connection, attempt)) {
+        !identity_take(broker, connection, attempt)) {
         reason = MQTT_REASON_QUOTA_EXCEEDED;
         why = "out of memory";
     }
     if (reason != MQTT_REASON_SUCCESS)
         return refuse(broker, connection, packet, reason, why);
-    return connect_session(
-        broker, connection, packet, attempt->client_identifier,
-        &(struct authz_grant){.superuser = connection->identity->superuser},
+    grant = (struct authz_grant){connection->identity->superuser, connection->identity->rules};
+    verdict = connect_session(
+        broker, connection, packet, attempt->client_identifier, &grant,
         &(struct connect_result){.assigned_identifier = attempt->assigned_identifier,
                                  .method = attempt->method,
                                  .answer = attempt->answer});
+    connection->identity->rules = grant.rules; /* the session has them, or nobody has yet */
+    return verdict;
 }
 
 /* A client of 5.0 hears 0x86 or what the link says; an older one 4 when it gave no user name or password, else 5.

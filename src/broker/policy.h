@@ -19,11 +19,14 @@
 #include <stdint.h>
 
 struct conf;
+struct jwt_login;
 
 /* Class: wire. */
 struct policy {
     _Atomic uint32_t references;
-    bool anonymous; /* clients without a user name are let in */
+    bool anonymous;            /* clients without a user name are let in */
+    struct jwt_login *jwt;     /* tokens of clients; NULL: none are taken */
+    struct jwt_login *api_jwt; /* tokens for the HTTP API; NULL: it takes none */
 };
 
 /* Reads what that configuration names; may block for as long as reading files takes. NULL and a sentence in `why`: what is

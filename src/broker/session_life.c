@@ -167,6 +167,7 @@ void session_end(struct broker *broker, struct session *session)
         mem_free(session->inbound);
     }
     STAT_DEC(broker->stats, session_count);
+    authz_retire(session);
     session_table_destroy(&broker->sessions, session);
 }
 

@@ -28,6 +28,8 @@ struct session_subscription {
     struct membership *membership;
 };
 
+struct acl;
+
 struct will {
     struct message *message;
     uint32_t delay_s;
@@ -42,6 +44,7 @@ struct session {
     struct session_subscription *subscriptions;
     struct will *will;
     struct hold *hold;                /* deliveries that wait behind retained messages */
+    struct acl *rules;                /* the client's own (broker/authz.h); NULL: it has none */
     char *username;                   /* of the last CONNECT, for events; NULL without one */
     struct timer timer;               /* while disconnected: will delay, then session expiry */
     uint64_t will_due_ms, expires_ms; /* while disconnected; TIMER_NEVER: not pending */

@@ -86,7 +86,6 @@ static void test_the_documents(void **state)
                  "\"max_packet_size\":1465,\"client_max_packet_size\":0,\"msq_len\":65536,"
                  "\"qos_duration\":0,\"keepalive_backoff\":1.5,\"allow_anonymous\":true,"
                  "\"ipc_internal\":false}}");
-    expect_shown(SETTINGS_REST, "auth", "{\"auth\":[]}");
     expect_shown(SETTINGS_REST, "bridge",
                  "{\"bridge\":{\"nodes\":[],\"sqlite\":{\"enable\":false}}}");
     expect_shown(SETTINGS_REST, "sys", "{\"sys\":{\"interval\":\"10s\",\"events\":true}}");
@@ -94,7 +93,9 @@ static void test_the_documents(void **state)
     expect_shown(SETTINGS_REST, "http_server",
                  "{\"http_server\":{\"enable\":false,\"port\":8081,\"addr\":\"127.0.0.1\","
                  "\"username\":\"admin\",\"password\":\"***\",\"auth_type\":\"basic\","
-                 "\"ip_addr\":\"127.0.0.1\",\"allow_remote_no_auth\":false,\"certfile\":\"\","
+                 "\"ip_addr\":\"127.0.0.1\",\"jwt\":{\"public\":{\"keyfile\":\"\"},\"issuer\":\"\","
+                 "\"audience\":\"\",\"leeway\":\"200s\",\"scope_claim\":\"scope\"},"
+                 "\"allow_remote_no_auth\":false,\"certfile\":\"\","
                  "\"keyfile\":\"\",\"key_password\":\"\",\"limit_conn\":32,"
                  "\"max_body\":\"1MB\",\"request_timeout\":\"10s\",\"idle_timeout\":\"1m\","
                  "\"cors_origins\":\"\"}}");
@@ -205,10 +206,8 @@ static void test_what_is_wrong(void **state)
          "http_server.port: must be from 0 to 65535, not 70000"},
         {SETTINGS_CODE, NULL, "{\"http_server\":{\"ports\":1}}",
          "http_server.ports: there is no such setting"},
-        {SETTINGS_CODE, NULL, "{\"http_server\":{\"auth_type\":\"jwt\"}}",
-         "http_server.auth_type: authentication with tokens is not part of this version: the "
-         "option "
-         "takes basic or no_auth, not \"jwt\""},
+        {SETTINGS_CODE, NULL, "{\"http_server\":{\"auth_type\":\"token\"}}",
+         "http_server.auth_type: takes basic, no_auth or jwt, not \"token\""},
         {SETTINGS_CODE, NULL, "{\"tls\":{\"enable\":5}}", "tls.enable: takes true or false"},
         {SETTINGS_CODE, NULL, "{\"tls\":{\"key\":\"---\"}}",
          "tls.key: the contents of files are not changed here: change the file, or name another "
@@ -244,8 +243,7 @@ static void test_what_is_wrong(void **state)
          "listeners.tcp.a b.bind: a listener's name has 1 to 32 letters, digits, - and _, and no "
          "others"},
         {SETTINGS_REST, NULL, "{\"auth\":[{\"login\":\"a\"}]}",
-         "auth: authentication is not part of this version"},
-        {SETTINGS_REST, NULL, "{\"auth\":{}}", "auth: takes an array"},
+         "auth: takes an object"},
         {SETTINGS_REST, NULL, "{\"\":1}", ": there is no such setting"},
         {SETTINGS_REST, NULL, "{\"basic\":{\"\":1}}", "basic.: there is no such setting"},
     };

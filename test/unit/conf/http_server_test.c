@@ -20,10 +20,8 @@ static void test_what_nanomq_ships(void **state)
     assert_int_equal(conf->http_server_max_body, 65536);
     assert_string_equal(conf->http_server_username, "root");
     assert_string_equal(conf->http_server_password, "secret");
-    assert_string_equal(conf->warnings,
-                        "t.conf:8: http_server.jwt.public.keyfile has no effect: "
-                        "http_server.auth_type = jwt, which would use it, is not part of this "
-                        "version\n");
+    assert_string_equal(conf->http_server_jwt_public_keyfile, "/etc/certs/jwt/jwtRS256.key.pub");
+    assert_string_equal(conf->warnings, "");
     conf_free(conf);
     conf = load("url=nmq-tcp://127.0.0.1:1883\nhttp_server.enable=true\nhttp_server.port=8083\n"
                 "http_server.username=a\nhttp_server.password=b\nhttp_server.parallel=32\n"
@@ -32,10 +30,10 @@ static void test_what_nanomq_ships(void **state)
     assert_int_equal(conf->http_server_port, 8083);
     conf_free(conf);
     expect_errors("http_server.auth_type = jwt", CONF_FORM_HOCON,
-                  "t.conf:1: http_server.auth_type: authentication with tokens is not part of this "
-                  "version: the option takes basic or no_auth, not \"jwt\"\n");
+                  "http_server.auth_type = jwt needs http_server.jwt.public.keyfile, the key that "
+                  "tokens are verified with\n");
     expect_errors("http_server.auth_type = none", CONF_FORM_HOCON,
-                  "t.conf:1: http_server.auth_type: takes basic or no_auth, not \"none\"\n");
+                  "t.conf:1: http_server.auth_type: takes basic, no_auth or jwt, not \"none\"\n");
     expect_errors("http_server.username = \"a:b\"", CONF_FORM_HOCON,
                   "http_server.username must not have a colon: Basic authentication has no place "
                   "for it\n");

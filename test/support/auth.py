@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of authentication and authorisation share: a listener of every kind, and clients that say who they are."""
+
+import os
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from mqs import wire  # noqa: E402
+from mqs.client import Client, Closed  # noqa: E402
+from mqs.transport import client_context  # noqa: E402
+
+KINDS = ("tcp", "ssl", "ws", "wss")
+BAD_CREDENTIALS, NOT_AUTHORIZED, BANNED, BAD_METHOD, EXPIRED = 0x86, 0x87, 0x8A, 0x8C, 0xA0
+
+
+def listeners(folder):
+    """A listener of every kind beside the one that every broker of the tests has."""
+    keys = 'certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
+    return ['listeners.ssl { bind = "127.0.0.1:0", %s }' % keys, 'listeners.ws { bind = "127.0.0.1:0" }',
+            'listeners.wss { bind = "127.0.0.1:0", %s }' % keys]
+
+
+def as_bytes(value):
+    return value.encode() if isinstance(value, str) else value
+
+
+class Who(Client):
+    """A client of one of the kinds, that has sent its CONNECT and has the CONNACK, whatever it says, in `connack`."""
+
+    def __init__(self, broker, kind, folder, client_id="", username=None, password=None, version=wire.V5, deadline_s=10, **fields):
+        super().__init__("c", ("127.0.0.1", broker.ports[kind][0]), version, as_bytes(client_id))
+        self.deadline_s, self.last_id = deadline_s, 0
+        self.transport, self.tls_context = kind, client_context(folder) if kind in ("ssl", "wss") else None
+        props, will_props = fields.pop("props", ()), fields.pop("will_props", ())
+        fields = {"id": as_bytes(client_id), **fields}
+        if username is not None:
+            fields["username"] = as_bytes(username)
+        if password is not None:
+            fields["password"] = as_bytes(password)
+        self.open()
+        self.note_connect(props)
+        self.write(wire.frame(0x10, wire.connect(version, fields, props, will_props)), self.deadline)
+        self.connack = self.receive(self.deadline)
+        assert self.connack["type"] == "CONNACK", self.connack
+        self.rc = self.connack["rc"]
+
+    @property
+    def deadline(self):
+        return time.monotonic() + self.deadline_s
+
+    def ended(self):
+        """Waits for the end of the connection; the reason of the DISCONNECT before it, or None."""
+        reason = None
+        try:
+            while True:
+                packet = self.receive(self.deadline)
+                if packet["type"] == "DISCONNECT":
+                    reason = packet["rc"]
+        except Closed:
+            self.close()
+            return reason
+
+    def subscribe(self, *filters, qos=0):
+        """The reason codes of the SUBACK."""
+        self.last_id += 1
+        body = wire.subscribe(self.version, self.last_id, [(as_bytes(one), qos) for one in filters])
+        self.write(wire.frame(0x82, body), self.deadline)
+        return self.wait("SUBACK")["rc"]
+
+    def publish(self, topic, payload=b"x", qos=1, retain=False):
+        """The reason code of the answer; None for QoS 0."""
+        fields = {"topic": as_bytes(topic), "payload": as_bytes(payload), "qos": qos, "retain": retain}
+        if qos:
+            self.last_id += 1
+            fields["id"] = self.last_id
+        self.write(wire.frame(0x30 | wire.publish_flags(fields), wire.publish(self.version, fields)), self.deadline)
+        return self.wait("PUBACK" if qos == 1 else "PUBREC")["rc"] if qos else None
+
+    def wait(self, kind):
+        """The next packet of that kind; others that come before it stay for later."""
+        others = []
+        try:
+            while True:
+                packet = self.receive(self.deadline)
+                if packet["type"] == kind:
+                    return packet
+                others.append(packet)
+        finally:
+            self.inbox.extendleft(reversed(others))
+
+    def messages(self):
+        """What has been sent to it so far: topics and payloads."""
+        self.ping(self.deadline)
+        found = [(one["topic"], one["payload"]) for one in self.inbox if one["type"] == "PUBLISH"]
+        self.inbox.clear()
+        return found
+
+
+def knock(broker, kind, folder, *arguments, **fields):
+    """How a CONNECT is answered; the client leaves at once."""
+    client = Who(broker, kind, folder, *arguments, **fields)
+    client.close()
+    return client.rc
