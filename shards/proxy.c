@@ -133,6 +133,21 @@ static enum proxy_found read_version_1(const uint8_t *data, size_t len, size_t *
 
 /* ---- version 2 ---- */
 
+/* What comes behind the addresses: elements of type, length and value. Nothing here makes use of one (the names in a
+ * proxy's TLS element are whatever its peer sent), but a length that does not fit is no header. */
+static bool elements_fit(const uint8_t *data, size_t len)
+{
+    while (len >= 3) {
+        size_t size = 3 + (size_t)get_be16(data + 1);
+
+        if (size > len)
+            return false;
+        data += size;
+        len -= size;
+    }
+    return len == 0;
+}
+
 static enum proxy_found read_version_2(const uint8_t *data, size_t len, size_t *used,
                                        struct conn_peer *peer)
 {
@@ -147,12 +162,12 @@ static enum proxy_found read_version_2(const uint8_t *data, size_t len, size_t *
     *used = HEAD_2 + size;
     if (command == 0 || protocol >> 4 == 0) /* LOCAL, or a family of its own */
         return PROXY_COMPLETE;
-    if (protocol == 0x11 && size >= 12) {
+    if (protocol == 0x11 && size >= 12 && elements_fit(body + 12, size - 12)) {
         *peer = (struct conn_peer){.family = AF_INET, .port = get_be16(body + 8)};
         memcpy(peer->address, body, 4);
         return PROXY_COMPLETE;
     }
-    if (protocol == 0x21 && size >= 36) {
+    if (protocol == 0x21 && size >= 36 && elements_fit(body + 36, size - 36)) {
         *peer = (struct conn_peer){.family = AF_INET6, .port = get_be16(body + 32)};
         memcpy(peer->address, body, 16);
         return PROXY_COMPLETE;

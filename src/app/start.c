@@ -158,6 +158,10 @@ static void print_limits(const struct conf *conf)
 static int show(const struct cli *cli, const struct conf *conf)
 {
     if (cli->check_config) {
+        char error[4096];
+
+        if (!machine_check(conf, error, sizeof(error)))
+            return refuse(error);
         fputs(cli->warnings, stderr);
         fputs(conf->warnings, stderr);
         puts("configuration OK");

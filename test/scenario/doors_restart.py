@@ -4,6 +4,7 @@
 where it was."""
 
 import os
+import ssl
 import subprocess
 import sys
 import threading
@@ -11,7 +12,9 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from doors import open_client, run  # noqa: E402
+from doors import connect_packet, open_client, run  # noqa: E402
+from mqs import wire  # noqa: E402
+from mqs.client import Client  # noqa: E402
 from mqs.transport import client_context, connect  # noqa: E402
 
 RATE = 1000  # connections per second, of all threads together
@@ -116,5 +119,70 @@ def test_other_listeners(broker, folder, deadline_s):
     assert any("ws://[::ffff:127.0.0.1]:%d" % wide in line for line in broker.log[mark:]), broker.log[mark:]
 
 
+def test_other_number_of_shards(broker, _folder, deadline_s):
+    """Who waits while the broker starts again is let in, whichever socket it waits in and however many shards there are
+    then."""
+    lines, names = conf_of_ports(broker), iter(range(10 ** 6))
+    for count in (1, 3, 2, broker.shards):
+        stayers = [stay(broker, shard, names) for shard in range(broker.shards)]
+        mark = len(broker.log)
+        broker.shards = count
+        broker.write_conf(lines)
+        assert broker.control("restart") == {"ok": True}
+        for client in stayers:  # the shard of each does not accept any more; it waits a second for them to close
+            packet = client.receive(time.monotonic() + deadline_s)
+            assert packet["type"] == "DISCONNECT" and packet["rc"] == 0x8B, packet
+        waiting = [connect(broker.port) for _ in range(48)]
+        for number, sock in enumerate(waiting):
+            sock.sendall(connect_packet(b"waits-%d" % number))
+        for client in stayers:
+            client.close()
+        assert broker.wait_log("started successfully", time.monotonic() + 2 * deadline_s, mark), broker.log[mark:]
+        for sock in waiting:
+            sock.settimeout(deadline_s)
+            assert sock.recv(4) == b"\x20\x02\x00\x00"
+            sock.close()
+
+
+def conf_of_ports(broker):
+    """The lines with the ports that the kernel has chosen: only their sockets are handed on to another number of shards."""
+    return ['listeners.tcp.tcp { bind = "127.0.0.1:%d" }' % broker.ports["tcp"][1], "system.shutdown_timeout = 5s"]
+
+
+def stay(broker, shard, names):
+    """A client of 5.0 whose session is on that shard."""
+    name = broker.client_id_on(shard, lambda: "stays-%d" % next(names)).encode()
+    client = Client("stays", ("127.0.0.1", broker.port), wire.V5, name)
+    client.open()
+    deadline = time.monotonic() + 10 * broker.time_scale
+    client.write(connect_packet(name, wire.V5), deadline)
+    assert client.receive(deadline)["type"] == "CONNACK"
+    return client
+
+
+def test_tickets(broker, folder, deadline_s):
+    """A TLS session is resumed with the ticket that the program before gave."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = client_context(folder)
+        context.minimum_version = context.maximum_version = version
+        mark, port = len(broker.log), broker.ports["ssl"][0]
+        resumed, session = open_with(context, port, None, deadline_s)
+        assert not resumed
+        assert broker.control("restart") == {"ok": True}
+        assert broker.wait_log("started successfully", time.monotonic() + 2 * deadline_s, mark), broker.log[mark:]
+        resumed, _ = open_with(context, port, session, deadline_s)
+        assert resumed, version
+
+
+def open_with(context, port, session, deadline_s):
+    """Whether the session was resumed, and the next one."""
+    with context.wrap_socket(connect(port), server_hostname="localhost", session=session) as sock:
+        sock.settimeout(deadline_s)
+        sock.sendall(connect_packet(b""))
+        assert sock.recv(4) == b"\x20\x02\x00\x00"
+        return sock.session_reused, sock.session
+
+
 if __name__ == "__main__":
-    sys.exit(run([test_restart, test_the_command, test_other_listeners], conf))
+    status = run([test_restart, test_the_command, test_other_listeners], conf)
+    sys.exit(run([test_tickets, test_other_number_of_shards], conf, shards=(3,)) or status)

@@ -47,6 +47,10 @@ static void test_good_headers(void **state)
         {V2 "\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"
             "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x12\x34\x07\x5b",
          52, AF_INET6, "2001:db8::1", 0x1234},
+        /* PP2_TYPE_SSL with a common name of control bytes: nobody looks at it */
+        {V2 "\x21\x11\0\x1c\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b"
+            "\x20\0\x0d\x01\0\0\0\0\x22\0\x05\r\n\0\x1b\x7f",
+         44, AF_INET, "192.0.2.1", 0x1234},
         {V2 "\x20\x00\0\0", 16, AF_INET, "9.9.9.9", 7}, /* LOCAL: a health check */
         {V2 "\x20\x11\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b", 28, AF_INET, "9.9.9.9", 7},
     };
@@ -86,13 +90,17 @@ static void test_bad_headers(void **state)
         {"PROXY TCP5 1.2.3.4 1.2.3.4 1 2\r\n", 32},
         {"PROXY TCP4 1.2.3.4 1.2.3.4\0 1 2\r\n", 33},
         {"proxy UNKNOWN\r\n", 15},
-        {"PROXY UNKNOWN ..............................................................................."
+        {"PROXY UNKNOWN "
+         "..............................................................................."
          "................\r\n",
          111},
         {V2 "\x31\x11\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b", 28}, /* version 3 */
         {V2 "\x22\x11\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b", 28}, /* command 2 */
         {V2 "\x21\x11\0\x0b\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07", 27},     /* too short */
         {V2 "\x21\x21\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b", 28},
+        {V2 "\x21\x11\0\x0d\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b\x22",
+         29}, /* half an element */
+        {V2 "\x21\x11\0\x10\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b\x22\0\x02x", 32},
         {V2 "\x21\x12\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\x12\x34\x07\x5b", 28}, /* UDP */
         {V2 "\x21\x11\xff\xff", 16},                                         /* 65535 bytes */
         {"\r\n\r\n\0\r\nQUIT\r", 12},
@@ -121,8 +129,8 @@ static bool listed(const char *list_text, const char *address)
 
 static void test_lists(void **state)
 {
-    static const char *const bad[] = {"x", "1.2.3", "1.2.3.4/33", "1.2.3.4/", "1.2.3.4/-1", "::1/129",
-                                      "1.2.3.4/8x", "1.2.3.4 5.6.7.8"};
+    static const char *const bad[] = {"x",          "1.2.3",   "1.2.3.4/33", "1.2.3.4/",
+                                      "1.2.3.4/-1", "::1/129", "1.2.3.4/8x", "1.2.3.4 5.6.7.8"};
     struct proxy_list list;
 
     (void)state;
