@@ -46,6 +46,7 @@ struct api_request_code {
     unsigned number;
     api_handler *handler;
     const char *name;
+    enum jwt_scope scope;
     const char *members; /* schema of what the envelope has beside req and seq, or "" */
     const char *data;    /* schema of the answer's data; NULL: it has none */
     const char *doc;
@@ -95,12 +96,13 @@ struct api_request {
     unsigned query_count;
     struct span body_bytes;
     cJSON *body;
-    char seq[24];       /* with API_ENVELOPE: the digits as they came */
-    double rep;         /* with API_ENVELOPE: req, 0 while it is not known */
-    struct span origin; /* of a page that may read the answer (CORS); empty: none */
-    char allow[64];     /* 405 and OPTIONS: the methods of the path */
-    unsigned retry_s;   /* 429: Retry-After */
-    bool challenge;     /* 401: WWW-Authenticate */
+    char seq[24];         /* with API_ENVELOPE: the digits as they came */
+    double rep;           /* with API_ENVELOPE: req, 0 while it is not known */
+    struct span origin;   /* of a page that may read the answer (CORS); empty: none */
+    char allow[64];       /* 405 and OPTIONS: the methods of the path */
+    unsigned retry_s;     /* 429: Retry-After */
+    bool challenge;       /* 401: WWW-Authenticate */
+    enum jwt_scope scope; /* what its token allows; without tokens everything */
     bool answered;
     bool streaming,
         wants_room; /* between api_stream_begin() and its end; and it was told to wait */

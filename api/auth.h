@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * auth - Basic authentication (RFC 7617) with one account, and what slows guessing down.
+ * auth - Basic authentication (RFC 7617) with one account, or tokens (RFC 6750), and what slows guessing down.
  *
  * Owner: shard. An address that gave AUTH_FREE wrong pairs is answered 429 for AUTH_PAUSE_MS without
  * a look at what it gives, right or wrong; then it may try once more, and so on. Nothing wrong for
@@ -8,11 +8,13 @@
  * has AUTH_ADDRESSES rows: the one that was wrong longest ago makes room.
  *
  * Both parts of the pair are compared through their SHA-256, always both and all bytes: neither time
- * nor answer tells which was wrong or how much of it was right.
+ * nor answer tells which was wrong or how much of it was right. A token that was good once is no guess: one that has
+ * expired, or is for somebody else, does not count.
  */
 #ifndef SHARDMQ_API_AUTH_H
 #define SHARDMQ_API_AUTH_H
 
+#include "auth/jwt_login.h"
 #include "base/span.h"
 
 #define AUTH_ADDRESSES 256u
@@ -35,7 +37,8 @@ enum auth_verdict {
     AUTH_RIGHT,
     AUTH_ABSENT, /* no Authorization header, another scheme, or not one pair in base64 */
     AUTH_WRONG,
-    AUTH_SLOWED /* too many wrong ones from there: *wait_s until the next may come */
+    AUTH_EXPIRED, /* a token */
+    AUTH_SLOWED   /* too many wrong ones from there: *wait_s until the next may come */
 };
 
 /* Looks at the value of an Authorization header (empty: none) that came from an address: `family`
@@ -43,5 +46,12 @@ enum auth_verdict {
 enum auth_verdict auth_check(struct auth *auth, struct span header, uint8_t family,
                              const uint8_t *address, uint64_t now_ms, const char *username,
                              const char *password, unsigned *wait_s);
+
+/* The same for "Bearer <token>": `login` has its keys and rules, `now_s` is seconds since 1970. With AUTH_RIGHT *scope is
+ * what its bearer may do; with AUTH_WRONG and AUTH_EXPIRED *why is a sentence for the log. */
+enum auth_verdict auth_check_token(struct auth *auth, struct span header, uint8_t family,
+                                   const uint8_t *address, uint64_t now_ms, uint64_t now_s,
+                                   const struct jwt_login *login, enum jwt_scope *scope,
+                                   const char **why, unsigned *wait_s);
 
 #endif

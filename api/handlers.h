@@ -10,7 +10,7 @@
 #define ROUTE(method, path, handler, name, flags, query, body, answer, doc) api_handler handler;
 #include "api/routes.def"
 #undef ROUTE
-#define CODE(number, handler, name, members, data, doc) api_handler handler;
+#define CODE(number, handler, name, scope, members, data, doc) api_handler handler;
 #include "api/codes.def"
 #undef CODE
 

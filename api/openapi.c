@@ -217,16 +217,21 @@ static void add_paths(cJSON *document, const struct schemas *schemas)
 
 static void add_components(cJSON *document, const struct schemas *schemas)
 {
-    cJSON *components = cJSON_AddObjectToObject(document, "components"), *scheme, *security;
+    static const char *const names[] = {"basic", "bearer"};
+    cJSON *components = cJSON_AddObjectToObject(document, "components"), *schemes, *security;
+    cJSON *alternatives = cJSON_AddArrayToObject(document, "security"), *scheme = NULL;
 
     cJSON_AddItemToObject(components, "schemas", schemas_describe(schemas));
-    scheme =
-        cJSON_AddObjectToObject(cJSON_AddObjectToObject(components, "securitySchemes"), "basic");
-    cJSON_AddStringToObject(scheme, "type", "http");
-    cJSON_AddStringToObject(scheme, "scheme", "basic");
-    security = cJSON_CreateObject();
-    cJSON_AddArrayToObject(security, "basic");
-    cJSON_AddItemToArray(cJSON_AddArrayToObject(document, "security"), security);
+    schemes = cJSON_AddObjectToObject(components, "securitySchemes");
+    for (unsigned i = 0; i < ARRAY_LENGTH(names); i++) { /* http_server.auth_type says which */
+        scheme = cJSON_AddObjectToObject(schemes, names[i]);
+        cJSON_AddStringToObject(scheme, "type", "http");
+        cJSON_AddStringToObject(scheme, "scheme", names[i]);
+        security = cJSON_CreateObject();
+        cJSON_AddArrayToObject(security, names[i]);
+        cJSON_AddItemToArray(alternatives, security);
+    }
+    cJSON_AddStringToObject(scheme, "bearerFormat", "JWT");
 }
 
 char *api_openapi(void)

@@ -67,7 +67,10 @@ static void print_head(const struct api_request *request, unsigned status, const
           "Referrer-Policy: no-referrer\r\n",
           to);
     if (request->challenge)
-        fputs("WWW-Authenticate: Basic realm=\"ShardMQ\", charset=\"UTF-8\"\r\n", to);
+        fputs(api_conf(request->api)->http_server_auth_type == CONF_HTTP_AUTH_JWT
+                  ? "WWW-Authenticate: Bearer realm=\"ShardMQ\"\r\n"
+                  : "WWW-Authenticate: Basic realm=\"ShardMQ\", charset=\"UTF-8\"\r\n",
+              to);
     if (request->retry_s != 0)
         fprintf(to, "Retry-After: %u\r\n", request->retry_s);
     if (request->allow[0] != '\0')

@@ -11,6 +11,7 @@
 #include "api/handlers.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "broker/policy.h"
 #include "conf/conf.h"
 
 #include <stdlib.h>
@@ -26,7 +27,8 @@ const struct api_route api_routes[] = {
 const unsigned api_route_count = ARRAY_LENGTH(api_routes);
 
 const struct api_request_code api_request_codes[] = {
-#define CODE(number, handler, name, members, data, doc) {number, handler, name, members, data, doc},
+#define CODE(number, handler, name, scope, members, data, doc)                                     \
+    {number, handler, name, JWT_SCOPE_##scope, members, data, doc},
 #include "api/codes.def"
 #undef CODE
 };
@@ -229,39 +231,90 @@ static bool admit_host(struct api_request *request)
     return false;
 }
 
-static bool admit_account(struct api_request *request, const struct conn *conn)
+/* 401, with what the client is to show. */
+static bool challenge(struct api_request *request, enum api_code code, const char *why)
+{
+    request->challenge = true;
+    api_reply_error(request, 401, code, "%s", why);
+    return false;
+}
+
+static enum auth_verdict check_credentials(struct api_request *request, const struct conn *conn,
+                                           const char **why)
 {
     const struct conf *conf = api_conf(request->api);
+    const struct jwt_login *tokens = control_policy(request->api->control)->api_jwt;
+    const struct shard *shard = request->api->shard;
     struct span header = {0};
-    char peer[64];
 
-    if ((request->route->flags & API_NO_AUTH) != 0 ||
-        conf->http_server_auth_type == CONF_HTTP_AUTH_NONE)
-        return true;
     if (http_header_count(&request->http.headers, "Authorization") == 1)
         http_header(&request->http.headers, "Authorization", &header);
-    switch (auth_check(&request->api->auth, header, conn->family, conn->address,
-                       request->api->shard->now_ms, conf->http_server_username,
-                       conf->http_server_password, &request->retry_s)) {
+    if (conf->http_server_auth_type == CONF_HTTP_AUTH_BASIC) {
+        *why = "wrong user name or password";
+        return auth_check(&request->api->auth, header, conn->family, conn->address, shard->now_ms,
+                          conf->http_server_username, conf->http_server_password,
+                          &request->retry_s);
+    }
+    *why = "there is no key for tokens";
+    if (tokens == NULL)
+        return AUTH_WRONG;
+    return auth_check_token(&request->api->auth, header, conn->family, conn->address, shard->now_ms,
+                            shard->wall_ms / 1000, tokens, &request->scope, why, &request->retry_s);
+}
+
+static bool admit_account(struct api_request *request, const struct conn *conn)
+{
+    bool tokens = api_conf(request->api)->http_server_auth_type == CONF_HTTP_AUTH_JWT;
+    const char *why = "";
+    char peer[64];
+
+    request->scope = JWT_SCOPE_WRITE;
+    if ((request->route->flags & API_NO_AUTH) != 0 ||
+        api_conf(request->api)->http_server_auth_type == CONF_HTTP_AUTH_NONE)
+        return true;
+    switch (check_credentials(request, conn, &why)) {
     case AUTH_RIGHT:
         return true;
     case AUTH_ABSENT:
-        request->challenge = true;
-        api_reply_error(request, 401, API_NO_PASSWORD, "a user name and a password are needed");
-        return false;
+        return challenge(request, API_NO_PASSWORD,
+                         tokens ? "a token is needed: Authorization: Bearer"
+                                : "a user name and a password are needed");
+    case AUTH_EXPIRED:
+        return challenge(request, API_TOKEN_EXPIRED, "the token has expired");
     case AUTH_WRONG:
-        request->challenge = true;
         STAT_INC(request->api->shard->stats, http_wrong_password);
         conn_peer_name(conn, peer, sizeof(peer));
-        LOG_WARN("http: wrong user name or password from %s", peer);
-        api_reply_error(request, 401, API_WRONG_PASSWORD, "wrong user name or password");
-        return false;
+        LOG_WARN("http: %s from %s", why, peer);
+        return challenge(request, API_WRONG_PASSWORD,
+                         tokens ? "this token is not taken" : "wrong user name or password");
     case AUTH_SLOWED:
         api_reply_error(request, 429, API_WRONG_PASSWORD,
                         "too many wrong passwords came from this address: try again later");
         return false;
     }
     return false;
+}
+
+/* A request that is answered 403: what it needs, its token does not allow. */
+static bool admit_scope(struct api_request *request, enum jwt_scope needed)
+{
+    if (request->scope >= needed)
+        return true;
+    api_reply_error(request, 403, API_UNKNOWN,
+                    "the token does not allow that: it needs the scope %s",
+                    needed == JWT_SCOPE_READ ? "read" : "write");
+    return false;
+}
+
+/* Of a request code its row says it, when the body is there. */
+static enum jwt_scope scope_of_route(const struct api_request *request)
+{
+    const struct api_route *route = request->route;
+
+    if ((route->flags & API_NO_AUTH) != 0)
+        return JWT_SCOPE_NONE;
+    return route->method == HTTP_METHOD_GET || (route->flags & API_ENVELOPE) != 0 ? JWT_SCOPE_READ
+                                                                                  : JWT_SCOPE_WRITE;
 }
 
 /* ---- queries ---- */
@@ -349,7 +402,8 @@ bool router_admit(struct api_request *request, const struct conn *conn)
         answer_unrouted(request);
         return false;
     }
-    return admit_host(request) && admit_account(request, conn) && decode_path(request) &&
+    return admit_host(request) && admit_account(request, conn) &&
+           admit_scope(request, scope_of_route(request)) && decode_path(request) &&
            read_query(request);
 }
 
@@ -414,7 +468,8 @@ static bool read_envelope(struct api_request *request)
         if (request->rep == api_request_codes[i].number)
             request->code = &api_request_codes[i];
     if (request->code != NULL)
-        return check_body(request, request->api->codes[request->code - api_request_codes].body);
+        return admit_scope(request, request->code->scope) &&
+               check_body(request, request->api->codes[request->code - api_request_codes].body);
     if (number == NULL)
         api_reply_error(request, 400, API_MISSING_PARAMETER, "req is missing");
     else if (!cJSON_IsNumber(number))

@@ -119,6 +119,11 @@ void *control_service(struct shard *shard)
     return control_of(shard)->service;
 }
 
+const struct policy *control_policy(const struct control *control)
+{
+    return control->policy;
+}
+
 const struct conf *control_conf(const struct control *control)
 {
     return control->conf;

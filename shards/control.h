@@ -13,6 +13,7 @@ struct conf;
 struct control;
 struct machine_reload;
 struct machine;
+struct policy;
 struct shard;
 
 /* Prepares the control shard of the machine, on the main thread, before data shards start: blocks
@@ -39,6 +40,8 @@ struct shard *control_shard(struct control *control);
 void *control_service(struct shard *shard);
 /* The configuration in force. */
 const struct conf *control_conf(const struct control *control);
+/* What was read from the files that it names. */
+const struct policy *control_policy(const struct control *control);
 /* Begins the shutdown; harmless when it has begun. */
 void control_stop(struct control *control);
 /* Handlers of ops.def. */
