@@ -74,6 +74,10 @@ enum conf_peer_username {
     CONF_PEER_USERNAME_SUBJECT
 };
 
+enum conf_no_match { CONF_NO_MATCH_AUTO, CONF_NO_MATCH_ALLOW, CONF_NO_MATCH_DENY };
+
+enum conf_deny_action { CONF_DENY_ACTION_IGNORE, CONF_DENY_ACTION_DISCONNECT };
+
 enum conf_tls_version { CONF_TLS_VERSION_TLSV1_2, CONF_TLS_VERSION_TLSV1_3 };
 
 /* A numeric address without brackets, and a port (0 in an option of the kind HOST, which has none). */
@@ -116,6 +120,13 @@ struct conf_listener {
 #include "conf/conf.def"
 };
 
+/* One of auth.acl.rules, as it was written. */
+struct conf_acl_rule {
+    char *text;      /* JSON; numbers and words that had no quotes are texts too */
+    char *where;     /* "file:line" */
+    unsigned number; /* of acl.rule.<n>; 0: of a list */
+};
+
 /* A file in memory: UTF-8 without U+0000, terminated. */
 struct conf_text {
     char *path;
@@ -136,6 +147,8 @@ struct conf {
     struct conf_shard shards[CONF_SHARDS_MAX]; /* complete: read them with conf_shard() */
     struct conf_listener *listeners;           /* disabled ones included */
     unsigned listener_count;
+    struct conf_acl_rule *acl_rules; /* in the order in which they are to be asked */
+    unsigned acl_rule_count;
     /* Sentences, each ended by a line feed: keys without effect, duplicates. To be logged at start;
      * never NULL. */
     char *warnings;

@@ -330,7 +330,7 @@ static void bind_entry(struct conf_loader *loader, const struct conf_entry *entr
         bind_url(loader, entry);
         return;
     }
-    if (bind_option(loader, entry, entry->path, entry->value))
+    if (conf_acl_bind(loader, entry) || bind_option(loader, entry, entry->path, entry->value))
         return;
     legacy = conf_legacy_find(entry->path);
     if (legacy == NULL) {

@@ -107,6 +107,8 @@ static void print_section(const struct conf *conf, const struct conf_row *sectio
         if (row->scope == CONF_SCOPE_BROKER)
             print_option(row, strchr(row->path, '.') + 1, conf, "    ", to);
     }
+    if (strcmp(section->path, "auth") == 0)
+        conf_acl_print(conf, to);
     if (strcmp(section->path, "shards") == 0)
         print_shards(conf, to);
     if (strcmp(section->path, "listeners") == 0)

@@ -58,6 +58,7 @@ static const struct {
     {"NANOMQ_TLS_KEY_PASSWORD", "tls.key_password"},
     {"NANOMQ_TLS_VERIFY_PEER", "tls.verify_peer"},
     {"NANOMQ_TLS_FAIL_IF_NO_PEER_CERT", "tls.fail_if_no_peer_cert"},
+    {"SHARDMQ_AUTH_ACL_RULES", "auth.acl.rules"}, /* JSON */
 };
 
 /* True when `name` (after SHARDMQ_) is `path` in capitals with underscores, from its place `from` on. */

@@ -130,6 +130,8 @@ cJSON *conf_json_section(const struct conf *conf, const char *section)
         if (row->scope == CONF_SCOPE_BROKER)
             conf_json_add(root, strchr(row->path, '.') + 1, value_of(row, conf));
     }
+    if (strcmp(section, "auth") == 0)
+        conf_json_add(root, "acl.rules", conf_acl_json(conf));
     if (strcmp(section, "shards") == 0)
         add_shards(root, conf);
     for (unsigned i = 0; strcmp(section, "listeners") == 0 && i < conf->listener_count; i++)
@@ -143,12 +145,14 @@ cJSON *conf_json_option(const struct conf *conf, const char *path)
     const void *object = NULL;
     const struct conf_row *row = conf_option_find(conf, path, &object);
 
+    if (strcmp(path, CONF_ACL_RULES) == 0)
+        return conf_acl_json(conf);
     return row != NULL ? value_of(row, object) : NULL;
 }
 
 bool conf_json_is_option(const char *path)
 {
-    return conf_option_row(path) != NULL;
+    return conf_option_row(path) != NULL || strcmp(path, CONF_ACL_RULES) == 0;
 }
 
 /* ---- taking ---- */
@@ -204,6 +208,8 @@ bool conf_json_text(const char *path, const cJSON *value, char *to, size_t to_si
 {
     const struct conf_row *row = conf_option_row(path);
 
+    if (strcmp(path, CONF_ACL_RULES) == 0)
+        return refuse_with(error, size, "rules are changed in their file, and then reloaded");
     if (row == NULL)
         return refuse_with(error, size, "there is no such option");
     switch (row->kind) {

@@ -17,12 +17,12 @@
 
 #include <cjson/cJSON.h>
 
-#define CONF_FILE_BYTES_MAX 1000000
+#define CONF_FILE_BYTES_MAX 8000000
 #define CONF_FILES_MAX      64
 #define CONF_INCLUDE_MAX    8
 #define CONF_NESTING_MAX    32
-#define CONF_SETTINGS_MAX   10000
-#define CONF_PLACES_MAX     40000 /* blocks and members, in lists too */
+#define CONF_SETTINGS_MAX   400000
+#define CONF_PLACES_MAX     800000 /* blocks and members, in lists too */
 #define CONF_PATH_BYTES     256   /* a path, with its terminator */
 #define CONF_NAME_BYTES     33    /* a listener's name */
 #define CONF_VALUE_BYTES    1200  /* any value as text */
@@ -211,6 +211,22 @@ void conf_entry_add(struct conf_loader *loader, const struct conf_entry *entry);
 
 /* Binds every entry to its field, then completes shards and listeners. */
 void conf_bind(struct conf_loader *loader);
+
+/* ---- conf_acl.c ---- */
+
+#define CONF_ACL_RULES "auth.acl.rules"
+
+/* Whether the key is a list of rules, or one of them. */
+bool conf_acl_path(const char *path);
+/* What a file has under such a key. */
+void conf_acl_take(struct conf_loader *loader, const char *path, const cJSON *item);
+/* The same from elsewhere, as JSON. False when it is another key. */
+bool conf_acl_bind(struct conf_loader *loader, const struct conf_entry *entry);
+void conf_acl_free(struct conf *conf);
+bool conf_acl_equal(const struct conf *a, const struct conf *b);
+/* As members of the block auth. */
+void conf_acl_print(const struct conf *conf, FILE *to);
+cJSON *conf_acl_json(const struct conf *conf);
 
 /* NanoMQ's keys that are not options here. */
 enum conf_legacy_kind {

@@ -98,6 +98,8 @@ unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
     struct comparison comparison = {.applied = applied, .restart = restart, .argument = argument};
 
     compare(&comparison, CONF_SCOPE_BROKER, 0, "", running, wanted);
+    if (!conf_acl_equal(running, wanted))
+        tell(&comparison, CONF_WHEN_RELOAD, "auth.acl.rules", "other rules", "these rules");
     compare_shards(&comparison, running, wanted);
     compare_listeners(&comparison, running, wanted);
     return comparison.count;

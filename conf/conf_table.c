@@ -68,6 +68,8 @@ static const struct {
     {"http_auth", {"basic", "no_auth", "jwt"}},
     {"jwt_secret", {"raw", "base64url"}},
     {"jwt_from", {"password", "username"}},
+    {"no_match", {"auto", "allow", "deny"}},
+    {"deny_action", {"ignore", "disconnect"}},
     {"peer_username", {"none", "cn", "san", "subject"}},
     {"tls_version", {"tlsv1.2", "tlsv1.3"}},
     {"log_to", {"console", "file", "syslog", "journald"}},

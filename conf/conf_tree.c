@@ -56,7 +56,7 @@ static char *read_all(int descriptor, size_t *len, const char **why)
             return text;
         }
         *len += (size_t)got;
-        *why = "it is larger than a megabyte";
+        *why = "it is larger than 8 megabytes";
     }
     mem_free(text);
     return NULL;
@@ -312,6 +312,10 @@ static void walk(struct conf_loader *loader, const cJSON *tree, char path[CONF_P
         if (dot)
             path[len] = '.';
         memcpy(path + len + dot, item->string, more + 1);
+        if (conf_acl_path(path)) {
+            conf_acl_take(loader, path, item);
+            continue;
+        }
         if (cJSON_IsObject(item)) {
             walk(loader, item, path, len + dot + more);
             continue;

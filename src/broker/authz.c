@@ -13,7 +13,8 @@
 
 #include "auth/acl.h"
 #include "broker/authn_priv.h"
-#include "broker/broker_priv.h"
+#include "broker/authz_priv.h"
+#include "broker/policy.h"
 
 #include <stdio.h>
 
@@ -39,14 +40,20 @@ struct authz_wait {
 /* In this order. A row's link lives in the file of what it stands for. */
 static const struct authz_link *const links[] = {
     &authz_token_link, /* authz_token.c: the rules of a token */
+    &authz_rules_link, /* authz_rules.c: auth.acl */
     NULL,              /* the end */
 };
 
 void authz_configure(struct broker *broker)
 {
-    broker->authz_active = false;
-    for (unsigned i = 0; links[i] != NULL; i++)
-        broker->authz_active |= links[i]->configured(broker);
+    broker->authz_active = !authz_no_match_allows(broker);
+    broker->authz_rules_alone = true;
+    for (unsigned i = 0; links[i] != NULL; i++) {
+        if (!links[i]->configured(broker))
+            continue;
+        broker->authz_active = true;
+        broker->authz_rules_alone &= links[i]->rules_alone;
+    }
 }
 
 /* ---- waiting ---- */
@@ -226,32 +233,77 @@ enum authz_answer authz_ask_question(struct broker *broker, const struct authz_q
         if (answer != AUTHZ_IGNORE)
             return answer;
     }
-    return AUTHZ_ALLOW;
+    if (authz_no_match_allows(broker))
+        return AUTHZ_ALLOW;
+    *reason = (struct authz_reason){.link = "auth.no_match"};
+    return AUTHZ_DENY;
 }
 
-static struct authz_question question_of(const struct session *session)
+bool authz_no_match_allows(const struct broker *broker)
+{
+    return broker->policy == NULL || broker->policy->no_match_allows;
+}
+
+struct authz_question authz_question_of(struct session *session)
 {
     return (struct authz_question){
         .client_identifier = session_client_identifier(session),
         .username = session->username == NULL ? (struct span){0} : span_text(session->username),
         .peer = session->peer,
         .rules = session->rules,
+        .session = session,
     };
 }
 
 void authz_admit(struct broker *broker, struct session *session, struct authz_grant *grant)
 {
-    (void)broker;
-    session->superuser = grant->superuser;
     authz_retire(session);
+    session->superuser = grant->superuser;
     session->rules = grant->rules;
+    if (grant->rules != NULL && !broker->authz_tokens) {
+        broker->authz_tokens = true;
+        authz_configure(broker);
+    }
     grant->rules = NULL;
 }
 
 void authz_retire(struct session *session)
 {
+    authz_client_drop(session);
     acl_free(session->rules);
     session->rules = NULL;
+}
+
+bool authz_may_receive(struct broker *broker, struct session *session, struct span topic)
+{
+    struct authz_question question;
+    struct authz_reason reason;
+    struct authz_client *client;
+
+    if (session->superuser)
+        return true;
+    client = authz_client_of(broker, session);
+    if (client == NULL)
+        return false; /* authz.h, I2 */
+    if (!client->checks_deliveries || authz_remembers(broker, session, AUTHZ_RECEIVE, topic))
+        return true;
+    question = authz_question_of(session);
+    question.action = AUTHZ_RECEIVE;
+    question.topic = topic;
+    for (unsigned i = 0; links[i] != NULL; i++) {
+        enum authz_answer answer = links[i]->rules_alone && links[i]->configured(broker)
+                                       ? links[i]->ask(broker, &question, &reason)
+                                       : AUTHZ_IGNORE;
+
+        if (answer == AUTHZ_DENY)
+            return false;
+        if (answer == AUTHZ_ALLOW) {
+            authz_remember(broker, session, AUTHZ_RECEIVE, topic);
+            return true;
+        }
+    }
+    /* whoever else was asked about the subscription has allowed it */
+    return !broker->authz_rules_alone || authz_no_match_allows(broker);
 }
 
 static enum authz_answer ask(struct broker *broker, struct connection *connection,
@@ -259,17 +311,21 @@ static enum authz_answer ask(struct broker *broker, struct connection *connectio
                              bool at_once, struct authz_reason *reason)
 {
     struct authz_question question;
+    enum authz_answer answer;
 
     if (connection->session->superuser)
         return AUTHZ_ALLOW;
-    question = question_of(connection->session);
+    question = authz_question_of(connection->session);
     question.action = action;
     question.topic = topic;
     question.qos = qos;
     question.retain = retain;
     question.connection = connection;
     question.at_once = at_once;
-    return authz_ask_question(broker, &question, reason);
+    answer = authz_ask_question(broker, &question, reason);
+    if (answer == AUTHZ_ALLOW && action == AUTHZ_PUBLISH)
+        authz_remember(broker, connection->session, action, topic);
+    return answer;
 }
 
 enum authz_answer authz_ask(struct broker *broker, struct connection *connection,
@@ -277,6 +333,13 @@ enum authz_answer authz_ask(struct broker *broker, struct connection *connection
                             struct authz_reason *reason)
 {
     return ask(broker, connection, action, topic, qos, retain, false, reason);
+}
+
+bool authz_may_subscribe(struct broker *broker, struct connection *connection, struct span filter,
+                         uint8_t qos, struct authz_reason *reason)
+{
+    return ask(broker, connection, AUTHZ_SUBSCRIBE, filter, qos, false, true, reason) ==
+           AUTHZ_ALLOW;
 }
 
 void authz_why(struct broker *broker, struct connection *connection, enum authz_action action,
@@ -293,7 +356,7 @@ bool authz_will(struct broker *broker, struct session *session, struct span topi
 
     if (session->superuser)
         return true;
-    question = question_of(session);
+    question = authz_question_of(session);
     question.action = AUTHZ_PUBLISH;
     question.topic = topic;
     question.qos = qos;

@@ -34,7 +34,11 @@ struct broker;
 struct connection;
 struct session;
 
-enum authz_action { AUTHZ_PUBLISH, AUTHZ_SUBSCRIBE };
+enum authz_action {
+    AUTHZ_PUBLISH,
+    AUTHZ_SUBSCRIBE,
+    AUTHZ_RECEIVE /* a delivery, by its topic name; only links of rules are asked */
+};
 
 enum authz_answer {
     AUTHZ_ALLOW,
@@ -53,6 +57,7 @@ struct authz_question {
     struct span username; /* no data: there is none */
     struct peer_address peer;
     const struct acl *rules; /* its own, from a token; NULL: it has none */
+    struct session *session; /* NULL: it has none yet */
     /* Whose packet waits; NULL: nothing can wait (a will that is sent later): a link that would have to denies. */
     struct connection *connection;
     bool at_once; /* it was asked before, and the answer is wanted again: nothing waits any more */
@@ -70,6 +75,9 @@ struct authz_reason {
 /* A link of the chain: one row in authz.c. */
 struct authz_link {
     const char *name;
+    /* It answers at once, and the same as long as the policy and the client are the same: what it says is remembered, and
+     * it is asked about deliveries too. */
+    bool rules_alone;
     /* Whether it has anything to say for this configuration: asked at every (re)load, not for packets. */
     bool (*configured)(const struct broker *broker);
     enum authz_answer (*ask)(struct broker *broker, const struct authz_question *question,
@@ -120,6 +128,18 @@ void authz_why(struct broker *broker, struct connection *connection, enum authz_
 /* The same for a client without a session: the will of a CONNECT. */
 enum authz_answer authz_ask_question(struct broker *broker, const struct authz_question *question,
                                      struct authz_reason *reason);
+/* Whether the client may subscribe, for somebody who subscribes in its place; nothing waits. */
+bool authz_may_subscribe(struct broker *broker, struct connection *connection, struct span filter,
+                         uint8_t qos, struct authz_reason *reason);
+
+/* Whether the session's client may be sent that message now. Only while broker->authz_active. */
+bool authz_may_receive(struct broker *broker, struct session *session, struct span topic);
+/* It has a subscription more. Only while broker->authz_active. */
+void authz_subscribed(struct broker *broker, struct session *session, struct span filter);
+/* Whether it has published to that topic before, and may still. Quick; false says nothing. */
+bool authz_remembers(struct broker *broker, struct session *session, enum authz_action action,
+                     struct span topic);
+
 /* Whether a will may be published now, by a session that may have no connection any more. */
 bool authz_will(struct broker *broker, struct session *session, struct span topic, uint8_t qos,
                 bool retain, struct authz_reason *reason);

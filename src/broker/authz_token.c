@@ -13,7 +13,7 @@
 
 static bool configured(const struct broker *broker)
 {
-    return broker->policy != NULL && broker->policy->jwt != NULL;
+    return broker->authz_tokens || (broker->policy != NULL && broker->policy->jwt != NULL);
 }
 
 static enum authz_answer ask(struct broker *broker, const struct authz_question *question,
@@ -30,9 +30,12 @@ static enum authz_answer ask(struct broker *broker, const struct authz_question 
         snprintf(reason->rule, sizeof(reason->rule), "it has too many kinds of rules");
         return AUTHZ_DENY;
     }
-    rule = question->action == AUTHZ_SUBSCRIBE
-               ? acl_match_filter(question->rules, &who, groups, count, question->topic)
-               : acl_match_name(question->rules, &who, groups, count, ACL_PUBLISH, question->topic);
+    if (question->action == AUTHZ_SUBSCRIBE)
+        rule = acl_match_filter(question->rules, &who, groups, count, question->topic);
+    else
+        rule = acl_match_name(question->rules, &who, groups, count,
+                              question->action == AUTHZ_PUBLISH ? ACL_PUBLISH : ACL_SUBSCRIBE,
+                              question->topic);
     if (rule != ACL_RULE_NONE && acl_rule_allows(question->rules, rule))
         return AUTHZ_ALLOW;
     if (rule == ACL_RULE_NONE)
@@ -42,4 +45,5 @@ static enum authz_answer ask(struct broker *broker, const struct authz_question 
     return AUTHZ_DENY;
 }
 
-const struct authz_link authz_token_link = {"token", configured, ask};
+const struct authz_link authz_token_link = {
+    .name = "token", .rules_alone = true, .configured = configured, .ask = ask};

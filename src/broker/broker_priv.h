@@ -74,6 +74,9 @@ struct broker {
     unsigned shard, shard_count;
     bool is_control, route_congested;
     bool authz_active; /* somebody has to be asked whether a client may */
+    bool
+        authz_tokens; /* a client came with rules of its own: they hold whatever is configured later */
+    bool authz_rules_alone; /* and nobody but rules, whose answers can be remembered */
     uint64_t queue_bytes, queue_memory;
 
     const struct banned *banned; /* NULL: nobody */

@@ -334,6 +334,11 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         drop_delivery(broker, session, delivery, STAT_drop_expired); /* [MQTT-3.3.2-5] */
         return true;
     }
+    if (UNLIKELY(broker->authz_active) && /* queued under other rules, perhaps, or sent in vain */
+        !authz_may_receive(broker, session, delivery->message->publication.topic)) {
+        drop_delivery(broker, session, delivery, STAT_drop_not_authorized);
+        return true;
+    }
     out = (struct outgoing){
         .publication = &delivery->message->publication,
         .routing = routing != NULL && routing->message == delivery->message ? routing : NULL,
@@ -496,6 +501,11 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
     }
     if (UNLIKELY(expired(broker, routing->publication))) {     /* held, or long on its way here */
         drop_terms(broker, session, terms, STAT_drop_expired); /* [MQTT-3.3.2-5] */
+        return;
+    }
+    if (UNLIKELY(broker->authz_active) &&
+        !authz_may_receive(broker, session, routing->publication->topic)) {
+        drop_terms(broker, session, terms, STAT_drop_not_authorized);
         return;
     }
     if (UNLIKELY(connection->out.bytes > broker->conf->mqtt_max_send_backlog)) {

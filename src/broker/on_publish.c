@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "broker/audit.h"
 #include "broker/broker_priv.h"
+#include "broker/policy.h"
 #include "mqtt/decode.h"
 #include "session/alias.h"
 
@@ -110,7 +111,10 @@ static void deny_publication(struct broker *broker, struct connection *connectio
 
     audit_refusal(broker, &refusal);
     STAT_INC(broker->stats, publish_refused);
-    if (packet->qos > 0) /* 3.1.1 has no way to say no [MQTT-3.3.5-2] */
+    if (broker->policy != NULL && broker->policy->deny_disconnects)
+        connection_end(broker, connection, MQTT_REASON_NOT_AUTHORIZED,
+                       "it may not publish to that topic");
+    else if (packet->qos > 0) /* 3.1.1 has no way to say no [MQTT-3.3.5-2] */
         send_ack(broker, connection, packet->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
                  packet->packet_identifier, MQTT_REASON_NOT_AUTHORIZED, NULL);
 }
@@ -122,6 +126,8 @@ static bool may_publish(struct broker *broker, struct connection *connection,
 {
     struct authz_reason reason;
 
+    if (authz_remembers(broker, connection->session, AUTHZ_PUBLISH, packet->topic))
+        return true;
     /* the route refuses it with the right reason; what is repeated was asked about before */
     if (!topic_name_valid(packet->topic, broker->conf->mqtt_max_topic_levels) ||
         (packet->qos == 2 && connection->session->inbound != NULL &&

@@ -19,6 +19,7 @@
  */
 #include "broker/audit.h"
 #include "broker/mqtt_orders.h"
+#include "broker/policy.h"
 #include "broker/share.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
@@ -171,6 +172,7 @@ static enum mqtt_reason subscribe_one(struct broker *broker, struct session *ses
 {
     const struct conf *conf = broker->conf;
     struct filter_parts parts = filter_parse(item->filter, conf->mqtt_max_topic_levels);
+    enum mqtt_reason reason;
 
     if (parts.form == FILTER_INVALID)
         return MQTT_REASON_TOPIC_FILTER_INVALID;
@@ -184,9 +186,11 @@ static enum mqtt_reason subscribe_one(struct broker *broker, struct session *ses
     if ((item->subscription.options & SUBSCRIBE_QOS) > conf->mqtt_max_qos) /* [MQTT-3.2.2-10] */
         item->subscription.options =
             (uint8_t)((item->subscription.options & 0xfcu) | conf->mqtt_max_qos);
-    if (parts.share_name.len > 0)
-        return subscribe_shared(broker, session, op, item, &parts);
-    return subscribe_plain(broker, session, op, item);
+    reason = parts.share_name.len > 0 ? subscribe_shared(broker, session, op, item, &parts)
+                                      : subscribe_plain(broker, session, op, item);
+    if (UNLIKELY(broker->authz_active) && reason < MQTT_REASON_UNSPECIFIED_ERROR)
+        authz_subscribed(broker, session, parts.filter);
+    return reason;
 }
 
 /* ---- the operation ---- */
@@ -423,6 +427,15 @@ static bool op_refused(const struct subscribe_op *op)
     return false;
 }
 
+/* By the rules, and not because of what it is. */
+static bool op_denied(const struct subscribe_op *op)
+{
+    for (uint32_t i = 0; i < op->count; i++)
+        if (op->codes[i] == MQTT_REASON_NOT_AUTHORIZED)
+            return true;
+    return false;
+}
+
 static bool op_wants_retained(const struct subscribe_op *op)
 {
     for (uint32_t i = 0; i < op->count; i++)
@@ -452,6 +465,14 @@ static void op_wait(struct subscribe_op *op, struct session *session)
     op->holds = op_wants_retained(op) && session_hold(session);
 }
 
+static void op_give_up(struct broker *broker, struct connection *connection,
+                       struct subscribe_op *op, enum mqtt_reason reason, const char *why)
+{
+    list_remove(&op->node);
+    mem_free(op);
+    connection_end(broker, connection, reason, why);
+}
+
 /* Subscribes the filters of a packet that is right as a whole. */
 static void subscribe(struct broker *broker, struct connection *connection,
                       struct subscribe_packet *packet)
@@ -476,12 +497,15 @@ static void subscribe(struct broker *broker, struct connection *connection,
                          ? packet->props.subscription_identifier
                          : 0);
     op_all_through(broker, op);
+    if (broker->policy != NULL && broker->policy->deny_disconnects && op_denied(op)) {
+        op_give_up(broker, connection, op, MQTT_REASON_NOT_AUTHORIZED,
+                   "it may not subscribe to that topic filter");
+        return;
+    }
     if (connection->version == MQTT_3_1 && op_refused(op)) {
         /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
-        list_remove(&op->node);
-        mem_free(op);
-        connection_end(broker, connection, MQTT_REASON_TOPIC_FILTER_INVALID,
-                       "a subscription that cannot be granted");
+        op_give_up(broker, connection, op, MQTT_REASON_TOPIC_FILTER_INVALID,
+                   "a subscription that cannot be granted");
         return;
     }
     if (op_ready(broker, op))
@@ -532,12 +556,28 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
     mem_free(block); /* each has been copied */
 }
 
+/* An operator subscribes for the client to what the client may have. Nobody can be waited for, so who would have to
+ * be says no. */
+static bool order_allowed(struct broker *broker, struct session *session, uint8_t qos,
+                          struct span filter)
+{
+    struct filter_parts parts = filter_parse(filter, broker->conf->mqtt_max_topic_levels);
+    struct authz_reason reason;
+
+    return parts.form == FILTER_INVALID || /* is refused for that */
+           authz_may_subscribe(broker, session->connection, parts.filter, qos, &reason);
+}
+
 bool subscribe_ordered(struct broker *broker, struct session *session,
                        struct subscribe_order *order)
 {
     struct span filter = subscribe_order_filter(order);
     struct subscribe_op *op = NULL;
 
+    if (UNLIKELY(broker->authz_active) && !order_allowed(broker, session, order->qos, filter)) {
+        order->reason = MQTT_REASON_NOT_AUTHORIZED;
+        return true;
+    }
     if (session->connection->subscribes < SUBSCRIBES_MARK) /* nobody waits in its place */
         op = op_create(broker, session, 1, filter.len);
     if (op == NULL) {

@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct acl;
 struct conf;
 struct jwt_login;
 
@@ -27,6 +28,10 @@ struct policy {
     bool anonymous;            /* clients without a user name are let in */
     struct jwt_login *jwt;     /* tokens of clients; NULL: none are taken */
     struct jwt_login *api_jwt; /* tokens for the HTTP API; NULL: it takes none */
+    struct acl *acl;           /* auth.acl and auth.acl_file; NULL: there are no rules */
+    bool no_match_allows;      /* what no rule matches and nobody minds */
+    bool deny_disconnects;     /* a client that may not do what it does is disconnected */
+    uint32_t generation;       /* no two policies of this process have the same; never 0 */
 };
 
 /* Reads what that configuration names; may block for as long as reading files takes. NULL and a sentence in `why`: what is

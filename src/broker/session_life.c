@@ -166,6 +166,7 @@ void session_end(struct broker *broker, struct session *session)
         inbound_clear(session->inbound);
         mem_free(session->inbound);
     }
+    authz_retire(session);
     STAT_DEC(broker->stats, session_count);
     authz_retire(session);
     session_table_destroy(&broker->sessions, session);

@@ -14,6 +14,8 @@
 #include "session/inbound.h"
 #include "session/window.h"
 
+struct acl;
+struct authz_client;
 struct connection;
 struct topic_filter;
 struct membership;
@@ -28,7 +30,6 @@ struct session_subscription {
     struct membership *membership;
 };
 
-struct acl;
 
 struct will {
     struct message *message;
@@ -46,6 +47,7 @@ struct session {
     struct hold *hold;                /* deliveries that wait behind retained messages */
     struct acl *rules;                /* the client's own (broker/authz.h); NULL: it has none */
     char *username;                   /* of the last CONNECT, for events; NULL without one */
+    struct authz_client *authz;       /* what its rules came to (broker/authz_client.c) */
     struct timer timer;               /* while disconnected: will delay, then session expiry */
     uint64_t will_due_ms, expires_ms; /* while disconnected; TIMER_NEVER: not pending */
     uint64_t serial;                  /* grows with every session that is made on this shard */

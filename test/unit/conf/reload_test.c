@@ -133,7 +133,7 @@ static void uncomment(char *text)
 /* A listener with TLS has no default for its certificates, and one file without the other is no use. */
 static void name_files(char *text)
 {
-    static const char *const keys[] = {"certfile = \"\"", "keyfile = \"\""};
+    static const char *const keys[] = {" certfile = \"\"", " keyfile = \"\""};
 
     for (unsigned i = 0; i < 2; i++)
         for (char *at = text; (at = strstr(at, keys[i])) != NULL; at++)
