@@ -23,7 +23,8 @@
     FILE(window)                                                                                   \
     FILE(delivery)                                                                                 \
     FILE(query)                                                                                    \
-    FILE(http)
+    FILE(http)                                                                                     \
+    FILE(jwt)
 
 #define DECLARE(name) void perf_register_##name(void);
 PERF_FILES(DECLARE)

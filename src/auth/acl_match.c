@@ -181,7 +181,7 @@ static void enter_templates(struct walk *walk, uint32_t from, struct span level,
 static void descend(struct walk *walk, uint32_t at, struct level_cursor cursor, bool first)
 {
     const struct acl_node *node = &walk->acl->nodes[at];
-    struct span level;
+    struct span level = {0};
     bool more = level_take(&cursor, &level);
     /* wildcards do not match a first level that begins with $ [MQTT-4.7.2-1] */
     bool wild = !(first && level.len > 0 && level.data[0] == '$');

@@ -286,6 +286,22 @@ enum jwt_verdict jwt_verify(const struct jwt_keys *keys, const struct jwt_rules 
     return verify_parts(keys, rules, &parts, now_s, jwt, why);
 }
 
+bool jwt_is_slow(struct span token)
+{
+    struct span rest = token, part;
+    cJSON *header;
+    const char *name;
+    bool slow;
+
+    if (token.len > JWT_BYTES_MAX || !take_part(&rest, &part))
+        return false;
+    header = read_object(part);
+    name = cJSON_GetStringValue(member(header, "alg"));
+    slow = name != NULL && strcmp(name, "ES256") == 0;
+    cJSON_Delete(header);
+    return slow;
+}
+
 void jwt_free(struct jwt *jwt)
 {
     cJSON_Delete(jwt->claims);

@@ -60,6 +60,9 @@ enum jwt_verdict jwt_verify(const struct jwt_keys *keys, const struct jwt_rules 
  * FOREIGN, and what is belongs into no log. */
 bool jwt_is_meant(struct span token);
 
+/* Whether verifying it takes so long (ES256) that a worker had better do it. */
+bool jwt_is_slow(struct span token);
+
 /* An empty one is ignored. */
 void jwt_free(struct jwt *jwt);
 

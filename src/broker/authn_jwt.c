@@ -2,9 +2,10 @@
  *
  * authn_jwt - the link of the chain for tokens: auth.jwt.
  *
- * It answers at once, on the shard: a token costs from 3 (HS256) to some 100 microseconds (ES256), as much as a part of
- * a TLS handshake, and less than a way to a worker and back would add to it under load. The figures are those of
- * perf/perf_jwt.c.
+ * HS256 takes 4 microseconds and RS256 28 (perf/perf_jwt.c): less than the way to a worker and back would add under load,
+ * so the shard answers at once. ES256 takes 200, and a hundred clients that come back in one turn of the loop would hold
+ * up all others for 20 milliseconds: that is a worker's. When all workers are busy and their queue is full, the shard does
+ * it after all, for nobody with a good token is to be refused because many come at once.
  */
 #include "auth/acl.h"
 #include "auth/jwt_acl.h"
@@ -12,6 +13,20 @@
 #include "broker/authn.h"
 #include "broker/broker_priv.h"
 #include "broker/policy.h"
+#include "broker/work.h"
+
+/* A token that a worker looks at. Class: wire. */
+struct token_check {
+    struct work work;
+    const struct policy *policy; /* a reference */
+    struct authn_handle handle;
+    uint64_t now_s;
+    enum jwt_verdict verdict;
+    const char *why;
+    struct jwt_bearer bearer;
+    uint32_t len;
+    uint8_t token[];
+};
 
 bool authn_jwt_configured(const struct broker *broker)
 {
@@ -45,28 +60,111 @@ static enum authn_answer allow(struct authn_attempt *attempt, const struct jwt_b
     return AUTHN_ALLOW;
 }
 
-enum authn_answer authn_jwt_ask(struct broker *broker, struct authn_attempt *attempt)
+static enum authn_answer conclude(struct authn_attempt *attempt, enum jwt_verdict verdict,
+                                  const struct jwt_bearer *bearer, const char *why)
 {
-    const struct jwt_login *login = broker->policy->jwt;
-    bool from_username = jwt_login_from_username(login);
-    bool has_token = from_username ? attempt->has_username && !attempt->username_verified
-                                   : attempt->has_password;
-    struct jwt_bearer bearer;
-    enum authn_answer answer;
-    const char *why;
-
-    if (!has_token || attempt->method.len != 0)
-        return AUTHN_IGNORE;
-    switch (jwt_login_ask(login, from_username ? attempt->username : attempt->password,
-                          broker->wall_ms / 1000, &bearer, &why)) {
+    switch (verdict) {
     case JWT_GOOD:
-        break;
+        return allow(attempt, bearer);
     case JWT_FOREIGN:
         return AUTHN_IGNORE;
     default:
         return deny(attempt, why);
     }
-    answer = allow(attempt, &bearer);
+}
+
+static enum authn_answer check_here(struct broker *broker, struct authn_attempt *attempt,
+                                    struct span token)
+{
+    struct jwt_bearer bearer;
+    enum authn_answer answer;
+    const char *why;
+    enum jwt_verdict verdict =
+        jwt_login_ask(broker->policy->jwt, token, broker->wall_ms / 1000, &bearer, &why);
+
+    answer = conclude(attempt, verdict, &bearer, why);
     jwt_login_done(&bearer);
     return answer;
+}
+
+/* ---- on a worker ---- */
+
+static void check_token(struct work *work)
+{
+    struct token_check *check = CONTAINER_OF(work, struct token_check, work);
+
+    check->verdict = jwt_login_ask(check->policy->jwt, span_of(check->token, check->len),
+                                   check->now_s, &check->bearer, &check->why);
+}
+
+static void free_check(struct token_check *check)
+{
+    jwt_login_done(&check->bearer);
+    policy_unref(check->policy);
+    mem_wipe(check->token, check->len);
+    mem_free(check);
+}
+
+/* Keys that were changed meanwhile are asked again. */
+static enum authn_answer answer_of(struct broker *broker, struct authn_attempt *attempt,
+                                   const struct token_check *check)
+{
+    if (check->policy == broker->policy)
+        return conclude(attempt, check->verdict, &check->bearer, check->why);
+    if (!authn_jwt_configured(broker))
+        return AUTHN_IGNORE;
+    return check_here(broker, attempt, span_of(check->token, check->len));
+}
+
+static void token_checked(struct broker *broker, struct work *work)
+{
+    struct token_check *check = CONTAINER_OF(work, struct token_check, work);
+    struct authn_handle handle = check->handle;
+    struct authn_attempt *attempt = authn_find(broker, handle);
+    enum authn_answer answer = AUTHN_DENY;
+
+    if (work->abandoned) {
+        free_check(check);
+        return;
+    }
+    if (attempt != NULL)
+        answer = answer_of(broker, attempt, check);
+    free_check(check);
+    authn_complete(broker, handle, answer);
+}
+
+/* False when there is no room. */
+static bool check_elsewhere(struct broker *broker, const struct authn_attempt *attempt,
+                            struct span token)
+{
+    struct token_check *check = mem_try_alloc(sizeof(*check) + token.len);
+
+    if (check == NULL)
+        return false;
+    *check = (struct token_check){
+        .work = {.blocking = check_token, .done = token_checked},
+        .policy = policy_ref(broker->policy),
+        .handle = attempt->handle,
+        .now_s = broker->wall_ms / 1000,
+        .len = token.len,
+    };
+    memcpy(check->token, token.data, token.len);
+    if (port_work(broker, &check->work))
+        return true;
+    free_check(check);
+    return false;
+}
+
+enum authn_answer authn_jwt_ask(struct broker *broker, struct authn_attempt *attempt)
+{
+    bool from_username = jwt_login_from_username(broker->policy->jwt);
+    bool has_token = from_username ? attempt->has_username && !attempt->username_verified
+                                   : attempt->has_password;
+    struct span token = from_username ? attempt->username : attempt->password;
+
+    if (!has_token || attempt->method.len != 0)
+        return AUTHN_IGNORE;
+    if (jwt_is_slow(token) && check_elsewhere(broker, attempt, token))
+        return AUTHN_WAIT;
+    return check_here(broker, attempt, token);
 }

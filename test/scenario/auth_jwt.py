@@ -25,7 +25,7 @@ def conf(folder):
         json.dump({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"},
                             {"kty": "oct", "kid": "second", "k": tokens.encode(b"another secret of the tests, long").decode()}]}, out)
     return [*listeners(folder), *keys(folder), 'auth.jwt.audience = "mqtt"', 'auth.jwt.issuer = "tests"',
-            'auth.jwt.superuser_claim = "is_superuser"', "auth.jwt.leeway = 0s"]
+            'auth.jwt.superuser_claim = "is_superuser"', "auth.jwt.leeway = 0s", "workers.threads = 1", "workers.queue = 2"]
 
 
 def keys(folder):
@@ -163,6 +163,21 @@ def test_until_it_expires(broker, folder, _deadline_s):
     assert broker.counters()["authn_expired"] == before + len(clients)
 
 
+def test_many_at_once(broker, folder, _deadline_s):
+    """More tokens than workers take, and clients that do not wait for the answer."""
+    good, bad = tokens.es256(claims(), folder), tokens.es256(claims(), folder, "jwt-other.key")
+    for kind in KINDS:
+        clients = [Who(broker, kind, folder, "c%d" % i, password=bad if i % 3 == 2 else good, waits=False) for i in range(60)]
+        for i, client in enumerate(clients):
+            if i % 4 == 3:
+                client.reset()
+            else:
+                assert client.answered() == (BAD_CREDENTIALS if i % 3 == 2 else 0), (kind, i)
+        for client in clients:
+            client.close()
+    assert broker.counters()["work_refused"] > 0 and broker.counters()["authn_waited"] > 0
+
+
 def reload(broker, lines):
     broker.write_conf(lines)
     return broker.control("reload")
@@ -240,7 +255,7 @@ def test_from_the_user_name(broker, folder, _deadline_s):
         assert reload(broker, good)["ok"]
 
 
-TESTS = [test_good_tokens, test_bad_tokens, test_no_token, test_who_it_is, test_rules_with_an_order, test_wills, test_until_it_expires,
+TESTS = [test_good_tokens, test_bad_tokens, test_no_token, test_who_it_is, test_rules_with_an_order, test_wills, test_until_it_expires, test_many_at_once,
          test_bad_key_files, test_other_keys, test_from_the_user_name]
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ def as_bytes(value):
 class Who(Client):
     """A client of one of the kinds, that has sent its CONNECT and has the CONNACK, whatever it says, in `connack`."""
 
-    def __init__(self, broker, kind, folder, client_id="", username=None, password=None, version=wire.V5, deadline_s=10, **fields):
+    def __init__(self, broker, kind, folder, client_id="", username=None, password=None, version=wire.V5, deadline_s=10, waits=True,
+                 **fields):
         super().__init__("c", ("127.0.0.1", broker.ports[kind][0]), version, as_bytes(client_id))
         self.deadline_s, self.last_id = deadline_s, 0
         self.transport, self.tls_context = kind, client_context(folder) if kind in ("ssl", "wss") else None
@@ -42,9 +43,15 @@ class Who(Client):
         self.open()
         self.note_connect(props)
         self.write(wire.frame(0x10, wire.connect(version, fields, props, will_props)), self.deadline)
+        if waits:
+            self.answered()
+
+    def answered(self):
+        """Waits for CONNACK; its code."""
         self.connack = self.receive(self.deadline)
         assert self.connack["type"] == "CONNACK", self.connack
         self.rc = self.connack["rc"]
+        return self.rc
 
     @property
     def deadline(self):

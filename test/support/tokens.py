@@ -34,11 +34,12 @@ def _openssl(*arguments, data=None):
 
 
 def make_keys(folder):
-    """jwt-rsa.key, jwt-ec.key, their public parts (.pub), jwt-weak.pub of 1024 bits, and the secret, jwt.secret."""
-    paths = {name: os.path.join(folder, "jwt-%s.key" % name) for name in ("rsa", "ec", "weak")}
+    """jwt-rsa.key, jwt-ec.key, jwt-other.key (EC), their public parts (.pub), jwt-weak.pub of 1024 bits, and the secret, jwt.secret."""
+    paths = {name: os.path.join(folder, "jwt-%s.key" % name) for name in ("rsa", "ec", "other", "weak")}
     _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", paths["rsa"])
     _openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024", "-out", paths["weak"])
-    _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", paths["ec"])
+    for name in ("ec", "other"):
+        _openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", paths[name])
     for name, path in paths.items():
         _openssl("pkey", "-in", path, "-pubout", "-out", os.path.join(folder, "jwt-%s.pub" % name))
     with open(os.path.join(folder, "jwt.secret"), "wb") as out:

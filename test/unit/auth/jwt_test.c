@@ -499,6 +499,16 @@ static void what_a_token_says(void **state)
     jwt_free(&jwt);
 }
 
+static void which_are_slow(void **state)
+{
+    (void)state;
+    assert_true(jwt_is_slow(span_text(RFC_ES256)));
+    assert_false(jwt_is_slow(span_text(RFC_RS256)));
+    assert_false(jwt_is_slow(span_text(RFC_HS256)));
+    assert_false(jwt_is_slow(span_text("secret")));
+    assert_false(jwt_is_slow(span_text("W10.e30."))); /* [] */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -515,6 +525,7 @@ int main(void)
         cmocka_unit_test(claims_that_are_none),
         cmocka_unit_test(long_tokens),
         cmocka_unit_test(what_a_token_says),
+        cmocka_unit_test(which_are_slow),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
