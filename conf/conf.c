@@ -93,6 +93,7 @@ void conf_free(struct conf *conf)
     }
     conf_listeners_free(conf);
     conf_acl_free(conf);
+    conf_plugins_free(conf);
     for (size_t i = 0; i < conf->files.count; i++) {
         mem_free(conf->files.texts[i].path);
         mem_free(conf->files.texts[i].text);

@@ -17,6 +17,7 @@
 
 #define CONF_SHARDS_MAX     62
 #define CONF_LISTENERS_MAX  64
+#define CONF_PLUGINS_MAX    16
 #define CONF_URL_PATH_BYTES 128           /* with its terminator */
 #define CONF_HTTP_LISTENER  "http_server" /* the name of the API's listener */
 
@@ -127,6 +128,18 @@ struct conf_acl_rule {
     unsigned number; /* of acl.rule.<n>; 0: of a list */
 };
 
+struct conf_pair {
+    char *key, *value;
+};
+
+/* plugins.<name> */
+struct conf_plugin {
+    char *name;
+    char *path;
+    struct conf_pair *pairs; /* of its block `config`, in the order of the file; shown nowhere */
+    unsigned pair_count;
+};
+
 /* A file in memory: UTF-8 without U+0000, terminated. */
 struct conf_text {
     char *path;
@@ -149,6 +162,8 @@ struct conf {
     unsigned listener_count;
     struct conf_acl_rule *acl_rules; /* in the order in which they are to be asked */
     unsigned acl_rule_count;
+    struct conf_plugin *plugins; /* in the order in which they are asked */
+    unsigned plugin_count;
     /* Sentences, each ended by a line feed: keys without effect, duplicates. To be logged at start;
      * never NULL. */
     char *warnings;

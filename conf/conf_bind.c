@@ -280,6 +280,9 @@ static bool bind_option(struct conf_loader *loader, const struct conf_entry *ent
     rest = after(path, "shards.");
     if (rest != NULL)
         return bind_shard(loader, entry, rest);
+    rest = after(path, "plugins.");
+    if (rest != NULL)
+        return conf_plugin_bind(loader, entry, rest, value);
     rest = after(path, "listeners.");
     return rest != NULL && bind_listener(loader, entry, rest, value);
 }

@@ -101,6 +101,7 @@ bool conf_check(const struct conf *conf, char *errors, size_t size)
 
     conf_report_begin(&report, errors, size);
     conf_listeners_check(conf, &report);
+    conf_plugins_check(conf, &report);
     check_paths(conf, &report);
     check_sizes(conf, &report);
     check_http(conf, &report);

@@ -99,6 +99,23 @@ static void print_listeners(const struct conf *conf, FILE *to)
     }
 }
 
+static void print_plugins(const struct conf *conf, FILE *to)
+{
+    for (unsigned i = 0; i < conf->plugin_count; i++) {
+        const struct conf_plugin *plugin = &conf->plugins[i];
+
+        fprintf(to, "    %s {\n        path = ", plugin->name);
+        print_quoted(plugin->path, to);
+        fputs("\n        config {\n", to);
+        for (unsigned p = 0; p < plugin->pair_count; p++) {
+            fputs("            ", to);
+            print_quoted(plugin->pairs[p].key, to);
+            fputs(" = \"" CONF_SECRET_SHOWN "\"\n", to);
+        }
+        fputs("        }\n    }\n", to);
+    }
+}
+
 static void print_section(const struct conf *conf, const struct conf_row *section, FILE *to)
 {
     fprintf(to, "%s {\n", section->path);
@@ -113,6 +130,8 @@ static void print_section(const struct conf *conf, const struct conf_row *sectio
         print_shards(conf, to);
     if (strcmp(section->path, "listeners") == 0)
         print_listeners(conf, to);
+    if (strcmp(section->path, "plugins") == 0)
+        print_plugins(conf, to);
     fputs("}\n", to);
 }
 

@@ -119,6 +119,20 @@ static const struct conf_row *find_section(const char *name)
     return NULL;
 }
 
+static void add_plugins(cJSON *root, const struct conf *conf)
+{
+    for (unsigned i = 0; i < conf->plugin_count; i++) {
+        const struct conf_plugin *plugin = &conf->plugins[i];
+        cJSON *object = cJSON_CreateObject(), *config = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(object, "path", plugin->path);
+        for (unsigned p = 0; p < plugin->pair_count; p++)
+            cJSON_AddStringToObject(config, plugin->pairs[p].key, CONF_SECRET_SHOWN);
+        cJSON_AddItemToObject(object, "config", config);
+        cJSON_AddItemToObject(root, plugin->name, object);
+    }
+}
+
 cJSON *conf_json_section(const struct conf *conf, const char *section)
 {
     const struct conf_row *row = find_section(section);
@@ -137,6 +151,8 @@ cJSON *conf_json_section(const struct conf *conf, const char *section)
     for (unsigned i = 0; strcmp(section, "listeners") == 0 && i < conf->listener_count; i++)
         add_rows(root, conf->listeners[i].name, CONF_SCOPE_LISTENER, 1u << conf->listeners[i].kind,
                  &conf->listeners[i], NULL);
+    if (strcmp(section, "plugins") == 0)
+        add_plugins(root, conf);
     return root;
 }
 

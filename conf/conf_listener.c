@@ -167,7 +167,7 @@ void conf_listener_free(struct conf_listener *listener)
     mem_free(listener);
 }
 
-static bool name_good(const char *name)
+bool conf_name_good(const char *name)
 {
     size_t len = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
@@ -208,7 +208,7 @@ struct conf_listener *conf_listener_get(struct conf_loader *loader, const struct
 
     if (listener != NULL)
         return listener;
-    if (dot != NULL && !name_good(dot + 1)) {
+    if (dot != NULL && !conf_name_good(dot + 1)) {
         conf_entry_error(loader, entry,
                          "a listener's name has 1 to 32 letters, digits, - and _, and no others");
         return NULL;

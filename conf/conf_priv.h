@@ -253,7 +253,23 @@ const struct conf_legacy *conf_legacy_row(unsigned index);
 /* Writes the known key nearest to `path` to `to`; false when none is near. */
 bool conf_suggest(const char *path, char *to, size_t size);
 
+/* ---- conf_plugin.c ---- */
+
+/* `rest` is what follows "plugins.". False when that is nothing of a plug-in. */
+bool conf_plugin_bind(struct conf_loader *loader, const struct conf_entry *entry, const char *rest,
+                      const char *value);
+void conf_plugins_check(const struct conf *conf, struct conf_report *report);
+void conf_plugins_free(struct conf *conf);
+/* Whether they are other ones, or configured otherwise; their names are in `before` and `after`. */
+bool conf_plugins_differ(const struct conf *running, const struct conf *wanted, char *before,
+                         char *after, size_t size);
+/* Makes those of `to` what those of `from` are. */
+void conf_plugins_copy(struct conf *to, const struct conf *from);
+
 /* ---- conf_listener.c ---- */
+
+/* Letters, digits, - and _, 1 to 32 of them: the names of listeners and plug-ins. */
+bool conf_name_good(const char *name);
 
 #define CONF_LISTENER_KINDS 4u
 

@@ -92,6 +92,15 @@ static void compare_listeners(struct comparison *comparison, const struct conf *
     }
 }
 
+static void compare_plugins(struct comparison *comparison, const struct conf *running,
+                            const struct conf *wanted)
+{
+    char before[CONF_VALUE_BYTES], after[CONF_VALUE_BYTES];
+
+    if (conf_plugins_differ(running, wanted, before, after, sizeof(before)))
+        tell(comparison, CONF_WHEN_BOOT, "plugins", before, after);
+}
+
 unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
                           conf_difference *applied, conf_difference *restart, void *argument)
 {
@@ -102,6 +111,7 @@ unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
         tell(&comparison, CONF_WHEN_RELOAD, "auth.acl.rules", "other rules", "these rules");
     compare_shards(&comparison, running, wanted);
     compare_listeners(&comparison, running, wanted);
+    compare_plugins(&comparison, running, wanted);
     return comparison.count;
 }
 
@@ -118,4 +128,5 @@ void conf_keep_boot(const struct conf *running, struct conf *wanted)
     wanted->shard_default = running->shard_default;
     memcpy(wanted->shards, running->shards, sizeof(wanted->shards));
     /* All options of listeners are RELOAD. */
+    conf_plugins_copy(wanted, running);
 }

@@ -70,6 +70,11 @@ static uint64_t clock_ns(clockid_t clock)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+uint64_t loop_clock_ns(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
 void loop_read_clock(struct shard *shard)
 {
     shard->now_ns = clock_ns(CLOCK_MONOTONIC);

@@ -13,6 +13,9 @@ struct shard;
 /* Reads the clocks: at the start of every turn, and before the first one. */
 void loop_read_clock(struct shard *shard);
 
+/* The monotonic clock at this moment. */
+uint64_t loop_clock_ns(void);
+
 /* Turns until the shard's phase is SHARD_ENDED. */
 void loop_run(struct shard *shard);
 

@@ -19,6 +19,7 @@
 #include "shards/listen.h"
 #include "shards/listener.h"
 #include "shards/loop.h"
+#include "shards/plugin_host.h"
 #include "shards/tickets.h"
 #include "shards/worker.h"
 
@@ -26,6 +27,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #define WHY_MAX 1536
 
@@ -209,6 +211,7 @@ static int run_shards(struct machine *machine)
         shard_join(machine->shards[i]);
     worker_pool_stop(machine->workers); /* posts to inboxes, which are still there */
     machine->workers = NULL;
+    plugin_host_end(machine->plugins); /* its threads post to inboxes, which are still there */
     for (unsigned i = 0; i < machine->limits.shards; i++)
         shard_leave(machine->shards[i]);
     shard_leave(control);
@@ -216,14 +219,12 @@ static int run_shards(struct machine *machine)
     return status;
 }
 
-static int run_bound(struct machine *machine)
+/* The plug-ins, if there are any, are there. */
+static int run_loaded(struct machine *machine)
 {
-    const struct machine_options *options = machine->options;
     char why[WHY_MAX];
-    int status = options->bound == NULL ? 0 : options->bound(options->argument);
+    int status;
 
-    if (status != 0)
-        return status;
     machine->bans = bans_open(machine->conf, (uint64_t)time(NULL), why, sizeof(why));
     if (machine->bans == NULL)
         return give_up(why);
@@ -249,6 +250,25 @@ static int run_bound(struct machine *machine)
     return status;
 }
 
+static int run_bound(struct machine *machine)
+{
+    const struct machine_options *options = machine->options;
+    char why[WHY_MAX];
+    int status = options->bound == NULL ? 0 : options->bound(options->argument);
+
+    if (status != 0)
+        return status;
+    machine->plugins =
+        plugin_host_open(machine->conf, geteuid(), machine->limits.shards, why, sizeof(why));
+    if (machine->plugins == NULL)
+        return give_up(why);
+    status =
+        plugin_host_begin(machine->plugins, why, sizeof(why)) ? run_loaded(machine) : give_up(why);
+    plugin_host_end(machine->plugins); /* unless they have ended with the shards */
+    plugin_host_close(machine->plugins);
+    return status;
+}
+
 static bool bind_all(struct machine *machine, char *why, size_t size)
 {
     const struct conf *conf = machine->conf;
@@ -267,6 +287,14 @@ bool machine_check(const struct conf *conf, char *why, size_t size)
 
     policy_unref(policy);
     return policy != NULL;
+}
+
+bool machine_check_plugins(const struct conf *conf, uid_t user, char *why, size_t size)
+{
+    struct plugin_host *host = plugin_host_open(conf, user, 1, why, size);
+
+    plugin_host_close(host);
+    return host != NULL;
 }
 
 int machine_run(const struct machine_options *options)

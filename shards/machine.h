@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct conf;
 struct conf_files;
@@ -91,6 +92,10 @@ int machine_run(const struct machine_options *options);
 /* Whether a machine could serve with that configuration, as far as files decide it: reads every certificate. If not, a
  * sentence is in `why`. */
 bool machine_check(const struct conf *conf, char *why, size_t size);
+
+/* Whether the plug-ins of that configuration can be loaded by a broker that runs as that user; none of them begins. If not,
+ * a sentence is in `why`. */
+bool machine_check_plugins(const struct conf *conf, uid_t user, char *why, size_t size);
 
 /* Writes the sizes derived from the configuration, shard by shard, and the memory budget: what
  * --dump-config and the debug log show. */

@@ -16,6 +16,7 @@ struct policy;
 struct worker_pool;
 struct listener_set;
 struct tls_tickets;
+struct plugin_host;
 
 /* Class: boot, once the threads run, but for what says otherwise. */
 struct machine {
@@ -33,6 +34,7 @@ struct machine {
     struct worker_pool *workers;
     const struct policy
         *policy; /* of the start, as is conf; the reference is the control shard's once it runs */
+    struct plugin_host *plugins;
     struct bans *bans; /* the control shard's, but for the snapshot with which shards begin */
     _Atomic bool
         keep_listeners; /* shared: the control shard writes it before it stops the others */

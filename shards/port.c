@@ -8,6 +8,7 @@
 #include "shards/conn_filter.h"
 #include "shards/conn_mqtt.h"
 #include "shards/door.h"
+#include "shards/loop.h"
 #include "shards/machine_priv.h"
 #include "shards/worker.h"
 
@@ -134,6 +135,11 @@ void port_peer_address(const struct connection *connection, struct peer_address 
 
     *to = (struct peer_address){.family = conn->family, .port = conn->port};
     memcpy(to->bytes, conn->address, sizeof(to->bytes));
+}
+
+uint64_t port_clock_ns(void)
+{
+    return loop_clock_ns();
 }
 
 void port_random_bytes(struct broker *broker, void *to, size_t size)

@@ -16,6 +16,7 @@
 #include "shards/shard.h"
 
 #include "base/log.h"
+#include "broker/plugins.h"
 #include "conf/conf.h"
 #include "shards/bans.h"
 #include "shards/bufring.h"
@@ -24,6 +25,7 @@
 #include "shards/listener.h"
 #include "shards/loop.h"
 #include "shards/machine_priv.h"
+#include "shards/plugin_host.h"
 #include "shards/topology.h"
 
 #include <errno.h>
@@ -96,6 +98,9 @@ int shard_enter(struct shard *shard, char *why, size_t size)
         .machine = shard,
     };
     shard->broker = broker_create(&params);
+    if (shard->index != control_index(machine) &&
+        !plugins_enter(shard->broker, plugin_host_plugins(machine->plugins), why, size))
+        return -1;
     return 0;
 }
 
@@ -149,6 +154,8 @@ static void *thread_main(void *argument)
     if (!atomic_load(&machine->failed)) {
         loop_run(shard);
     }
+    if (shard->broker != NULL)
+        plugins_leave(shard->broker);
     log_thread_end();
     return NULL;
 }

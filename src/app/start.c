@@ -155,12 +155,23 @@ static void print_limits(const struct conf *conf)
     mem_free_libc(text); /* open_memstream's */
 }
 
+/* Loads the plug-ins as the broker would, who may be another user then. */
+static bool plugins_good(const struct conf *conf, char *error, size_t size)
+{
+    uid_t user = geteuid();
+    gid_t group;
+
+    if (conf->system_user[0] != '\0')
+        find_user(conf->system_user, &user, &group);
+    return machine_check_plugins(conf, user, error, size);
+}
+
 static int show(const struct cli *cli, const struct conf *conf)
 {
-    if (cli->check_config) {
-        char error[4096];
+    char error[4096];
 
-        if (!machine_check(conf, error, sizeof(error)))
+    if (cli->check_config) {
+        if (!machine_check(conf, error, sizeof(error)) || !plugins_good(conf, error, sizeof(error)))
             return refuse(error);
         fputs(cli->warnings, stderr);
         fputs(conf->warnings, stderr);

@@ -39,9 +39,10 @@ struct authz_wait {
 
 /* In this order. A row's link lives in the file of what it stands for. */
 static const struct authz_link *const links[] = {
-    &authz_token_link, /* authz_token.c: the rules of a token */
-    &authz_rules_link, /* authz_rules.c: auth.acl */
-    NULL,              /* the end */
+    &authz_plugins_link, /* plugins_ask.c: code of the operator's own */
+    &authz_token_link,   /* authz_token.c: the rules of a token */
+    &authz_rules_link,   /* authz_rules.c: auth.acl */
+    NULL,                /* the end */
 };
 
 void authz_configure(struct broker *broker)
@@ -170,6 +171,7 @@ void authz_complete(struct broker *broker, struct authz_handle handle, enum auth
     known->answer = (uint8_t)answer;
     snprintf(known->rule, sizeof(known->rule), "%s", rule == NULL ? "" : rule);
     wait->connection->awaits_answer = false;
+    broker->answered = true;
     authn_go_on(broker, wait->connection); /* its CONNECT is not in the input any more */
 }
 

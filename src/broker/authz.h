@@ -83,6 +83,7 @@ struct authz_link {
     enum authz_answer (*ask)(struct broker *broker, const struct authz_question *question,
                              struct authz_reason *reason);
 };
+extern const struct authz_link authz_plugins_link; /* plugins_ask.c */
 
 /* What authentication has found out about a client that is let in, beyond its names. */
 struct authz_grant {

@@ -4,6 +4,7 @@
  */
 #include "broker/authn_priv.h"
 #include "broker/deliver.h"
+#include "broker/plugins.h"
 #include "broker/share.h"
 #include "mqtt/encode.h"
 
@@ -82,6 +83,7 @@ void broker_clear(struct broker *broker)
 
 void broker_destroy(struct broker *broker)
 {
+    plugins_destroy(broker);
     errand_clear(broker);
     retain_clear(broker);
     authz_clear(broker);
@@ -116,10 +118,12 @@ uint32_t broker_run_timers(struct broker *broker, uint32_t limit)
 
 bool broker_run_batches(struct broker *broker)
 {
-    bool more = false;
+    bool more =
+        broker->answered; /* by a timer, perhaps: paused connections were looked at before */
 
+    broker->answered = false;
     if (UNLIKELY(!list_empty(&broker->errands)))
-        more = errand_run(broker);
+        more |= errand_run(broker);
     /* second: a subscription that was an errand may have begun a scan */
     if (UNLIKELY(!list_empty(&broker->retain_waiting) || !list_empty(&broker->retain_jobs)))
         more |= retain_run(broker);

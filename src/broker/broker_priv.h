@@ -48,6 +48,8 @@ struct interest {
 #define QUERY_STEP  2048u
 #define QUERY_BATCH 16384u
 
+struct plugin_desk;
+
 #define SHARE_BUCKETS                                                                              \
     1024 /* of the table of share groups: chains stay short up to some thousand groups */
 
@@ -77,11 +79,15 @@ struct broker {
     bool
         authz_tokens; /* a client came with rules of its own: they hold whatever is configured later */
     bool authz_rules_alone; /* and nobody but rules, whose answers can be remembered */
+    uint8_t plugin_hooks;   /* enum plugin_hook: which there are */
     uint64_t queue_bytes, queue_memory;
 
     const struct banned *banned; /* NULL: nobody */
     const struct policy *policy; /* NULL: there is none, everybody may do everything */
+    bool
+        answered; /* a packet that waited can be run again: the loop may not sleep before its next turn */
     struct authn_table attempts; /* CONNECTs that are being decided */
+    struct plugin_desk *plugins; /* NULL: there are none */
     struct session_table sessions;
     uint32_t session_limit;
     struct timers timers;

@@ -17,6 +17,7 @@
 #include "broker/authn_priv.h"
 #include "broker/banned.h"
 #include "broker/deliver.h"
+#include "broker/plugins.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
 #include "session/alias.h"
@@ -171,6 +172,8 @@ static void detach(struct broker *broker, struct connection *connection)
     STAT_ADD(broker->stats, message_out, unconfirmed - back);
     connection->session = NULL; /* I3; connection_sent() counts only QoS 0 from here on */
     sys_event_disconnected(broker, session, connection->end_reason);
+    if (UNLIKELY(broker->plugin_hooks & PLUGIN_DISCONNECT))
+        plugins_disconnected(broker, session, connection);
     session_detach(broker, session);
 }
 
@@ -268,6 +271,7 @@ void connection_closed(struct broker *broker, struct connection *connection,
         STAT_INC(broker->stats, connection_lost);
         log_end(connection, MQTT_REASON_SUCCESS, "the client closed the connection");
         connection->state = CONNECTION_CLOSING;
+        connection->lost = true;
     }
     connection->closing = CLOSING_NOW; /* nothing is encoded for it any more */
     if (unsent != NULL && unsent->sent != 0)

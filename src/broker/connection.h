@@ -67,6 +67,7 @@ struct connection {
     uint8_t state;      /* enum connection_state */
     uint8_t closing;    /* enum connection_closing */
     uint8_t end_reason; /* enum mqtt_reason, for the log and $SYS */
+    bool lost : 1;      /* its socket ended by itself */
     bool dirty : 1, adopted : 1, problem_information : 1, has_outbound_alias : 1,
         encodes_alone : 1, /* what it is sent has a form of its own: aliases, a mount point */
         awaits_owner : 1, /* a publication of it is with the owner of its topic: nothing is read meanwhile */

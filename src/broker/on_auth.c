@@ -43,6 +43,20 @@ bool auth_send(struct broker *broker, struct authn_attempt *attempt, enum mqtt_r
     return size > 0;
 }
 
+/* What a packet does not have is empty, and equal to nothing. */
+static enum mqtt_reason decode(const struct frame *frame, struct ack_packet *packet)
+{
+    enum mqtt_reason reason = mqtt_decode_auth(frame, packet);
+
+    if (reason != MQTT_REASON_SUCCESS)
+        return reason;
+    if (!props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD))
+        packet->props.authentication_method = (struct span){0};
+    if (!props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_DATA))
+        packet->props.authentication_data = (struct span){0};
+    return reason;
+}
+
 /* ---- before CONNACK ---- */
 
 /* The client gives up: nothing is sent to one that is not connected yet. */
@@ -68,7 +82,7 @@ enum connection_verdict auth_first(struct broker *broker, struct connection *con
     if (frame->type != MQTT_AUTH) /* I2 */
         return authn_break_off(broker, attempt, MQTT_REASON_PROTOCOL_ERROR,
                                "another packet than AUTH before CONNACK");
-    reason = mqtt_decode_auth(frame, &packet);
+    reason = decode(frame, &packet);
     if (reason != MQTT_REASON_SUCCESS)
         return authn_break_off(broker, attempt, reason, "malformed AUTH");
     if (packet.reason != MQTT_REASON_CONTINUE_AUTHENTICATION)
@@ -119,7 +133,7 @@ void on_auth(struct broker *broker, struct connection *connection, const struct 
     const char *method = connection->identity != NULL ? connection->identity->method : NULL;
     struct authn_attempt *attempt = connection->attempt;
     struct ack_packet packet;
-    enum mqtt_reason reason = mqtt_decode_auth(frame, &packet);
+    enum mqtt_reason reason = decode(frame, &packet);
 
     if (reason != MQTT_REASON_SUCCESS) {
         connection_end(broker, connection, reason, "malformed AUTH");

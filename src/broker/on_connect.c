@@ -16,6 +16,7 @@
 #include "broker/authn_priv.h"
 #include "broker/banned.h"
 #include "broker/broker_priv.h"
+#include "broker/plugins.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode.h"
 #include "session/alias.h"
@@ -508,6 +509,7 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
     if (reason != MQTT_REASON_SUCCESS)
         return refuse(broker, connection, packet, reason, why);
     packet = &whole;
+    connection->version = (uint8_t)packet->version; /* links ask for it */
     if (UNLIKELY(broker->authz_active) && packet->has_will && !grant->superuser) {
         enum connection_verdict verdict =
             admit_will(broker, connection, packet, client_identifier, grant->rules);
@@ -533,6 +535,8 @@ static enum connection_verdict connect_session(struct broker *broker, struct con
     set_username(session, packet);
     authz_admit(broker, session, grant);
     set_keep_alive(broker, connection, packet, result);
+    if (UNLIKELY(broker->plugin_hooks & PLUGIN_CONNECT))
+        plugins_connected(broker, session, result->session_present);
     if (!accept_connect(broker, connection, packet, session, result)) {
         will_free(will);
         return CONNECTION_STOP;

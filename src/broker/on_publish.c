@@ -17,6 +17,7 @@
 #include "base/utf8.h"
 #include "broker/audit.h"
 #include "broker/broker_priv.h"
+#include "broker/plugins.h"
 #include "broker/policy.h"
 #include "mqtt/decode.h"
 #include "session/alias.h"
@@ -95,7 +96,8 @@ static enum mqtt_reason check_publication(const struct broker *broker,
 }
 
 static void deny_publication(struct broker *broker, struct connection *connection,
-                             const struct publish_packet *packet, const struct authz_reason *why)
+                             const struct publish_packet *packet, enum mqtt_reason reason,
+                             const struct authz_reason *why)
 {
     const struct session *session = connection->session;
     struct audit_refusal refusal = {
@@ -112,11 +114,10 @@ static void deny_publication(struct broker *broker, struct connection *connectio
     audit_refusal(broker, &refusal);
     STAT_INC(broker->stats, publish_refused);
     if (broker->policy != NULL && broker->policy->deny_disconnects)
-        connection_end(broker, connection, MQTT_REASON_NOT_AUTHORIZED,
-                       "it may not publish to that topic");
+        connection_end(broker, connection, reason, "it may not publish that");
     else if (packet->qos > 0) /* 3.1.1 has no way to say no [MQTT-3.3.5-2] */
         send_ack(broker, connection, packet->qos == 1 ? MQTT_PUBACK : MQTT_PUBREC,
-                 packet->packet_identifier, MQTT_REASON_NOT_AUTHORIZED, NULL);
+                 packet->packet_identifier, reason, NULL);
 }
 
 /* Whether the client is allowed to publish it. False: the packet waits, or has been dealt with: nothing of it is
@@ -138,7 +139,7 @@ static bool may_publish(struct broker *broker, struct connection *connection,
     case AUTHZ_WAIT:
         return false;
     case AUTHZ_DENY:
-        deny_publication(broker, connection, packet, &reason);
+        deny_publication(broker, connection, packet, MQTT_REASON_NOT_AUTHORIZED, &reason);
         return false;
     default:
         return true;
@@ -316,6 +317,26 @@ enum mqtt_reason publish_ordered(struct broker *broker, const struct publication
     return matched ? MQTT_REASON_SUCCESS : MQTT_REASON_NO_MATCHING_SUBSCRIBERS;
 }
 
+/* What plug-ins say to the message itself. False: it has been dealt with. */
+static bool plugins_let_through(struct broker *broker, struct connection *connection,
+                                const struct publish_packet *packet,
+                                const struct publication *publication)
+{
+    struct authz_reason why = {.link = "plugins"};
+    enum mqtt_reason reason;
+
+    if (!topic_name_valid(publication->topic, broker->conf->mqtt_max_topic_levels))
+        return true; /* the route refuses it with the right reason */
+    reason = plugins_publish(broker, connection->session, connection, publication, why.rule,
+                             sizeof(why.rule));
+    if (reason == MQTT_REASON_SUCCESS)
+        return true;
+    if (packet->qos == 2) /* the identifier is free again [MQTT-4.3.3-9] */
+        inbound_remove(connection->session->inbound, packet->packet_identifier);
+    deny_publication(broker, connection, packet, reason, &why);
+    return false;
+}
+
 static void publish(struct broker *broker, struct connection *connection,
                     const struct publish_packet *packet, const struct publication *publication)
 {
@@ -325,6 +346,9 @@ static void publish(struct broker *broker, struct connection *connection,
         refuse_publication(broker, connection, packet->qos, packet->packet_identifier, reason);
         return;
     }
+    if (UNLIKELY(broker->plugin_hooks & PLUGIN_PUBLISH) &&
+        !plugins_let_through(broker, connection, packet, publication))
+        return;
     if (UNLIKELY(publication->retain) &&
         retain_allowed(broker, publication) == RETAIN_OWNER_KNOWS &&
         topic_name_valid(publication->topic, broker->conf->mqtt_max_topic_levels)) {

@@ -19,6 +19,7 @@
  */
 #include "broker/audit.h"
 #include "broker/mqtt_orders.h"
+#include "broker/plugins.h"
 #include "broker/policy.h"
 #include "broker/share.h"
 #include "mqtt/decode.h"
@@ -361,6 +362,9 @@ static void op_subscribe(struct broker *broker, struct session *session, struct 
         deny_filter(broker, session, item);
     else
         op->codes[op->count] = (uint8_t)subscribe_one(broker, session, op, item);
+    if (UNLIKELY(broker->plugin_hooks & PLUGIN_SUBSCRIBE) &&
+        op->codes[op->count] < MQTT_REASON_UNSPECIFIED_ERROR)
+        plugins_subscribed(broker, session, item->filter, op->codes[op->count]);
     op->count++;
 }
 
@@ -661,6 +665,8 @@ static enum mqtt_reason unsubscribe_one(struct broker *broker, struct session *s
         forget_filter(broker, session,
                       filter); /* [MQTT-3.10.4-2]; what is in flight is finished [MQTT-3.10.4-3] */
     }
+    if (UNLIKELY(broker->plugin_hooks & PLUGIN_UNSUBSCRIBE))
+        plugins_unsubscribed(broker, session, text);
     return MQTT_REASON_SUCCESS;
 }
 

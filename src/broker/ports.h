@@ -71,6 +71,9 @@ bool port_work(struct broker *broker, struct work *work);
 /* From ANY thread: has item->run() called on the broker's own. The broker must still be there: whoever has other threads
  * ends them before the shards end. */
 void port_hand_in(struct broker *broker, struct inbox_item *item);
+/* The monotonic clock at this moment, in nanoseconds, for measuring within a turn: what time it is for the broker is an
+ * input (broker_set_clock()). */
+uint64_t port_clock_ns(void);
 
 /* Fills with random bytes fit for identifiers that must not be guessed. */
 void port_random_bytes(struct broker *broker, void *to, size_t size);

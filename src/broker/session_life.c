@@ -18,6 +18,7 @@
  */
 #include "broker/audit.h"
 #include "broker/deliver.h"
+#include "broker/plugins.h"
 #include "mqtt/encode.h"
 
 void will_free(struct will *will)
@@ -34,11 +35,9 @@ void session_drop_will(struct session *session)
     session->will = NULL;
 }
 
-/* The client may have been allowed it when it connected, and may not be any more. */
-static bool may_publish_will(struct broker *broker, struct session *session,
-                             const struct publication *publication)
+static void refuse_will(struct broker *broker, const struct session *session,
+                        const struct publication *publication, const struct authz_reason *why)
 {
-    struct authz_reason reason;
     struct audit_refusal refusal = {
         .event = AUDIT_WILL,
         .counter = STAT_refused_will,
@@ -46,14 +45,35 @@ static bool may_publish_will(struct broker *broker, struct session *session,
         .username = session->username == NULL ? (struct span){0} : span_text(session->username),
         .peer = session->peer,
         .topic = publication->topic,
-        .rule = reason.rule,
+        .link = why->link,
+        .rule = why->rule,
     };
+
+    audit_refusal(broker, &refusal);
+}
+
+/* The client may have been allowed it when it connected, and may not be any more. */
+static bool may_publish_will(struct broker *broker, struct session *session,
+                             const struct publication *publication)
+{
+    struct authz_reason reason;
 
     if (authz_will(broker, session, publication->topic, publication->qos, publication->retain,
                    &reason))
         return true;
-    refusal.link = reason.link;
-    audit_refusal(broker, &refusal);
+    refuse_will(broker, session, publication, &reason);
+    return false;
+}
+
+static bool plugins_let_will_through(struct broker *broker, const struct session *session,
+                                     const struct publication *publication)
+{
+    struct authz_reason why = {.link = "plugins"};
+
+    if (plugins_publish(broker, session, NULL, publication, why.rule, sizeof(why.rule)) ==
+        MQTT_REASON_SUCCESS)
+        return true;
+    refuse_will(broker, session, publication, &why);
     return false;
 }
 
@@ -71,6 +91,11 @@ static void publish_will(struct broker *broker, struct session *session)
     publication.received_ns = broker->now_ns;
     publication.publisher = session->handle;
     if (UNLIKELY(broker->authz_active) && !may_publish_will(broker, session, &publication)) {
+        will_free(will);
+        return;
+    }
+    if (UNLIKELY(broker->plugin_hooks & PLUGIN_PUBLISH) &&
+        !plugins_let_will_through(broker, session, &publication)) {
         will_free(will);
         return;
     }

@@ -156,6 +156,11 @@ static inline void fake_run_works(struct fake_shards *fake, bool abandon)
     fake->work_count = 0;
 }
 
+uint64_t port_clock_ns(void)
+{
+    return 0;
+}
+
 void port_random_bytes(struct broker *broker, void *to, size_t size)
 {
     struct fake_shards *fake = broker_machine(broker);

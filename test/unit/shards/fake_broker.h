@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "broker/ban_sweep.h"
 #include "broker/broker.h"
+#include "broker/plugins.h"
 #include "broker/ports.h"
 
 #include <stdatomic.h>
@@ -149,6 +150,37 @@ void broker_set_policy(struct broker *broker, const struct policy *policy)
 void broker_set_banned(struct broker *broker, const struct banned *banned)
 {
     broker->params.banned = banned;
+}
+
+/* There are no plug-ins in these tests. */
+bool plugins_enter(struct broker *broker, struct plugins *plugins, char *why, size_t size)
+{
+    (void)broker;
+    (void)plugins;
+    (void)why;
+    (void)size;
+    return true;
+}
+
+void plugins_leave(struct broker *broker)
+{
+    (void)broker;
+}
+
+uint64_t plugins_defer(struct smq_call *call)
+{
+    (void)call;
+    return 0;
+}
+
+bool plugins_complete(struct plugins *plugins, uint64_t ticket, enum smq_decision decision,
+                      const struct smq_answer *answer)
+{
+    (void)plugins;
+    (void)ticket;
+    (void)decision;
+    (void)answer;
+    return false;
 }
 
 /* Nobody is banned in these tests: the sweep is not sent. */
