@@ -175,6 +175,33 @@ static void put_heartbeats(FILE *to, const struct machine_view *machine)
     }
 }
 
+static void put_listener(FILE *to, const char *metric, const struct listener_view *listener,
+                         double value)
+{
+    fprintf(to, PREFIX "%s", metric);
+    put_label(to, true, "listener", listener->name);
+    fputs("} ", to);
+    put_number(to, value);
+}
+
+static void put_listeners(FILE *to, const struct machine_view *machine)
+{
+    const struct listener_view *end = machine->listeners + machine->listener_count, *listener;
+
+    put_head(to, PREFIX, "listener_connections", "gauge", "open connections that came in through the listener");
+    for (listener = machine->listeners; listener < end; listener++)
+        put_listener(to, "listener_connections", listener, (double)listener->open);
+    put_head(to, PREFIX, "listener_accepted_total", "counter",
+             "connections that the listener has let in since it was opened");
+    for (listener = machine->listeners; listener < end; listener++)
+        put_listener(to, "listener_accepted_total", listener, (double)listener->accepted);
+    put_head(
+        to, PREFIX, "listener_refused_total", "counter",
+        "connections that came to the listener and were closed at once: limits, proxies, memory");
+    for (listener = machine->listeners; listener < end; listener++)
+        put_listener(to, "listener_refused_total", listener, (double)listener->refused);
+}
+
 static void put_build(FILE *to)
 {
     put_head(to, PREFIX, "build_info", "gauge", "1, with what the broker was built from");
@@ -222,6 +249,7 @@ char *exposition_write(const struct machine_view *machine, const struct process_
         put_histogram(to, machine, id);
     put_mesh(to, machine);
     put_heartbeats(to, machine);
+    put_listeners(to, machine);
     put_table(to, machine, process, rates, started_s);
     if (fclose(to) != 0) {
         mem_free_libc(text);

@@ -168,3 +168,27 @@ void api_list_shards(struct api_request *request)
     look_end(&look);
     api_reply_data(request, list);
 }
+
+void api_list_listeners(struct api_request *request)
+{
+    const struct api *api = api_of(request);
+    cJSON *list = cJSON_CreateArray();
+    struct look look;
+
+    look_begin(&look, api);
+    for (unsigned i = 0; i < look.machine->listener_count; i++) {
+        const struct listener_view *listener = &look.machine->listeners[i];
+        cJSON *row = cJSON_CreateObject();
+
+        cJSON_AddStringToObject(row, "name", listener->name);
+        cJSON_AddStringToObject(row, "protocol", listener->kind);
+        cJSON_AddStringToObject(row, "listen_on", listener->url);
+        add_count(row, "max_conns", listener->max_connections);
+        add_count(row, "current_conns", listener->open);
+        add_count(row, "accepted", (int64_t)listener->accepted);
+        add_count(row, "refused", (int64_t)listener->refused);
+        cJSON_AddItemToArray(list, row);
+    }
+    look_end(&look);
+    api_reply_data(request, list);
+}

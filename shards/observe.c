@@ -2,6 +2,8 @@
 #include "shards/observe.h"
 
 #include "base/log.h"
+#include "shards/door.h"
+#include "shards/listen.h"
 #include "shards/machine_priv.h"
 
 struct heartbeat machine_heartbeat(const struct machine *machine, unsigned index)
@@ -71,6 +73,23 @@ static void observe_thread(const struct machine *machine, unsigned index, struct
             view->ring_entries[to] = spsc_depth(&mesh->rings[index * mesh->count + to]);
 }
 
+static void observe_listener(const struct listener_place *place, struct listener_view *view)
+{
+    const struct door *door = place->door;
+
+    door_name(door, view->name, sizeof(view->name));
+    listener_describe(place, view->url, sizeof(view->url));
+    snprintf(view->kind, sizeof(view->kind), "%s", conf_listener_kind_name(door->conf->kind));
+    view->max_connections = door->conf->max_connections;
+    for (unsigned i = 0; i < door->counts->shards; i++) {
+        const struct door_count *count = &door->counts->shard[i];
+
+        view->open += atomic_load_explicit(&count->open, memory_order_relaxed);
+        view->accepted += atomic_load_explicit(&count->accepted, memory_order_relaxed);
+        view->refused += atomic_load_explicit(&count->refused, memory_order_relaxed);
+    }
+}
+
 struct machine_view *machine_observe(const struct machine *machine)
 {
     struct machine_view *view = mem_zalloc(sizeof(*view));
@@ -86,11 +105,16 @@ struct machine_view *machine_observe(const struct machine *machine)
         observe_thread(machine, i, &view->views[i]);
         stats_add(&view->sum, &view->views[i].stats);
     }
+    view->listener_count = machine->listeners->count;
+    view->listeners = mem_zalloc((view->listener_count + 1) * sizeof(*view->listeners));
+    for (unsigned i = 0; i < view->listener_count; i++)
+        observe_listener(&machine->listeners->places[i], &view->listeners[i]);
     return view;
 }
 
 void machine_view_free(struct machine_view *view)
 {
+    mem_free(view->listeners);
     for (unsigned i = 0; i < view->threads; i++)
         mem_free(view->views[i].ring_entries);
     mem_free(view->views);

@@ -53,6 +53,16 @@ struct shard_view {
     uint32_t *ring_entries; /* [threads]: in the ring from this thread to that one */
 };
 
+/* A listener, and what was counted of it since its address was opened, whatever its name and rules were meanwhile. */
+struct listener_view {
+    char name[64]; /* as the configuration has it: "ssl.<name>" */
+    char url[256]; /* "tcp://127.0.0.1:1883", with the port that the kernel chose */
+    char kind[8];
+    uint32_t max_connections; /* 0: no limit of its own */
+    int64_t open;
+    uint64_t accepted, refused;
+};
+
 struct machine_view {
     unsigned shards;  /* data shards */
     unsigned threads; /* data shards and the control shard, which is the last */
@@ -60,6 +70,8 @@ struct machine_view {
     uint64_t uptime_ms;
     struct stats_snapshot sum; /* of all threads */
     struct shard_view *views;  /* [threads] */
+    unsigned listener_count;   /* without that of the HTTP API */
+    struct listener_view *listeners;
 };
 
 /* A picture of the whole machine. Call on the control shard; free with machine_view_free(). */

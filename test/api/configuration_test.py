@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -118,6 +119,41 @@ def test_sections(broker, api):
         assert (status, answer["code"]) == (404, 101), answer
     status, answer = api.call("POST", "/api/v4/configuration/log", {"data": {"mqtt": {"max_qos": 0}}})
     assert (status, answer["code"]) == (400, 108) and answer["message"].startswith("mqtt: "), answer
+
+
+def test_listeners(broker, api):
+    """They are opened, changed and listed at once; a port that cannot be had leaves file and listeners as they are."""
+    def listed():
+        return {row["name"]: row for row in api.data("GET", "/api/v4/listeners")}
+
+    def change(listeners):
+        return api.call("POST", "/api/v4/configuration/listeners", {"data": {"listeners": listeners}})
+
+    assert list(listed()) == ["tcp"]
+    first = listed()["tcp"]["listen_on"]
+    status, answer = change({"ws": {"bind": "127.0.0.1:0/mqtt"}, "tcp": {"more": {"bind": "127.0.0.1:0", "max_connections": 1}}})
+    assert status == 200 and answer["data"] == \
+        changed(["listeners.ws.bind", "listeners.tcp.more.bind", "listeners.tcp.more.max_connections"]), answer
+    rows = listed()
+    assert set(rows) == {"tcp", "tcp.more", "ws"} and rows["ws"]["protocol"] == "ws", rows
+    assert rows["tcp"]["listen_on"] == first and re.fullmatch(r"ws://127.0.0.1:\d+/mqtt", rows["ws"]["listen_on"]), rows
+    port = int(rows["tcp.more"]["listen_on"].rsplit(":", 1)[1])
+    client = api_client.Mqtt(port, "listeners")
+    with socket.create_connection(("127.0.0.1", port)) as refused:
+        refused.settimeout(10 * broker.time_scale)
+        assert refused.recv(1) == b""  # there is room for one
+    row = listed()["tcp.more"]
+    assert {key: row[key] for key in ("max_conns", "current_conns", "accepted", "refused")} == \
+        {"max_conns": 1, "current_conns": 1, "accepted": 1, "refused": 1}, row
+    client.close()
+    before = broker.text()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        status, answer = change({"tcp": {"more": {"bind": "127.0.0.1:%d" % other.getsockname()[1]}}})
+    assert (status, answer["code"]) == (400, 108) and "Address already in use" in answer["message"], (status, answer)
+    assert broker.text() == before and listed()["tcp.more"]["listen_on"].endswith(":%d" % port)
+    status, answer = change({"tcp": {"more": {"enable": False}}, "ws": {"enable": False}})
+    assert status == 200 and answer["data"] == changed(["listeners.tcp.more.enable", "listeners.ws.enable"]), answer
+    assert list(listed()) == ["tcp"]
 
 
 def test_the_password(broker, api):
@@ -389,7 +425,7 @@ def main():
             problem = broker.stop()
         return problem
 
-    for test in (test_request_codes, test_sections, test_the_password, test_reload_and_run_time, test_whole_file,
+    for test in (test_request_codes, test_sections, test_listeners, test_the_password, test_reload_and_run_time, test_whole_file,
                  test_no_type_slips_through, test_restart, test_stop):
         attempt(test.__name__, lambda test=test: with_broker(test))
     for test in (test_without_a_file, test_a_file_that_cannot_be_written, test_what_prevails,

@@ -4,6 +4,8 @@
  */
 #include "shards/observe.h"
 
+#include "shards/door.h"
+#include "shards/listen.h"
 #include "shards/machine_priv.h"
 
 #include <setjmp.h>
@@ -12,6 +14,21 @@
 #include <cmocka.h>
 
 #define SHARDS 2u
+
+static struct listener_set *open_listener(const struct machine *machine)
+{
+    const struct conf_override override = {"listeners.tcp.bind", "127.0.0.1:0", "test"};
+    const struct conf_source source = {.overrides = &override, .override_count = 1};
+    char why[512];
+    struct conf *conf = conf_load(&source, why, sizeof(why));
+    struct listener_set *set =
+        conf == NULL ? NULL : listeners_open(machine, conf, NULL, why, sizeof(why));
+
+    if (set == NULL)
+        fail_msg("%s", why);
+    conf_free(conf);
+    return set;
+}
 
 static struct machine *made(void)
 {
@@ -24,6 +41,7 @@ static struct machine *made(void)
     for (unsigned i = 0; i <= SHARDS; i++)
         machine->shards[i] = mem_zalloc_aligned(sizeof(struct shard));
     mesh_create(&machine->mesh, SHARDS, depth, 64);
+    machine->listeners = open_listener(machine);
     machine->started_ms = 5000;
     machine->shards[SHARDS]->now_ms = 100000;
     machine->shards[SHARDS]->now_ns = 100000u * 1000000u;
@@ -32,6 +50,7 @@ static struct machine *made(void)
 
 static void unmake(struct machine *machine)
 {
+    listeners_close(machine->listeners);
     mesh_destroy(&machine->mesh);
     for (unsigned i = 0; i <= SHARDS; i++)
         mem_free(machine->shards[i]);
@@ -145,12 +164,41 @@ static void a_picture_has_every_thread_and_their_sum(void **unused)
     unmake(machine);
 }
 
+static void a_picture_has_the_listeners(void **unused)
+{
+    struct machine *machine = made();
+    struct shard shard = {.index = 1};
+    const struct door *door = machine->listeners->places[0].door;
+    struct machine_view *view;
+
+    (void)unused;
+    shard_current = machine->shards[SHARDS];
+    door_count(&shard, door, 1);
+    door_count_accepted(&shard, door);
+    shard.index = 0;
+    door_count(&shard, door, 1);
+    door_count_accepted(&shard, door);
+    door_count_refused(&shard, door);
+    door_count(&shard, door, -1);
+    view = machine_observe(machine);
+    assert_int_equal(view->listener_count, 1);
+    assert_string_equal(view->listeners[0].name, "tcp");
+    assert_string_equal(view->listeners[0].kind, "tcp");
+    assert_memory_equal(view->listeners[0].url, "tcp://127.0.0.1:", 16);
+    assert_int_equal(view->listeners[0].open, 1);
+    assert_int_equal(view->listeners[0].accepted, 2);
+    assert_int_equal(view->listeners[0].refused, 1);
+    machine_view_free(view);
+    unmake(machine);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_shard_that_does_not_come_back_is_not_alive),
         cmocka_unit_test(a_shard_that_sleeps_on_when_it_is_asked_to_turn_is_not_alive),
         cmocka_unit_test(a_picture_has_every_thread_and_their_sum),
+        cmocka_unit_test(a_picture_has_the_listeners),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
