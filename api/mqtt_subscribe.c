@@ -63,6 +63,9 @@ static void back(struct mqtt_job *job, const struct errand *errand)
     case MQTT_REASON_SHARED_SUBSCRIPTIONS_NOT_SUPPORTED:
         mqtt_job_fail(job, API_BAD_PARAMETER, "topic: mqtt.shared_subscription is false");
         break;
+    case MQTT_REASON_NOT_AUTHORIZED:
+        mqtt_job_fail(job, API_BAD_PARAMETER, "topic: the client may not subscribe to it");
+        break;
     case MQTT_REASON_QUOTA_EXCEEDED:
         mqtt_job_fail(job, API_UNKNOWN,
                       "the client has mqtt.max_subscriptions subscriptions, or memory is gone");

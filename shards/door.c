@@ -13,11 +13,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "broker/audit.h"
 #include "broker/ports.h"
 #include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #define TEXT_MAX            1024u
 #define TLS_1_3             0x0304
@@ -257,43 +260,74 @@ uint32_t door_packet_size_max(const struct door *door)
     return limit == 0 ? UINT32_MAX : (uint32_t)limit;
 }
 
-void door_name(const struct door *door, char *to, size_t size)
-{
-    snprintf(to, size, "%s", door->conf->name);
-}
-
-static bool full(struct shard *shard, const struct door *door)
+/* Why a connection may not come in; NULL: it may. Nothing was read of it: who it is nobody knows. */
+static const char *full(struct shard *shard, const struct door *door)
 {
     int64_t open = 0;
 
     if (door->conf->max_connections == 0)
-        return false;
+        return NULL;
     for (unsigned i = 0; i < door->counts->shards; i++)
         open += atomic_load_explicit(&door->counts->shard[i].open, memory_order_relaxed);
-    if (open < door->conf->max_connections || newcomers_make_room(shard, door->counts))
-        return false;
-    LOG_WARN("a connection was refused: %u are open on listeners.%s (max_connections)",
-             door->conf->max_connections, door->conf->name);
-    return true;
+    return open < door->conf->max_connections || newcomers_make_room(shard, door->counts)
+               ? NULL
+               : "max_connections are open on the listener";
 }
 
-static bool too_fast(const struct shard *shard, const struct door *door)
+static const char *too_fast(const struct shard *shard, const struct door *door)
 {
     struct door_count *count = &door->counts->shard[shard->index];
     uint32_t shards = shard->machine->limits.shards;
     uint64_t second = shard->now_ms / 1000;
 
     if (door->conf->max_conn_rate == 0)
-        return false;
+        return NULL;
     if (count->second != second) {
         count->second = second;
         count->taken = 0;
     }
-    if (count->taken++ < (door->conf->max_conn_rate + shards - 1) / shards)
-        return false;
-    LOG_WARN("a connection was refused: listeners.%s takes %u a second (max_conn_rate)",
-             door->conf->name, door->conf->max_conn_rate);
-    return true;
+    return count->taken++ < (door->conf->max_conn_rate + shards - 1) / shards
+               ? NULL
+               : "more than max_conn_rate came to the listener in a second";
+}
+
+static const char *no_proxy(const struct door *door, int fd)
+{
+    return door->proxies.count == 0 || proxy_known(&door->proxies, fd)
+               ? NULL
+               : "its peer is not in proxy_from of the listener";
+}
+
+static void peer_of(int fd, struct peer_address *peer)
+{
+    struct sockaddr_storage name;
+    socklen_t size = sizeof(name);
+
+    if (getpeername(fd, (struct sockaddr *)&name, &size) != 0)
+        return;
+    peer->family = name.ss_family;
+    if (name.ss_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&name;
+
+        peer->port = ntohs(v4->sin_port);
+        memcpy(peer->bytes, &v4->sin_addr, 4);
+    } else if (name.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&name;
+
+        peer->port = ntohs(v6->sin6_port);
+        memcpy(peer->bytes, &v6->sin6_addr, 16);
+    }
+}
+
+static void refuse_at(struct shard *shard, const struct door *door, int fd, const char *why)
+{
+    struct audit_refusal refusal = {.event = AUDIT_CONNECT,
+                                    .counter = STAT_refused_limit,
+                                    .listener = door->conf->name,
+                                    .rule = why};
+
+    peer_of(fd, &refusal.peer);
+    audit_refusal(shard->broker, &refusal);
 }
 
 bool door_let_in(struct shard *shard, const struct door *door, int fd, struct conn_filter **filter)
@@ -303,11 +337,14 @@ bool door_let_in(struct shard *shard, const struct door *door, int fd, struct co
                                                 .tls = door->tls,
                                                 .websocket = &door->websocket};
 
-    if (full(shard, door) || too_fast(shard, door))
-        return false;
-    if (door->proxies.count != 0 && !proxy_known(&door->proxies, fd)) {
-        LOG_WARN("a connection to listeners.%s was refused: its peer is not in proxy_from",
-                 door->conf->name);
+    const char *why = full(shard, door);
+
+    if (why == NULL)
+        why = too_fast(shard, door);
+    if (why == NULL)
+        why = no_proxy(door, fd);
+    if (why != NULL) {
+        refuse_at(shard, door, fd, why);
         return false;
     }
     if (door->kind == TRANSPORT_PLAIN && door->proxies.count == 0)

@@ -63,11 +63,6 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     conn_peer_name(conn_of_mqtt(connection), to, size);
 }
 
-void port_listener_name(const struct connection *connection, char *to, size_t size)
-{
-    door_name(conn_of_mqtt(connection)->door, to, size);
-}
-
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
 {
     static const enum transport_name names[] = {[CONF_PEER_USERNAME_CN] = TRANSPORT_NAME_CN,

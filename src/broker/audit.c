@@ -60,18 +60,20 @@ static void format(char *line, size_t size, const struct audit_refusal *refusal)
     const char *link = refusal->link == NULL ? "" : refusal->link;
     const char *rule = refusal->rule == NULL ? "" : refusal->rule;
     char client[NAME_MAX_SHOWN], user[NAME_MAX_SHOWN], topic[NAME_MAX_SHOWN];
-    char by[AUTHZ_RULE_MAX + 32], by_quoted[AUTHZ_RULE_MAX + 64], address[64], listener[64] = "-";
+    char by[AUTHZ_RULE_MAX + 32], by_quoted[AUTHZ_RULE_MAX + 64], address[64];
+    struct peer_door door = {.listener = refusal->listener};
 
     write_address(address, sizeof(address), refusal);
     if (refusal->connection != NULL)
-        port_listener_name(refusal->connection, listener, sizeof(listener));
+        port_peer_door(refusal->connection, &door);
     snprintf(by, sizeof(by), "%s%s%s", link, link[0] == '\0' || rule[0] == '\0' ? "" : ": ", rule);
     snprintf(
         line, size,
         "refused: event=%s client=%s user=%s address=%s listener=%s topic=%s reason=%s by=%s",
         events[refusal->event], quoted(client, sizeof(client), refusal->client_identifier),
-        quoted(user, sizeof(user), shown_username(refusal->username)), address, listener,
-        quoted(topic, sizeof(topic), refusal->topic), stat_infos[refusal->counter].value,
+        quoted(user, sizeof(user), shown_username(refusal->username)), address,
+        door.listener == NULL ? "-" : door.listener, quoted(topic, sizeof(topic), refusal->topic),
+        stat_infos[refusal->counter].value,
         quoted(by_quoted, sizeof(by_quoted), by[0] == '\0' ? (struct span){0} : span_text(by)));
 }
 

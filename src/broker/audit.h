@@ -32,8 +32,9 @@ struct audit_refusal {
     enum audit_event event;
     enum stat_id counter; /* the row of refusals_total: its label is the reason in the line */
     struct span client_identifier, username; /* no data: none is known */
-    const struct connection *connection;     /* NULL: there is none any more */
-    struct peer_address peer;                /* when there is no connection */
+    const struct connection *connection;     /* NULL: there is none, or not any more */
+    struct peer_address peer;                /* when there is no connection, and */
+    const char *listener;                    /* what the configuration calls it; NULL: not known */
     struct span topic;                       /* no data: it is not about a topic */
     const char *link,
         *rule; /* who decided and by what; NULL or "": nobody in particular. No secret */

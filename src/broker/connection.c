@@ -14,6 +14,7 @@
  *   I4  a packet that waits for an answer (awaits_answer) is not consumed: the machine keeps its last byte at least, so
  *       that it is run again with the next connection_receive()
  */
+#include "broker/audit.h"
 #include "broker/authn_priv.h"
 #include "broker/banned.h"
 #include "broker/deliver.h"
@@ -100,11 +101,16 @@ static void connection_timer_fired(void *owner, struct timer *timer)
 /* It ends before a byte of it was read. */
 static void refuse_banned_address(struct broker *broker, struct connection *connection)
 {
+    struct audit_refusal refusal = {.event = AUDIT_CONNECT,
+                                    .counter = STAT_refused_banned,
+                                    .connection = connection,
+                                    .rule = "the address is banned"};
     struct peer_address peer;
 
     port_peer_address(connection, &peer);
     if (!banned_address(broker->banned, &peer, broker->wall_ms))
         return;
+    audit_refusal(broker, &refusal);
     STAT_INC(broker->stats, connection_banned);
     STAT_INC(broker->stats, connection_refused);
     connection->closing = CLOSING_NOW;

@@ -556,6 +556,10 @@ static enum connection_verdict malformed(struct broker *broker, struct connectio
      * anything older the connection is closed without CONNACK [MQTT-3.1.4-1]. */
     if (reason == MQTT_REASON_UNSUPPORTED_PROTOCOL_VERSION || packet->version == MQTT_5)
         return refuse(broker, connection, packet, reason, "malformed CONNECT");
+    audit_refusal(broker, &(struct audit_refusal){.event = AUDIT_CONNECT,
+                                                  .counter = STAT_refused_protocol,
+                                                  .connection = connection,
+                                                  .rule = "malformed CONNECT"});
     STAT_INC(broker->stats, connection_refused);
     connection_drop(broker, connection, reason, "malformed CONNECT");
     return CONNECTION_STOP;

@@ -95,9 +95,8 @@ static enum mqtt_reason check_publication(const struct broker *broker,
     return MQTT_REASON_SUCCESS;
 }
 
-static void deny_publication(struct broker *broker, struct connection *connection,
-                             const struct publish_packet *packet, enum mqtt_reason reason,
-                             const struct authz_reason *why)
+static void audit_publication(struct broker *broker, struct connection *connection,
+                              struct span topic, const char *link, const char *rule)
 {
     const struct session *session = connection->session;
     struct audit_refusal refusal = {
@@ -106,12 +105,19 @@ static void deny_publication(struct broker *broker, struct connection *connectio
         .client_identifier = session_client_identifier(session),
         .username = session->username == NULL ? (struct span){0} : span_text(session->username),
         .connection = connection,
-        .topic = packet->topic,
-        .link = why->link,
-        .rule = why->rule,
+        .topic = topic,
+        .link = link,
+        .rule = rule,
     };
 
     audit_refusal(broker, &refusal);
+}
+
+static void deny_publication(struct broker *broker, struct connection *connection,
+                             const struct publish_packet *packet, enum mqtt_reason reason,
+                             const struct authz_reason *why)
+{
+    audit_publication(broker, connection, packet->topic, why->link, why->rule);
     STAT_INC(broker->stats, publish_refused);
     if (broker->policy != NULL && broker->policy->deny_disconnects)
         connection_end(broker, connection, reason, "it may not publish that");
@@ -223,9 +229,12 @@ static void refuse_topic(struct broker *broker, struct connection *connection,
                    text ? "not a topic name" : "the topic name is not valid UTF-8");
 }
 
-static void refuse_publication(struct broker *broker, struct connection *connection, uint8_t qos,
-                               uint16_t packet_identifier, enum mqtt_reason reason)
+static void refuse_publication(struct broker *broker, struct connection *connection,
+                               struct span topic, uint8_t qos, uint16_t packet_identifier,
+                               enum mqtt_reason reason)
 {
+    if (reason == MQTT_REASON_NOT_AUTHORIZED)
+        audit_publication(broker, connection, topic, NULL, refusal_text(reason));
     STAT_INC(broker->stats, publish_refused);
     if (qos == 2 &&
         connection->session->inbound != NULL) /* the identifier is free again [MQTT-4.3.3-9] */
@@ -246,7 +255,8 @@ static bool mount_topic(struct broker *broker, struct connection *connection,
         packet->props.response_topic.len + connection->mount->len > UINT16_MAX)
         reason = MQTT_REASON_TOPIC_NAME_INVALID;
     if (reason == MQTT_REASON_NOT_AUTHORIZED)
-        refuse_publication(broker, connection, packet->qos, packet->packet_identifier, reason);
+        refuse_publication(broker, connection, packet->topic, packet->qos,
+                           packet->packet_identifier, reason);
     else if (reason != MQTT_REASON_SUCCESS)
         connection_end(broker, connection, reason, "the topic is too long behind the mount point");
     return reason == MQTT_REASON_SUCCESS;
@@ -276,8 +286,8 @@ void publish_decided(struct broker *broker, struct connection *connection,
     if (allowed)
         route(broker, connection, publication, packet_identifier);
     else
-        refuse_publication(broker, connection, publication->qos, packet_identifier,
-                           MQTT_REASON_QUOTA_EXCEEDED);
+        refuse_publication(broker, connection, publication->topic, publication->qos,
+                           packet_identifier, MQTT_REASON_QUOTA_EXCEEDED);
 }
 
 void publish_unanswered(struct broker *broker, struct session *session,
@@ -343,7 +353,8 @@ static void publish(struct broker *broker, struct connection *connection,
     enum mqtt_reason reason = check_publication(broker, packet, publication);
 
     if (UNLIKELY(reason != MQTT_REASON_SUCCESS)) {
-        refuse_publication(broker, connection, packet->qos, packet->packet_identifier, reason);
+        refuse_publication(broker, connection, packet->topic, packet->qos,
+                           packet->packet_identifier, reason);
         return;
     }
     if (UNLIKELY(broker->plugin_hooks & PLUGIN_PUBLISH) &&

@@ -29,9 +29,6 @@ bool port_full(struct broker *broker, unsigned to);
 /* Writes the peer's address for logs, "127.0.0.1:50123" (or a path); always terminated. */
 void port_peer_name(const struct connection *connection, char *to, size_t size);
 
-/* Writes what the configuration calls the listener that the client came in by, "tcp" or "ssl.<name>"; always terminated. */
-void port_listener_name(const struct connection *connection, char *to, size_t size);
-
 /* Whether a client's user name is what its verified certificate calls it. */
 enum port_username {
     PORT_USERNAME_OWN,      /* it is what CONNECT says */

@@ -78,12 +78,6 @@ void port_peer_name(const struct connection *connection, char *to, size_t size)
     snprintf(to, size, "nobody");
 }
 
-void port_listener_name(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    snprintf(to, size, "tcp");
-}
-
 enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
 {
     (void)connection;
