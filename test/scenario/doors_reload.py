@@ -3,8 +3,11 @@
 """Listeners come, change and go while the broker runs: nobody who is connected notices, no message is lost, and a reload that
 cannot be had as a whole changes nothing."""
 
+import http.client
 import os
+import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +19,7 @@ from mqs import wire  # noqa: E402
 from mqs.transport import client_context, connect  # noqa: E402
 
 RELOADS = 200
-BASE = []
+BASE = ["http_server { enable = true, port = 0 }"]
 
 
 def conf(_folder):
@@ -28,8 +31,13 @@ def keys(folder):
 
 
 def reload(broker, lines):
+    """The answer; so many as the broker does not take while a shard has no CPU are asked for again."""
     broker.write_conf(BASE + list(lines))
-    return broker.control("reload")
+    deadline = time.monotonic() + 10 * broker.time_scale
+    while True:
+        answer = broker.control("reload")
+        if "are under way" not in answer.get("error", "") or time.monotonic() > deadline:
+            return answer
 
 
 def good_reload(broker, lines):
@@ -40,7 +48,7 @@ def good_reload(broker, lines):
 
 def new_port(broker, mark, kind, deadline_s):
     """The port of the listener of that kind that was opened since the mark in the log."""
-    found = broker.wait_log(r"listening on %s://" % kind, time.monotonic() + deadline_s, mark)
+    found = broker.wait_log(r"(?<!not )listening on %s://" % kind, time.monotonic() + deadline_s, mark)
     assert found, broker.log[mark:]
     return int(found[-1].rsplit(":", 1)[1].split("/")[0])
 
@@ -224,6 +232,54 @@ def test_many_reloads(broker, folder, deadline_s):
     bystander.stop()
 
 
+def test_the_command(broker, folder, deadline_s):
+    """`shardmq reload` and SIGHUP do the same, and the command says why not."""
+    command = [broker.executable, "reload", "--conf", broker.conf_path]
+    mark = len(broker.log)
+    broker.write_conf(BASE + ['listeners.ws.bind = "127.0.0.1:0"'])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, check=False)
+    assert done.returncode == 0 and "listeners.ws" in done.stdout, done
+    port = new_port(broker, mark, "ws", deadline_s)
+    open_client(port, "ws").close()
+    broker.write_conf(BASE + ['listeners.wss { bind = "127.0.0.1:0", certfile = "%s/server.pem", keyfile = "%s/rsa.key" }' % (folder, folder)])
+    done = subprocess.run(command, capture_output=True, text=True, timeout=deadline_s, check=False)
+    assert done.returncode == 1 and "this is not the key of the certificate" in done.stdout + done.stderr, done
+    open_client(port, "ws").close()
+    broker.write_conf(BASE)
+    broker.signal(signal.SIGHUP)
+    gone(port, deadline_s)
+
+
+def http_status(connection):
+    connection.request("GET", "/health/live")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def http_connection(port):
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+
+def test_the_api_moves(broker, folder, deadline_s):
+    """The HTTP API goes to another port, and to HTTPS; who is connected to the former port is still served."""
+    before, mark = new_port(broker, 0, "http", deadline_s), len(broker.log)
+    connection = http_connection(before)
+    assert http_status(connection) == 200
+    good_reload(broker, ["http_server { port = %d }" % free_port()])
+    after = new_port(broker, mark, "http", deadline_s)
+    assert after != before and http_status(http_connection(after)) == 200
+    gone(before, deadline_s)
+    assert http_status(connection) == 200
+    good_reload(broker, ['http_server { port = %d, certfile = "%s/server.pem", keyfile = "%s/server.key" }' % (after, folder, folder)])
+    context = client_context(folder)
+    context.set_alpn_protocols(["http/1.1"])
+    with context.wrap_socket(connect(after), server_hostname="localhost") as sock:
+        sock.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert sock.recv(15) == b"HTTP/1.1 200 OK"
+    good_reload(broker, [])
+
+
 def test_restart_after_reload(broker, _folder, deadline_s):
     """The next program has the listeners of the last reload, with their ports."""
     mark = len(broker.log)
@@ -241,7 +297,7 @@ def test_restart_after_reload(broker, _folder, deadline_s):
 
 
 TESTS = [test_they_come_and_go, test_who_waits_is_let_in, test_all_or_nothing, test_changed_rules, test_many_reloads,
-         test_restart_after_reload]
+         test_the_command, test_the_api_moves, test_restart_after_reload]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))
