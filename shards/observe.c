@@ -77,7 +77,7 @@ static void observe_listener(const struct listener_place *place, struct listener
 {
     const struct door *door = place->door;
 
-    door_name(door, view->name, sizeof(view->name));
+    snprintf(view->name, sizeof(view->name), "%s", door->conf->name);
     listener_describe(place, view->url, sizeof(view->url));
     snprintf(view->kind, sizeof(view->kind), "%s", conf_listener_kind_name(door->conf->kind));
     view->max_connections = door->conf->max_connections;
