@@ -260,11 +260,6 @@ uint32_t door_packet_size_max(const struct door *door)
     return limit == 0 ? UINT32_MAX : (uint32_t)limit;
 }
 
-void door_name(const struct door *door, char *to, size_t size)
-{
-    snprintf(to, size, "%s", door->conf->name);
-}
-
 /* Why a connection may not come in; NULL: it may. Nothing was read of it: who it is nobody knows. */
 static const char *full(struct shard *shard, const struct door *door)
 {

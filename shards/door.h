@@ -77,7 +77,4 @@ struct span door_mount_point(const struct door *door);
 /* The largest packet of its clients, UINT32_MAX when it has no limit of its own. */
 uint32_t door_packet_size_max(const struct door *door);
 
-/* Writes what the configuration calls the door, "tcp" or "ssl.<name>"; always terminated. */
-void door_name(const struct door *door, char *to, size_t size);
-
 #endif

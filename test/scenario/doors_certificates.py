@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import ssl
+import subprocess
 import sys
 import time
 
@@ -206,6 +207,27 @@ def test_reload_while_connected(broker, folder, deadline_s):
     assert opened <= broker.counters()["connection_lost"]
 
 
+def test_check_config(broker, folder, deadline_s):
+    """--check-config reads every file that the start would, and says which is wrong where."""
+    good = {"certfile": "server.pem", "keyfile": "server.key", "cacertfile": "ca.pem", "crlfile": "crl.pem"}
+    path = os.path.join(broker.directory, "check.conf")
+    for changed, name, why in ((None, None, None), ("certfile", "none.pem", "none.pem: No such file"),
+                               ("certfile", "garbage.pem", "garbage.pem: this is not a certificate"),
+                               ("keyfile", "second.key", "second.key: this is not the key of the certificate"),
+                               ("keyfile", "locked.key", "locked.key: the key is encrypted and no password is given"),
+                               ("cacertfile", "empty.pem", "empty.pem: this is not a file of CA certificates"),
+                               ("crlfile", "ca.pem", "ca.pem: this is not a file of revocation lists")):
+        files = {**good, **({changed: name} if changed else {})}
+        with open(path, "w", encoding="utf-8") as out:
+            out.write('listeners.wss.x { bind = "127.0.0.1:0", verify_peer = true, %s }\n' %
+                      ", ".join('%s = "%s/%s"' % (option, folder, file) for option, file in files.items()))
+        done = subprocess.run([broker.executable, "start", "--check-config", "--conf", path], capture_output=True, text=True,
+                              timeout=deadline_s, check=False)
+        assert (done.returncode == 0) == (why is None), (changed, name, done)
+        assert why is None or ("listeners.wss.x: " in done.stderr and why in done.stderr), done
+        assert why is not None or done.stdout == "configuration OK\n", done
+
+
 if __name__ == "__main__":
     sys.exit(run([test_who_is_let_in, test_names_and_kinds_of_keys, test_user_names, test_resumption,
-                  test_reload_while_connected], conf))
+                  test_reload_while_connected, test_check_config], conf))
