@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What the tests of authentication and authorisation share: a listener of every kind, and clients that say who they are."""
 
+import base64
 import os
 import sys
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -20,6 +22,17 @@ def listeners(folder):
     keys = 'certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
     return ['listeners.ssl { bind = "127.0.0.1:0", %s }' % keys, 'listeners.ws { bind = "127.0.0.1:0" }',
             'listeners.wss { bind = "127.0.0.1:0", %s }' % keys]
+
+
+API = "http_server { enable = true, port = 0 }"
+
+
+def ask_all_shards(broker):
+    """Has every shard answer a question of the API: what was posted to them before has been done then."""
+    request = urllib.request.Request("http://127.0.0.1:%d/api/v4/clients?clientid=nobody&limit=1" % broker.ports["http"][0],
+                                     headers={"Authorization": "Basic " + base64.b64encode(b"admin:public").decode()})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.status == 200 and answer.read()
 
 
 def as_bytes(value):
