@@ -5,6 +5,7 @@
 #include "api/api_priv.h"
 
 #include "api/handlers.h"
+#include "broker/plugins.h"
 #include "shards/observe.h"
 
 #include <inttypes.h>
@@ -80,6 +81,34 @@ void api_list_nodes(struct api_request *request)
     cJSON_AddStringToObject(node, "version", SHARDMQ_VERSION);
     cJSON_AddItemToArray(list, node);
     machine_view_free(view);
+    api_reply_data(request, list);
+}
+
+/* ---- plug-ins ---- */
+
+void api_list_plugins(struct api_request *request)
+{
+    static const char *const names[] = {"authenticate", "authorize", "publish",    "connect",
+                                        "disconnect",   "subscribe", "unsubscribe"};
+    const struct plugins *plugins = machine_plugins(api_of(request)->shard->machine);
+    cJSON *list = cJSON_CreateArray();
+
+    for (unsigned i = 0; i < plugins->count; i++) {
+        const struct plugin *plugin = &plugins->list[i];
+        unsigned has = plugin_hooks_of(plugin);
+        cJSON *row = cJSON_CreateObject(), *hooks = cJSON_CreateArray();
+
+        cJSON_AddStringToObject(row, "name", plugin->name);
+        cJSON_AddStringToObject(row, "path", plugin->path);
+        cJSON_AddStringToObject(row, "plugin", plugin->hooks.name);
+        cJSON_AddStringToObject(row, "version", plugin->hooks.version);
+        cJSON_AddNumberToObject(row, "abi", plugin->hooks.abi);
+        for (size_t bit = 0; bit < ARRAY_LENGTH(names); bit++) /* in the order of the bits */
+            if (has >> bit & 1)
+                cJSON_AddItemToArray(hooks, cJSON_CreateString(names[bit]));
+        cJSON_AddItemToObject(row, "hooks", hooks);
+        cJSON_AddItemToArray(list, row);
+    }
     api_reply_data(request, list);
 }
 

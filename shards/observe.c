@@ -5,6 +5,7 @@
 #include "shards/door.h"
 #include "shards/listen.h"
 #include "shards/machine_priv.h"
+#include "shards/plugin_host.h"
 
 struct heartbeat machine_heartbeat(const struct machine *machine, unsigned index)
 {
@@ -57,6 +58,11 @@ unsigned machine_shard_count(const struct machine *machine)
 uint64_t machine_uptime_ms(const struct machine *machine)
 {
     return machine->shards[control_index(machine)]->now_ms - machine->started_ms;
+}
+
+const struct plugins *machine_plugins(const struct machine *machine)
+{
+    return plugin_host_plugins(machine->plugins);
 }
 
 static void observe_thread(const struct machine *machine, unsigned index, struct shard_view *view)

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct machine;
+struct plugins;
 
 /* A shard that works and has not come back for its next turn for so long is stuck; and so is one that was asked to
  * turn while it waited, and has not. */
@@ -46,6 +47,9 @@ unsigned machine_shard_count(const struct machine *machine);
 
 /* How long the machine has been running. Call on the control shard. */
 uint64_t machine_uptime_ms(const struct machine *machine);
+
+/* The plug-ins, which never change while the machine runs. */
+const struct plugins *machine_plugins(const struct machine *machine);
 
 struct shard_view {
     struct stats_snapshot stats;

@@ -13,18 +13,17 @@
 
 /* ---- begin and end ---- */
 
-static unsigned hooks_of(const struct smq_plugin *hooks)
+unsigned plugin_hooks_of(const struct plugin *plugin)
 {
-    unsigned bits = 0;
+    const struct smq_plugin *hooks = &plugin->hooks;
 
-    bits |= hooks->authenticate != NULL ? PLUGIN_AUTHENTICATE : 0u;
-    bits |= hooks->authorize != NULL ? PLUGIN_AUTHORIZE : 0u;
-    bits |= hooks->publish != NULL ? PLUGIN_PUBLISH : 0u;
-    bits |= hooks->connect != NULL ? PLUGIN_CONNECT : 0u;
-    bits |= hooks->disconnect != NULL ? PLUGIN_DISCONNECT : 0u;
-    bits |= hooks->subscribe != NULL ? PLUGIN_SUBSCRIBE : 0u;
-    bits |= hooks->unsubscribe != NULL ? PLUGIN_UNSUBSCRIBE : 0u;
-    return bits;
+    return (hooks->authenticate != NULL ? PLUGIN_AUTHENTICATE : 0u) |
+           (hooks->authorize != NULL ? PLUGIN_AUTHORIZE : 0u) |
+           (hooks->publish != NULL ? PLUGIN_PUBLISH : 0u) |
+           (hooks->connect != NULL ? PLUGIN_CONNECT : 0u) |
+           (hooks->disconnect != NULL ? PLUGIN_DISCONNECT : 0u) |
+           (hooks->subscribe != NULL ? PLUGIN_SUBSCRIBE : 0u) |
+           (hooks->unsubscribe != NULL ? PLUGIN_UNSUBSCRIBE : 0u);
 }
 
 /* The first `count` of them, in reverse order. */
@@ -61,7 +60,7 @@ bool plugins_enter(struct broker *broker, struct plugins *plugins, char *why, si
             end_shard(desk, i);
             return false;
         }
-        hooks |= hooks_of(&plugin->hooks);
+        hooks |= plugin_hooks_of(plugin);
     }
     broker->plugin_hooks = (uint8_t)hooks;
     authz_configure(broker);

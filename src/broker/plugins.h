@@ -65,6 +65,9 @@ enum plugin_hook {
     PLUGIN_UNSUBSCRIBE = 64
 };
 
+/* Which of them a plug-in has. */
+unsigned plugin_hooks_of(const struct plugin *plugin);
+
 /* ---- for the machine ---- */
 
 /* On the shard's thread, before its first client: has each plug-in begin. False, with a sentence. `plugins` must stay

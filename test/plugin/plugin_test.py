@@ -4,6 +4,8 @@
 be loaded (B60, B87).
 """
 
+import base64
+import json
 import os
 import re
 import shutil
@@ -12,6 +14,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
@@ -278,7 +281,7 @@ def echo(guest, answers, again=False):
     for answer in answers:
         assert packet["type"] == "AUTH" and packet["rc"] == 0x18 and packet.prop("authentication_method") == [b"ECHO"], packet
         answer = packet.prop("authentication_data")[0] if answer is None else answer
-        guest.say("AUTH", b"\x18" + properties(b"\x15" + text("ECHO") + b"\x16" + text(answer)))
+        guest.say("AUTH", b"\x18" + properties(b"\x15" + text("ECHO") + (b"\x16" + text(answer) if answer else b"")))
         packet = guest.hear()
     return packet
 
@@ -302,10 +305,12 @@ def test_method(broker, _folder, deadline_s):
     packet = echo(other, ["wrong"])
     assert packet["type"] == "CONNACK" and packet["rc"] >= 0x80, packet
     logged(broker, 'client="eo".*contrary: a wrong echo', mark, deadline_s)
+    packet = echo(Guest(broker, deadline_s, "en"), [b""])  # AUTH without any data
+    assert packet["type"] == "CONNACK" and packet["rc"] >= 0x80, packet
     third = Guest(broker, deadline_s, "et")
     third.connect(method="ECHO")
     third.close()
-    logged(broker, "over echo", mark, deadline_s, 5)
+    logged(broker, "over echo", mark, deadline_s, 6)
     assert Guest(broker, deadline_s, "em").refused(method="NONE") == 0x8C
 
 
@@ -402,6 +407,16 @@ def test_events(broker, _folder, deadline_s):
     other.close()
 
 
+def test_api(broker, _folder, deadline_s):
+    request = urllib.request.Request("http://127.0.0.1:%d/api/v4/plugins" % broker.ports["http"][0])
+    request.add_header("Authorization", "Basic " + base64.b64encode(b"admin:public").decode())
+    with urllib.request.urlopen(request, timeout=deadline_s) as answer:
+        row = json.load(answer)["data"][0]
+    assert row["name"] == "contrary" and row["plugin"] == "contrary" and row["version"] == "0.9" and row["abi"] == 1, row
+    assert row["path"].endswith("/contrary.so"), row
+    assert row["hooks"] == ["authenticate", "authorize", "publish", "connect", "disconnect", "subscribe", "unsubscribe"], row
+
+
 def test_log_and_options(broker, _folder, _deadline_s):
     lines = "\n".join(broker.log)
     assert "plugins.contrary: options: first=one cache.size=10 list=a, b late_ms=" in lines
@@ -412,7 +427,7 @@ def test_log_and_options(broker, _folder, _deadline_s):
 CONTRARY = [test_at_once, test_nobody_decides, test_put_off, test_many_wait_at_once, test_answered_twice,
             test_answered_early, test_void_ticket, test_never_answered, test_answered_late, test_client_gone_meanwhile,
             test_no_sense, test_name_and_rights, test_valid_for_a_second, test_slow_hook, test_method, test_topics, test_order_is_kept,
-            test_gone_while_a_topic_waits, test_messages, test_wills, test_events, test_log_and_options]
+            test_gone_while_a_topic_waits, test_messages, test_wills, test_events, test_api, test_log_and_options]
 
 
 # ---- several plug-ins ----
@@ -554,10 +569,10 @@ def main():
         options.plugins = at
         with open(os.path.join(folder, "list"), "w", encoding="utf-8") as out:
             out.write("# nobody of these\nuser burglar\nclient thief\ntopic secret/\n")
-        contrary = ["auth.allow_anonymous = true", "plugins.timeout = %dms" % (700 * options.timeout_scale),
+        contrary = ["auth.allow_anonymous = true", "http_server { port = 0 }", "plugins.timeout = %dms" % (700 * options.timeout_scale),
                     'plugins.contrary { path = "%s/contrary.so", config { first = one, cache { size = 10 }, list = [a, b], late_ms = %d } }' % (at, 1500 * options.timeout_scale)]
         doorman = 'plugins.doorman { path = "%s/doorman.so", config { file = "%s/list", delay_ms = 20 } }' % (at, folder)
-        several = ["auth.allow_anonymous = true", doorman, 'plugins.short.path = "%s/short_topics.so"' % at, contrary[2]]
+        several = ["auth.allow_anonymous = true", doorman, 'plugins.short.path = "%s/short_topics.so"' % at, contrary[-1]]
         for lines, tests in ((contrary, CONTRARY), (several, SEVERAL)):
             for shards in (1, 3):
                 broker = Broker(os.path.abspath(options.broker), shards, lines, options.timeout_scale).start()
