@@ -12,7 +12,7 @@
  * A handshake costs a hundred times what a message costs. So that a storm of them does not hold up those
  * who are connected, a turn gives handshakes HANDSHAKE_NS at most; the bytes of the others wait, in the
  * order in which they came, for the next turn. How many may be under way is limited (newcomer.c), and how
- * long one may take by the protocol (mqtt.connect_timeout). RSA signatures are made by workers (signing.c).
+ * long one may take by the protocol (mqtt.connect_timeout). Slow signatures are made by workers (signing.c).
  *
  * Until a connection is steady (it may still be given to another shard) the protocol gets its bytes only
  * when nothing is left in this file: all that came is unwrapped first, and while something is to be sent

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * signing - RSA signatures of TLS handshakes, made by workers.
+ * signing - signatures of TLS handshakes that take long (RSA, ECDSA with more than P-256), made by workers.
  */
 #ifndef SHARDMQ_SHARDS_SIGNING_H
 #define SHARDMQ_SHARDS_SIGNING_H

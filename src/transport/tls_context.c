@@ -14,6 +14,7 @@
 #include "base/file_read.h"
 #include "base/mem.h"
 
+#include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <openssl/mem.h>
@@ -131,10 +132,19 @@ static bool load_certificate(SSL_CTX *ctx, const char *file, char *why, size_t s
     return loaded || refuse(why, size, file, "this is not a certificate in PEM form");
 }
 
+/* Signatures with it take less than a tenth of a millisecond. */
+static bool is_fast(const EVP_PKEY *key)
+{
+    return EVP_PKEY_id(key) == EVP_PKEY_ED25519 ||
+           (EVP_PKEY_id(key) == EVP_PKEY_EC &&
+            EC_GROUP_get_curve_name(EC_KEY_get0_group(EVP_PKEY_get0_EC_KEY(key))) ==
+                NID_X9_62_prime256v1);
+}
+
 /* Takes the key away from BoringSSL, which will ask us for signatures. */
 static void sign_elsewhere(struct tls_context *context, unsigned index, EVP_PKEY *key)
 {
-    if (EVP_PKEY_id(key) != EVP_PKEY_RSA)
+    if (is_fast(key))
         return;
     EVP_PKEY_up_ref(key);
     context->keys[index] = key;

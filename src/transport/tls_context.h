@@ -44,7 +44,7 @@ struct tls_settings {
     unsigned alpn_count;         /* 0: the extension is not used */
     struct tls_tickets *tickets; /* server: NULL: sessions cannot be resumed */
     bool
-        sign_elsewhere; /* server: RSA signatures are handed out: TRANSPORT_WAITING (transport.h) */
+        sign_elsewhere; /* server: slow signatures are handed out: TRANSPORT_WAITING (transport.h) */
     const char *scope; /* server: sessions are resumed only under the same scope, trust and rules */
     uint16_t version_least, version_most; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; 0: 1.2 to 1.3 */
 };

@@ -5,7 +5,7 @@
 #
 #   ca, server (localhost, 127.0.0.1, ::1), client      as conf/make-certificates.sh makes them
 #   second.pem        a server certificate for second.test
-#   rsa.pem           a server certificate with an RSA key of 2048 bits, for localhost
+#   rsa.pem           a server certificate with an RSA key of 2048 bits, for localhost; p384.pem one on that curve
 #   locked.key        server.key, encrypted with "secret"
 #   revoked.pem       a client that crl.pem revokes
 #   expired.pem       a client whose time is over; expired-server.pem a server for localhost, likewise
@@ -39,10 +39,12 @@ certificate() { # authority, name, subject, extensions, how it is dated
 }
 
 run genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out rsa.key
+run genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out p384.key
 run pkey -in server.key -aes-256-cbc -passout pass:secret -out locked.key
 server='extendedKeyUsage=serverAuth\nsubjectAltName='
 certificate ca second /CN=second.test "${server}DNS:second.test" -days 30
 certificate ca rsa /CN=localhost "${server}DNS:localhost,IP:127.0.0.1" -days 30
+certificate ca p384 /CN=localhost "${server}DNS:localhost,IP:127.0.0.1" -days 30
 certificate ca wrong-name /CN=elsewhere.test "${server}DNS:elsewhere.test" -days 30
 certificate ca revoked /CN=revoked extendedKeyUsage=clientAuth -days 30
 certificate ca wrong-use /CN=wrong-use extendedKeyUsage=serverAuth -days 30
