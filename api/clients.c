@@ -11,6 +11,7 @@
 #include "api/order.h"
 #include "base/utf8.h"
 #include "broker/orders.h"
+#include "conf/conf.h"
 #include "shards/observe.h"
 
 #include <arpa/inet.h>
@@ -18,7 +19,7 @@
 /* ---- a client as JSON ---- */
 
 struct client_texts {
-    struct span client_identifier, username, will_topic, will_payload;
+    struct span client_identifier, username, will_topic, will_payload, peer_path;
 };
 
 static struct client_texts texts_of(const struct client_record *record)
@@ -33,6 +34,8 @@ static struct client_texts texts_of(const struct client_record *record)
     texts.will_topic = span_of(at, record->will_topic_len);
     at += record->will_topic_len;
     texts.will_payload = span_of(at, record->will_payload_len);
+    at += record->will_payload_len;
+    texts.peer_path = span_of(at, record->peer_path_len);
     return texts;
 }
 
@@ -57,10 +60,18 @@ static void write_will(struct json_text *text, const struct client_texts *texts)
     }
 }
 
-static void write_address(struct json_text *text, const struct client_record *record)
+static void write_address(struct json_text *text, const struct client_record *record,
+                          struct span path)
 {
-    char address[INET6_ADDRSTRLEN];
+    char address[sizeof("unix:") + CONF_UNIX_PATH_MAX];
 
+    if (record->connected && path.len != 0) {
+        snprintf(address, sizeof(address), "unix:%.*s", (int)path.len, (const char *)path.data);
+        json_text_raw(text, ",\"ip_address\":");
+        json_text_string(text, span_text(address));
+        json_text_raw(text, ",\"port\":null");
+        return;
+    }
     if (!record->connected ||
         inet_ntop(record->peer.family, record->peer.bytes, address, sizeof(address)) == NULL) {
         json_text_raw(text, ",\"ip_address\":null,\"port\":null");
@@ -115,7 +126,7 @@ static void write_client(struct list_reply *reply, const struct query *query, co
     member_number(text, ",\"proto_ver\":", record->version);
     if (record->has_will)
         write_will(text, &texts);
-    write_address(text, record);
+    write_address(text, record, texts.peer_path);
     write_times(text, record);
     write_traffic(text, record);
     member_number(text, ",\"shard\":", query->errand.shard);

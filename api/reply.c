@@ -131,7 +131,7 @@ static void note_answer(const struct api_request *request, unsigned status)
     bool reads = request->http.method == HTTP_METHOD_GET ||
                  request->http.method == HTTP_METHOD_HEAD ||
                  request->http.method == HTTP_METHOD_OPTIONS;
-    char peer[64];
+    char peer[PEER_NAME_MAX];
 
     count_answer(request, status);
     if (!LOG_ENABLED(reads ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO))

@@ -266,7 +266,7 @@ static bool admit_account(struct api_request *request, const struct conn *conn)
 {
     bool tokens = api_conf(request->api)->http_server_auth_type == CONF_HTTP_AUTH_JWT;
     const char *why = "";
-    char peer[64];
+    char peer[PEER_NAME_MAX];
 
     request->scope = JWT_SCOPE_WRITE;
     if ((request->route->flags & API_NO_AUTH) != 0 ||

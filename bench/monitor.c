@@ -157,7 +157,7 @@ static void draw(struct monitor *monitor)
         size.ws_col = COLUMNS_DEFAULT;
     }
     snprintf(title, sizeof(title), "bench %s", monitor->source.name);
-    snprintf(target, sizeof(target), "%.200s:%u", options->host, (unsigned)options->port);
+    options_place(options, target, sizeof(target));
     monitor->screen_lines = screen_draw(stdout, &view, size.ws_col, monitor->screen_lines);
 }
 

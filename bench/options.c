@@ -97,6 +97,31 @@ int options_parse(struct bench_options *options, unsigned commands, int argc, ch
 
 #define GIVEN(member) OPTIONS_GIVEN(options, member)
 
+/* Where the broker is: a path goes in the host's place (shards/driver/target.h). */
+static const char *check_place(struct bench_options *options)
+{
+    if (options->unix_path == NULL) {
+        return NULL;
+    }
+    if (GIVEN(host) || GIVEN(port)) {
+        return "--unix and --host or --port both say where the broker is";
+    }
+    if (options->unix_path[0] != '/') {
+        return "--unix takes a path that begins with a slash";
+    }
+    options->host = options->unix_path;
+    return NULL;
+}
+
+void options_place(const struct bench_options *options, char *to, size_t size)
+{
+    if (options->host[0] == '/') {
+        snprintf(to, size, "%s", options->host);
+    } else {
+        snprintf(to, size, "%s:%u", options->host, (unsigned)options->port);
+    }
+}
+
 /* Turns TLS on where a certificate is named, and chooses the port. */
 static const char *check_transport(struct bench_options *options)
 {
@@ -232,8 +257,9 @@ static const char *check_outputs(const struct bench_options *options)
 
 bool options_check(struct bench_options *options, char *error, size_t error_size)
 {
-    const char *problem = check_transport(options);
+    const char *problem = check_place(options);
 
+    problem = problem != NULL ? problem : check_transport(options);
     problem = problem != NULL ? problem : check_clients(options);
     problem = problem != NULL ? problem : check_texts(options);
     problem = problem != NULL ? problem : check_topic(options);

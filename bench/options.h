@@ -66,6 +66,9 @@ int options_parse(struct bench_options *options, unsigned commands, int argc, ch
  * (TLS, the port). Returns false with a sentence in `error`. */
 bool options_check(struct bench_options *options, char *error, size_t error_size);
 
+/* Writes where the broker is: "localhost:1883", or a path. */
+void options_place(const struct bench_options *options, char *to, size_t size);
+
 /* Prints one line per option of `command`. */
 void options_help(FILE *to, enum bench_command command);
 

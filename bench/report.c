@@ -41,7 +41,7 @@ void report_init(struct report *report, const char *name, const struct bench_opt
     report->series = series;
     report->name = name;
     report_text(report, "scenario", "scenario", name);
-    snprintf(text, sizeof(text), "%.200s:%u", options->host, (unsigned)options->port);
+    options_place(options, text, sizeof(text));
     report_text(report, "broker", "broker", text);
     report_text(report, "mqtt_version", "MQTT version",
                 options->version == 3   ? "3.1"

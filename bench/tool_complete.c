@@ -97,6 +97,19 @@ static bool complete_from_url(struct tool_options *options, const struct complai
     return true;
 }
 
+static bool complete_from_path(struct tool_options *options, const struct complaint *complaint)
+{
+    if (options->unix_path[0] != '/') {
+        return refuse(complaint, "--unix takes a path that begins with a slash, not \"%s\"",
+                      options->unix_path);
+    }
+    if (options->url != NULL || tool_given(options, "host") || tool_given(options, "port")) {
+        return refuse(complaint, "--unix and --host, --port or --url both say where the broker is");
+    }
+    options->host = options->unix_path;
+    return true;
+}
+
 static bool complete_transport(struct tool_options *options, const struct complaint *complaint)
 {
     if ((options->cafile != NULL || options->capath != NULL || options->certfile != NULL) &&
@@ -440,6 +453,9 @@ bool tool_complete(struct tool_options *options, char *error, size_t error_size)
 {
     struct complaint complaint = {error, error_size};
 
+    if (options->unix_path != NULL && !complete_from_path(options, &complaint)) {
+        return false;
+    }
     if (options->url != NULL && !complete_from_url(options, &complaint)) {
         return false;
     }

@@ -26,7 +26,7 @@ static const struct {
     {"nmq-ws", TRANSPORT_WS},        {"nmq+ws", TRANSPORT_WS},
     {"wss", TRANSPORT_WSS},          {"mqtt-wss", TRANSPORT_WSS},
     {"mqtt+wss", TRANSPORT_WSS},     {"nmq-wss", TRANSPORT_WSS},
-    {"nmq+wss", TRANSPORT_WSS},
+    {"nmq+wss", TRANSPORT_WSS},      {"unix", TRANSPORT_PLAIN},
 };
 
 /* Where the parts are written, one behind the other. */
@@ -141,12 +141,40 @@ static bool take_user(struct tool_url *url, struct space *space, const char *tex
     return url->username != NULL && (colon == NULL || url->password != NULL);
 }
 
+/* [user[:password]@]host[:port][/rest] */
+static bool take_network(struct tool_url *url, struct space *space, const char *text)
+{
+    const char *end = text + strcspn(text, "/?#"), *user_end = NULL;
+
+    for (const char *at = text; at < end; at++) {
+        user_end = *at == '@' ? at : user_end;
+    }
+    if (user_end != NULL && !take_user(url, space, text, user_end)) {
+        return false;
+    }
+    if (!take_host(url, space, user_end == NULL ? text : user_end + 1, end)) {
+        return false;
+    }
+    if (*end == '/' && end[1] != '\0') {
+        url->rest = decode(space, end + 1, strlen(end + 1));
+        return url->rest != NULL;
+    }
+    return true;
+}
+
+/* The whole of it is the path of a UNIX socket. */
+static bool take_path(struct tool_url *url, struct space *space, const char *text)
+{
+    url->host = *text == '/' ? decode(space, text, strlen(text)) : NULL;
+    return url->host != NULL;
+}
+
 bool tool_url_parse(const char *text, struct tool_url *url, char *to, size_t size, char *error,
                     size_t error_size)
 {
-    const char *after = strstr(text, "://"), *end, *user_end = NULL;
+    const char *after = strstr(text, "://");
     struct space space = {to, to + size};
-    bool good = true;
+    bool good;
 
     memset(url, 0, sizeof(*url));
     if (after == NULL) {
@@ -161,19 +189,8 @@ bool tool_url_parse(const char *text, struct tool_url *url, char *to, size_t siz
         return false;
     }
     after += 3;
-    end = after + strcspn(after, "/?#");
-    for (const char *at = after; at < end; at++) {
-        user_end = *at == '@' ? at : user_end;
-    }
-    if (user_end != NULL) {
-        good = take_user(url, &space, after, user_end);
-        after = user_end + 1;
-    }
-    good = good && take_host(url, &space, after, end);
-    if (good && *end == '/' && end[1] != '\0') {
-        url->rest = decode(&space, end + 1, strlen(end + 1));
-        good = url->rest != NULL;
-    }
+    good = strncasecmp(text, "unix:", 5) == 0 ? take_path(url, &space, after)
+                                              : take_network(url, &space, after);
     if (!good) {
         snprintf(
             error, error_size,

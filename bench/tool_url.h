@@ -3,6 +3,7 @@
  * tool_url - the address of a broker in one word.
  *
  *   scheme://[user[:password]@]host[:port][/rest]
+ *   unix:///path                                    the host is then the path
  *
  * The schemes are those of NanoMQ (mqtt-tcp, tls+mqtt-tcp, nmq-ws ...), of mosquitto (mqtt, mqtts, ws, wss) and the
  * usual others (tcp, ssl, tls). User, password and rest are percent-decoded (RFC 3986, 2.1); an IPv6 address stands

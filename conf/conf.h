@@ -19,6 +19,7 @@
 #define CONF_LISTENERS_MAX  64
 #define CONF_PLUGINS_MAX    16
 #define CONF_URL_PATH_BYTES 128           /* with its terminator */
+#define CONF_UNIX_PATH_MAX  107           /* what the kernel takes */
 #define CONF_HTTP_LISTENER  "http_server" /* the name of the API's listener */
 
 enum conf_queue_policy { CONF_QUEUE_POLICY_DROP_NEWEST, CONF_QUEUE_POLICY_DROP_OLDEST };
@@ -61,7 +62,8 @@ enum conf_listener_kind {
     CONF_LISTENER_TCP,
     CONF_LISTENER_SSL,
     CONF_LISTENER_WS,
-    CONF_LISTENER_WSS
+    CONF_LISTENER_WSS,
+    CONF_LISTENER_UNIX
 };
 
 /* A listener's kind is a set of two: what is spoken below MQTT. */
@@ -81,13 +83,15 @@ enum conf_deny_action { CONF_DENY_ACTION_IGNORE, CONF_DENY_ACTION_DISCONNECT };
 
 enum conf_tls_version { CONF_TLS_VERSION_TLSV1_2, CONF_TLS_VERSION_TLSV1_3 };
 
-/* A numeric address without brackets, and a port (0 in an option of the kind HOST, which has none). */
+/* A numeric address without brackets, and a port (0 in an option of the kind HOST, which has none); or the path of a UNIX
+ * socket, and an empty host. */
 struct conf_address {
     char host[46]; /* INET6_ADDRSTRLEN */
     uint16_t port;
     bool ipv6;
-    char path[CONF_URL_PATH_BYTES]; /* of a WebSocket listener, with its slash; else empty */
-    char scheme[12];                /* as it was written: "nmq-tcp"; mostly empty */
+    char path
+        [CONF_URL_PATH_BYTES]; /* of a WebSocket listener, with its slash, or of a UNIX socket; else empty */
+    char scheme[12];           /* as it was written: "nmq-tcp"; mostly empty */
 };
 
 /* The C type of each kind of option. */
@@ -116,6 +120,8 @@ struct conf_listener {
     enum conf_listener_kind kind;
 #define LISTENER_OPTION(kind, field, path, preset, least, most, unit, when, help)                  \
     CONF_TYPE_##kind field;
+#define NETWORK_OPTION   LISTENER_OPTION
+#define UNIX_OPTION      LISTENER_OPTION
 #define TLS_OPTION       LISTENER_OPTION
 #define WEBSOCKET_OPTION LISTENER_OPTION
 #include "conf/conf.def"
@@ -243,7 +249,7 @@ void conf_dump_defaults(FILE *to);
  */
 void conf_list_options(FILE *to);
 
-/* "tcp", "ssl", "ws" or "wss". */
+/* "tcp", "ssl", "ws", "wss" or "unix". */
 const char *conf_listener_kind_name(enum conf_listener_kind kind);
 
 /* A copy of one listener by itself; the caller frees it. */
@@ -257,7 +263,7 @@ void conf_listener_free(struct conf_listener *listener);
  * that does not fit. */
 bool conf_list_next(const char **list, char *item, size_t size);
 
-/* Only this machine can reach it: 127.0.0.0/8, ::1, and the former written as IPv6. */
+/* Only this machine can reach it: 127.0.0.0/8, ::1, the former written as IPv6, and paths. */
 bool conf_address_loopback(const struct conf_address *address);
 
 /* An option, or a block of them, as text. */

@@ -264,7 +264,9 @@ static void print_documented_scope(const struct conf_row *section, enum conf_sco
     }
     if (any && kind != CONF_LISTENER_TCP)
         fprintf(to, "        # ... and the options of tcp%s\n",
-                kind == CONF_LISTENER_WSS ? ", ssl and ws" : "");
+                kind == CONF_LISTENER_WSS    ? ", ssl and ws"
+                : kind == CONF_LISTENER_UNIX ? " that are not about the network"
+                                             : "");
     if (any && block != NULL)
         fputs("    }\n", to);
 }
@@ -304,18 +306,22 @@ void conf_dump_defaults(FILE *to)
 /* "listeners.ssl.<name>.": where an option of listeners is for the first time. */
 static const char *list_prefix(const struct conf_row *row)
 {
-    static const char *const listeners[] = {"listeners.<tcp|ssl|ws|wss>.<name>.",
-                                            "listeners.<ssl|wss>.<name>.",
-                                            "listeners.<ws|wss>.<name>."};
+    static const char *const listeners[CONF_LISTENER_KINDS] = {
+        [CONF_LISTENER_TCP] = "listeners.<tcp|ssl|ws|wss>.<name>.",
+        [CONF_LISTENER_SSL] = "listeners.<ssl|wss>.<name>.",
+        [CONF_LISTENER_WS] = "listeners.<ws|wss>.<name>.",
+        [CONF_LISTENER_UNIX] = "listeners.unix.<name>."};
+    unsigned kind = 0;
 
     if (row->scope == CONF_SCOPE_BROKER)
         return "";
     if (row->scope == CONF_SCOPE_SHARD)
         return "shards.<n>.";
-    for (unsigned kind = 0; kind < 2; kind++)
-        if ((row->kinds & 1u << kind) != 0)
-            return listeners[kind];
-    return listeners[2];
+    if ((row->kinds >> CONF_LISTENER_TCP & row->kinds >> CONF_LISTENER_UNIX & 1) != 0)
+        return "listeners.<tcp|ssl|ws|wss|unix>.<name>.";
+    while ((row->kinds >> kind & 1) == 0)
+        kind++;
+    return listeners[kind];
 }
 
 void conf_describe(void (*take)(const struct conf_description *description, void *argument),

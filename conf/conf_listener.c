@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * conf_listener - the listeners: four kinds that share a table of options, any number of each.
+ * conf_listener - the listeners: five kinds that share a table of options, any number of each.
  */
 #include "base/mem.h"
 #include "conf/conf_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_PATH "/mqtt"
 
-static const char *const kind_names[] = {"tcp", "ssl", "ws", "wss"};
+static const char *const kind_names[] = {"tcp", "ssl", "ws", "wss", "unix"};
 
 /* The schemes of NanoMQ's URLs, all that are in its files and manuals. */
 static const struct {
@@ -23,6 +24,7 @@ static const struct {
     {"nmq-ws", CONF_LISTENER_WS},       {"nmq+ws", CONF_LISTENER_WS},
     {"ws", CONF_LISTENER_WS},           {"nmq-wss", CONF_LISTENER_WSS},
     {"nmq+wss", CONF_LISTENER_WSS},     {"wss", CONF_LISTENER_WSS},
+    {"unix", CONF_LISTENER_UNIX},
 };
 
 static const struct {
@@ -350,9 +352,24 @@ static void check_tls(const struct conf_listener *listener, struct conf_report *
 
 static bool same_address(const struct conf_listener *one, const struct conf_listener *other)
 {
-    return one->enable && other->enable && one->address.port != 0 &&
-           one->address.port == other->address.port &&
+    if (!one->enable || !other->enable)
+        return false;
+    if (one->kind == CONF_LISTENER_UNIX || other->kind == CONF_LISTENER_UNIX)
+        return one->kind == other->kind && strcmp(one->address.path, other->address.path) == 0;
+    return one->address.port != 0 && one->address.port == other->address.port &&
            strcmp(one->address.host, other->address.host) == 0;
+}
+
+static void check_unix(const struct conf_listener *listener, struct conf_report *report)
+{
+    if (listener->address.host[0] != '\0')
+        conf_report_add(report,
+                        "listeners.%s.bind takes the path of a socket, as /run/shardmq/mqtt.sock",
+                        listener->name);
+    if (strspn(listener->mode, "01234567") != strlen(listener->mode) ||
+        strtoul(listener->mode, NULL, 8) > 0777)
+        conf_report_add(report, "listeners.%s.mode is octal, as 0660, and 0777 at most",
+                        listener->name);
 }
 
 /* A list that was begun and not filled would let everybody in, as no list does. */
@@ -405,7 +422,9 @@ void conf_listeners_check(const struct conf *conf, struct conf_report *report)
         check_mount_point(one, report);
         if (one->enable && CONF_LISTENER_IS_TLS(one->kind))
             check_tls(one, report);
-        if (!CONF_LISTENER_IS_WEBSOCKET(one->kind) && one->address.path[0] != '\0')
+        if (one->kind == CONF_LISTENER_UNIX)
+            check_unix(one, report);
+        else if (!CONF_LISTENER_IS_WEBSOCKET(one->kind) && one->address.path[0] != '\0')
             conf_report_add(report, "listeners.%s.bind has a path, which only WebSocket has",
                             one->name);
     }

@@ -271,7 +271,7 @@ void conf_plugins_copy(struct conf *to, const struct conf *from);
 /* Letters, digits, - and _, 1 to 32 of them: the names of listeners and plug-ins. */
 bool conf_name_good(const char *name);
 
-#define CONF_LISTENER_KINDS 4u
+#define CONF_LISTENER_KINDS 5u
 
 /* Where conf_diff_reload's rules, loading and printing find a listener by name. */
 struct conf_listener *conf_listener_find(const struct conf *conf, const char *name);

@@ -33,8 +33,9 @@
      unit,                                                                                         \
      help},
 
-#define KIND(name) (1u << CONF_LISTENER_##name)
-#define EVERY_KIND (KIND(TCP) | KIND(SSL) | KIND(WS) | KIND(WSS))
+#define KIND(name)    (1u << CONF_LISTENER_##name)
+#define NETWORK_KINDS (KIND(TCP) | KIND(SSL) | KIND(WS) | KIND(WSS))
+#define EVERY_KIND    (NETWORK_KINDS | KIND(UNIX))
 
 const struct conf_row conf_rows[] = {
 #define SECTION(name, help)                                                                        \
@@ -43,6 +44,8 @@ const struct conf_row conf_rows[] = {
 #define SHARD_OPTION(...)     ROW(struct conf_shard, CONF_SCOPE_SHARD, 0, __VA_ARGS__)
 #define LISTENER_ROW(...)     ROW(struct conf_listener, CONF_SCOPE_LISTENER, __VA_ARGS__)
 #define LISTENER_OPTION(...)  LISTENER_ROW(EVERY_KIND, __VA_ARGS__)
+#define NETWORK_OPTION(...)   LISTENER_ROW(NETWORK_KINDS, __VA_ARGS__)
+#define UNIX_OPTION(...)      LISTENER_ROW(KIND(UNIX), __VA_ARGS__)
 #define TLS_OPTION(...)       LISTENER_ROW(KIND(SSL) | KIND(WSS), __VA_ARGS__)
 #define WEBSOCKET_OPTION(...) LISTENER_ROW(KIND(WS) | KIND(WSS), __VA_ARGS__)
 #include "conf/conf.def"

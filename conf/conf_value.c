@@ -205,6 +205,24 @@ static bool parse_host(const char *text, size_t len, struct conf_address *addres
     return address->ipv6 || inet_pton(AF_INET, address->host, bytes) == 1;
 }
 
+static bool parse_unix(const char *path, struct conf_address *address, char *error, size_t size)
+{
+    size_t len = strlen(path), printed = 0;
+
+    while (printed < len && (unsigned char)path[printed] >= ' ' && path[printed] != 0x7f)
+        printed++;
+    if (path[0] != '/' || printed < len || len > CONF_UNIX_PATH_MAX)
+        return refuse_with(
+            error, size,
+            "the path of a socket begins with a slash, has %d bytes at most and no control "
+            "characters: "
+            "\"%.200s\"",
+            CONF_UNIX_PATH_MAX, path);
+    *address = (struct conf_address){.scheme = "unix"};
+    memcpy(address->path, path, len);
+    return true;
+}
+
 bool conf_value_address(const char *text, struct conf_address *address, char *error, size_t size)
 {
     const char *host = text, *colon;
@@ -216,9 +234,11 @@ bool conf_value_address(const char *text, struct conf_address *address, char *er
     if (!take_scheme(&host, &parsed))
         return refuse_with(
             error, size,
-            "a listener's URL begins with nmq-tcp://, nmq-tls://, nmq-ws:// or nmq-wss://, "
-            "not %.*s://",
+            "a listener's URL begins with nmq-tcp://, nmq-tls://, nmq-ws://, nmq-wss:// or "
+            "unix://, not %.*s://",
             (int)(strstr(text, "://") - text), text);
+    if (strcmp(parsed.scheme, "unix") == 0 || (parsed.scheme[0] == '\0' && host[0] == '/'))
+        return parse_unix(host, address, error, size);
     len = strlen(host);
     colon = take_path(host, &len, &parsed) ? memrchr(host, ':', len) : NULL;
     if (colon != NULL && (size_t)(host + len - colon) <= sizeof(port_text))
@@ -256,6 +276,8 @@ bool conf_address_loopback(const struct conf_address *address)
 {
     unsigned char bytes[16];
 
+    if (address->host[0] == '\0') /* a path */
+        return true;
     if (!address->ipv6)
         return inet_pton(AF_INET, address->host, bytes) == 1 && bytes[0] == 127;
     if (inet_pton(AF_INET6, address->host, bytes) != 1)
@@ -519,8 +541,11 @@ void conf_value_format(const struct conf_row *row, const void *object, char *to,
     } else if (row->kind == CONF_KIND_ADDRESS) {
         const struct conf_address *address = (const void *)field;
 
-        snprintf(to, size, address->ipv6 ? "[%s]:%u%s" : "%s:%u%s", address->host,
-                 (unsigned)address->port, address->path);
+        if (address->host[0] == '\0')
+            snprintf(to, size, "%s", address->path);
+        else
+            snprintf(to, size, address->ipv6 ? "[%s]:%u%s" : "%s:%u%s", address->host,
+                     (unsigned)address->port, address->path);
     } else {
         format_number(row, load_number(row, object), to, size);
     }

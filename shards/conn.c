@@ -138,6 +138,11 @@ static void read_peer(struct conn *conn)
 
         conn->port = ntohs(in->sin6_port);
         memcpy(conn->address, &in->sin6_addr, sizeof(in->sin6_addr));
+    } else if (address.ss_family == AF_UNIX) {
+        struct ucred who = {0}; /* at its connect() */
+
+        getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &who, &(socklen_t){sizeof(who)});
+        memcpy(conn->address, &who, sizeof(who));
     }
 }
 
@@ -174,7 +179,14 @@ void conn_count_refused(struct shard *shard, unsigned count)
 void conn_peer_name(const struct conn *conn, char *to, size_t size)
 {
     char text[INET6_ADDRSTRLEN];
+    struct ucred who;
 
+    if (conn->family == AF_UNIX) {
+        memcpy(&who, conn->address, sizeof(who));
+        snprintf(to, size, "unix:%s:pid=%d:uid=%u", conn->door->conf->address.path, (int)who.pid,
+                 (unsigned)who.uid);
+        return;
+    }
     if ((conn->family != AF_INET && conn->family != AF_INET6) ||
         inet_ntop(conn->family, conn->address, text, sizeof(text)) == NULL)
         snprintf(to, size, "unknown");

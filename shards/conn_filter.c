@@ -89,7 +89,7 @@ struct conn_filter *conn_filter_detach(struct conn *conn)
 static void fail(struct shard *shard, struct conn *conn)
 {
     struct conn_filter *filter = conn->filter;
-    char peer[64];
+    char peer[PEER_NAME_MAX];
 
     if (filter->failed)
         return;
@@ -107,7 +107,7 @@ static void fail(struct shard *shard, struct conn *conn)
 static void note_handshake(struct shard *shard, struct conn *conn)
 {
     struct conn_filter *filter = conn->filter;
-    char peer[64], how[96];
+    char peer[PEER_NAME_MAX], how[96];
 
     if (!filter->shaking || filter->proxied || !transport_ready(filter->transport))
         return;
@@ -232,7 +232,7 @@ static bool take_proxy_header(struct shard *shard, struct conn *conn, struct spa
     uint32_t take = input->len < PROXY_HEADER_MAX ? input->len : PROXY_HEADER_MAX;
     struct conn_peer peer = {.family = conn->family, .port = conn->port};
     enum proxy_found found = PROXY_REFUSED;
-    char name[64];
+    char name[PEER_NAME_MAX];
 
     memcpy(peer.address, conn->address, sizeof(peer.address));
     if (transport_wire_append(&filter->header, input->data, take))

@@ -28,6 +28,7 @@
 #ifndef SHARDMQ_SHARDS_CONN_IO_H
 #define SHARDMQ_SHARDS_CONN_IO_H
 
+#include "base/address.h"
 #include "base/timer.h"
 #include "session/outbox.h"
 #include "shards/newcomer.h"
@@ -210,7 +211,7 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
 struct conn *conns_get(const struct conns *conns, uint32_t slot, uint32_t generation);
 /* Connections were refused: counted with those of MQTT, or those of the control shard. */
 void conn_count_refused(struct shard *shard, unsigned count);
-/* Writes the peer's address, "127.0.0.1:50123" or "[::1]:50123"; always terminated. */
+/* Writes the peer's address as the log has it (PEER_NAME_MAX); always terminated. */
 void conn_peer_name(const struct conn *conn, char *to, size_t size);
 
 /* ---- conn_recv.c: bytes in ---- */

@@ -381,6 +381,7 @@ static void configure(struct control *control, struct conf *fresh)
                                                      : (struct conf *)(uintptr_t)control->conf,
                                        .listeners = control->prepared,
                                        .former_listeners = machine->listeners};
+    listeners_settle_files(machine->listeners, control->prepared);
     listeners_print(control->prepared, machine->listeners, NULL);
     listeners_print(control->prepared_service, former_service, NULL);
     machine->listeners = control->prepared;

@@ -36,6 +36,7 @@ static enum transport_kind kind_of(const struct conf_listener *listener)
     case CONF_LISTENER_WSS:
         return TRANSPORT_WSS;
     case CONF_LISTENER_TCP:
+    case CONF_LISTENER_UNIX:
         break;
     }
     return TRANSPORT_PLAIN;
@@ -222,12 +223,14 @@ void door_describe(const struct door *door, struct peer_door *to)
     static const char *const protocols[] = {[CONF_LISTENER_TCP] = "mqtt",
                                             [CONF_LISTENER_SSL] = "mqtts",
                                             [CONF_LISTENER_WS] = "ws",
-                                            [CONF_LISTENER_WSS] = "wss"};
+                                            [CONF_LISTENER_WSS] = "wss",
+                                            [CONF_LISTENER_UNIX] = "unix"};
     const struct conf_listener *listener = door->conf;
 
     to->listener = listener->name;
     to->protocol = protocols[listener->kind];
     to->port = listener->address.port;
+    to->path = listener->kind == CONF_LISTENER_UNIX ? listener->address.path : NULL;
     to->certified = CONF_LISTENER_IS_TLS(listener->kind) && listener->verify_peer &&
                     listener->fail_if_no_peer_cert;
 }

@@ -25,6 +25,7 @@
 #include <linux/socket.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* ---- addresses ---- */
@@ -32,6 +33,8 @@
 /* The address as configured: its port may be 0. */
 static socklen_t wanted_address(const struct conf_listener *conf, struct sockaddr_storage *to)
 {
+    if (conf->kind == CONF_LISTENER_UNIX)
+        return listen_unix_address(conf, to);
     memset(to, 0, sizeof(*to));
     if (conf->address.ipv6) {
         struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)to;
@@ -49,11 +52,30 @@ static socklen_t wanted_address(const struct conf_listener *conf, struct sockadd
     return sizeof(*in);
 }
 
+static bool is_unix(const struct listener_place *place)
+{
+    return place->address.ss_family == AF_UNIX;
+}
+
+/* 0: it has none (a UNIX socket). */
+static uint16_t port_of_address(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_UNIX)
+        return 0;
+    if (address->ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)address)->sin_port);
+}
+
 static uint16_t port_of(const struct listener_place *place)
 {
-    if (place->address.ss_family == AF_INET6)
-        return ntohs(((const struct sockaddr_in6 *)&place->address)->sin6_port);
-    return ntohs(((const struct sockaddr_in *)&place->address)->sin_port);
+    return port_of_address(&place->address);
+}
+
+/* It listens on a port of the kernel's choice. */
+static bool any_port(const struct conf_listener *conf)
+{
+    return conf->kind != CONF_LISTENER_UNIX && conf->address.port == 0;
 }
 
 /* Whether a listener of that configuration has the address; port 0 is any. */
@@ -62,9 +84,9 @@ static bool same_address(const struct conf_listener *conf, const struct sockaddr
 {
     struct sockaddr_storage wanted;
 
-    if (wanted_address(conf, &wanted) != size)
+    if (wanted_address(conf, &wanted) != size || wanted.ss_family != bound->ss_family)
         return false;
-    if (conf->address.port == 0) /* the port is where IPv4 has it */
+    if (any_port(conf)) /* the port is where IPv4 has it */
         ((struct sockaddr_in *)&wanted)->sin_port = ((const struct sockaddr_in *)bound)->sin_port;
     return memcmp(bound, &wanted, size) == 0;
 }
@@ -116,6 +138,8 @@ static int set_options(int fd, bool fresh, const struct conf_listener *options)
 {
     bool keepalive = options->tcp_keepalive_ms != 0;
 
+    if (options->kind == CONF_LISTENER_UNIX)
+        return 0;
     if ((!fresh || options->tcp_nodelay) &&
         set_option(fd, IPPROTO_TCP, TCP_NODELAY, options->tcp_nodelay) != 0)
         return -1;
@@ -184,7 +208,8 @@ static bool fits(const struct listener_place *place, int fd)
     memset(&bound, 0, sizeof(bound));
     if (fcntl(fd, F_GETFD) != 0 || getsockname(fd, (struct sockaddr *)&bound, &size) != 0 ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &number_size) != 0 || !listening ||
-        !same_address(conf, &bound, size))
+        !same_address(conf, &bound, size) ||
+        (bound.ss_family == AF_UNIX && !listen_unix_there(conf->address.path)))
         return false;
     return bound.ss_family != AF_INET6 ||
            (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only, &number_size) == 0 &&
@@ -199,7 +224,7 @@ static int inherit(const struct listener_place *place, unsigned number)
     const char *list = getenv(LISTENERS_VARIABLE);
     char key[64];
 
-    if (conf->address.port == 0)
+    if (any_port(conf))
         snprintf(key, sizeof(key), ";%s/%u=", conf->name, number);
     else
         snprintf(key, sizeof(key), "/%u=", number);
@@ -213,41 +238,48 @@ static int inherit(const struct listener_place *place, unsigned number)
     return -1;
 }
 
-/* Closes those on the port that nobody has taken: where another address of it is to be listened on, they are in the
- * way. */
-static void drop_inherited_on(uint16_t port)
+/* Closes those that nobody has taken and that `unwanted` says. */
+static void drop_inherited(bool (*unwanted)(const struct sockaddr_storage *bound,
+                                            const struct listener_place *place),
+                           const struct listener_place *place)
 {
     const char *list = getenv(LISTENERS_VARIABLE);
 
     while (list != NULL && (list = strchr(list, '=')) != NULL) {
-        struct sockaddr_in6 bound; /* the port is where IPv4 has it */
+        struct sockaddr_storage bound;
         socklen_t size = sizeof(bound);
         int fd = (int)strtol(++list, NULL, 10);
 
-        if (fd > 2 && fcntl(fd, F_GETFD) == 0 &&
-            getsockname(fd, (struct sockaddr *)&bound, &size) == 0 &&
-            ntohs(bound.sin6_port) == port)
+        memset(&bound, 0, sizeof(bound));
+        if (fd > 2 && fcntl(fd, F_GETFD) == 0 && /* one that was taken closes at an execution */
+            getsockname(fd, (struct sockaddr *)&bound, &size) == 0 && unwanted(&bound, place))
             close(fd);
     }
 }
 
-/* Closes what nobody has taken: it would be closed at the next execution only. */
-static void drop_inherited(void)
+/* Another address of the port is to be listened on: they are in the way. The same for the path of a UNIX socket whose
+ * file has gone. */
+static bool in_the_way(const struct sockaddr_storage *bound, const struct listener_place *place)
 {
-    const char *list = getenv(LISTENERS_VARIABLE);
+    if (is_unix(place))
+        return bound->ss_family == AF_UNIX && strcmp(((const struct sockaddr_un *)bound)->sun_path,
+                                                     place->door->conf->address.path) == 0;
+    return bound->ss_family != AF_UNIX && port_of_address(bound) == port_of(place);
+}
 
-    while (list != NULL && (list = strchr(list, '=')) != NULL) {
-        int fd = (int)strtol(++list, NULL, 10);
-
-        if (fd > 2 && fcntl(fd, F_GETFD) == 0) /* one that was taken closes at an execution */
-            close(fd);
-    }
-    unsetenv(LISTENERS_VARIABLE);
+/* It would be closed at the next execution only. */
+static bool left_over(const struct sockaddr_storage *bound, const struct listener_place *place)
+{
+    (void)place;
+    if (bound->ss_family == AF_UNIX)
+        unlink(((const struct sockaddr_un *)bound)->sun_path);
+    return true;
 }
 
 void listeners_opened(void)
 {
-    drop_inherited();
+    drop_inherited(left_over, NULL);
+    unsetenv(LISTENERS_VARIABLE);
 }
 
 void listeners_pass(const struct door *door, unsigned number, int socket)
@@ -286,7 +318,7 @@ static int probe_port(const struct listener_place *place, const struct listener_
         return 0;
     probe = bind_one(place, false);
     if (probe == -EADDRINUSE) {
-        drop_inherited_on(port_of(place));
+        drop_inherited(in_the_way, place);
         probe = bind_one(place, false);
     }
     if (probe >= 0)
@@ -312,6 +344,34 @@ static bool inherit_all(struct listener_place *place, unsigned shards)
             place->socket_count = n + 1;
     }
     return any;
+}
+
+/* All shards have copies of one descriptor. */
+static int bind_unix(struct listener_place *place, unsigned shards)
+{
+    const struct conf_listener *conf = place->door->conf;
+    int fd = -1, error;
+
+    inherit_all(place, shards);
+    for (unsigned n = 0; n < place->socket_count && fd < 0; n++)
+        fd = place->sockets[n];
+    error = fd < 0 ? 0 : listen_unix_permit(conf);
+    if (error == 0 && fd < 0) {
+        drop_inherited(in_the_way, place);
+        fd = error = listen_unix_bind(conf);
+        if (fd >= 0)
+            place->sockets[0] = fd;
+    }
+    if (error < 0)
+        return error;
+    listen_unix_remember(conf, &place->file);
+    for (unsigned n = 0; n < shards; n++) {
+        if (place->sockets[n] < 0)
+            place->sockets[n] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (place->sockets[n] < 0)
+            return -errno;
+    }
+    return listen(fd, (int)conf->backlog) == 0 ? 0 : -errno;
 }
 
 static int bind_place(struct listener_place *place, unsigned shards,
@@ -343,11 +403,17 @@ static bool bind_or_say(struct listener_place *place, unsigned shards,
                         const struct listener_set *former, char *why, size_t size)
 {
     const struct conf_listener *conf = place->door->conf;
-    int error = bind_place(place, shards, former);
+    int error = is_unix(place) ? bind_unix(place, shards) : bind_place(place, shards, former);
     const char *more = "";
 
     if (error == 0)
         return true;
+    if (is_unix(place)) {
+        more = listen_unix_trouble(-error);
+        snprintf(why, size, "cannot listen on %s (%s): %s", conf->address.path, conf->name,
+                 more != NULL ? more : strerror(-error));
+        return false;
+    }
     if (former != NULL && (error == -EACCES || has_port(former, conf->address.port)))
         more = "; the broker has not the rights, or not any more: have it started again by whoever "
                "started it";
@@ -370,7 +436,7 @@ static const struct listener_place *place_before(const struct listener_set *form
 
         if (same_address(conf, &place->address, place->address_size) &&
             before->ipv6_only == conf->ipv6_only &&
-            (conf->address.port != 0 ||
+            (!any_port(conf) ||
              (before->address.port == 0 && strcmp(before->name, conf->name) == 0)))
             return place;
     }
@@ -396,6 +462,7 @@ static bool add_place(const struct machine *machine, struct listener_set *set,
         place->serial = before->serial;
         place->address = before->address;
         place->address_size = before->address_size;
+        place->file = before->file;
     } else {
         place->address_size = wanted_address(conf, &place->address);
     }
@@ -471,6 +538,8 @@ void listeners_close(struct listener_set *set)
     for (unsigned i = 0; i < set->count; i++) {
         struct listener_place *place = &set->places[i];
 
+        if (place->socket_count != 0 && place->sockets[0] >= 0) /* nobody has begun to use it */
+            listen_unix_remove(place->door->conf->address.path, &place->file);
         for (unsigned n = 0; n < place->socket_count; n++)
             if (place->sockets[n] >= 0)
                 close(place->sockets[n]);
@@ -487,16 +556,37 @@ void listener_describe(const struct listener_place *place, char *to, size_t size
 
     if (door->service)
         scheme = door->tls == NULL ? "http" : "https";
+    if (is_unix(place)) {
+        snprintf(to, size, "%s://%s", scheme, door->conf->address.path);
+        return;
+    }
     snprintf(to, size, place->address.ss_family == AF_INET6 ? "%s://[%s]:%u%s" : "%s://%s:%u%s",
              scheme, door->conf->address.host, port_of(place), door->conf->address.path);
 }
 
-static bool has_place(const struct listener_set *set, uint64_t serial)
+static const struct listener_place *find_place(const struct listener_set *set, uint64_t serial)
 {
     for (unsigned i = 0; set != NULL && i < set->count; i++)
         if (set->places[i].serial == serial)
-            return true;
-    return false;
+            return &set->places[i];
+    return NULL;
+}
+
+void listeners_settle_files(const struct listener_set *set, const struct listener_set *next)
+{
+    for (unsigned i = 0; set != NULL && i < set->count; i++) {
+        const struct listener_place *place = &set->places[i];
+        const struct listener_place *after = find_place(next, place->serial);
+        int error = 0;
+
+        if (is_unix(place) && after == NULL)
+            listen_unix_remove(place->door->conf->address.path, &place->file);
+        else if (is_unix(place))
+            error = listen_unix_permit(after->door->conf);
+        if (error != 0)
+            LOG_ERROR("the owner and mode of %s cannot be set: %s", place->door->conf->address.path,
+                      strerror(-error));
+    }
 }
 
 void listeners_print(const struct listener_set *set, const struct listener_set *former, FILE *to)
@@ -504,7 +594,7 @@ void listeners_print(const struct listener_set *set, const struct listener_set *
     char text[256];
 
     for (unsigned i = 0; i < set->count; i++) {
-        if (has_place(former, set->places[i].serial))
+        if (find_place(former, set->places[i].serial) != NULL)
             continue;
         listener_describe(&set->places[i], text, sizeof(text));
         if (to != NULL)
@@ -512,7 +602,7 @@ void listeners_print(const struct listener_set *set, const struct listener_set *
         LOG_INFO("listening on %s", text);
     }
     for (unsigned i = 0; former != NULL && i < former->count; i++) {
-        if (has_place(set, former->places[i].serial))
+        if (find_place(set, former->places[i].serial) != NULL)
             continue;
         listener_describe(&former->places[i], text, sizeof(text));
         LOG_INFO("not listening on %s any more", text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * listen - the listening sockets: one per address and shard, joined by SO_REUSEPORT.
+ * listen - the listening sockets: one per address and shard, joined by SO_REUSEPORT; of a UNIX socket the shards have
+ * copies of one.
  */
 #ifndef SHARDMQ_SHARDS_LISTEN_H
 #define SHARDMQ_SHARDS_LISTEN_H
@@ -10,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/socket.h>
+
+#include "shards/listen_unix.h"
 
 struct conf;
 struct conf_listener;
@@ -22,6 +25,7 @@ struct listener_place {
     struct door *door;
     struct sockaddr_storage address; /* with the port that the kernel chose, if it did */
     socklen_t address_size;
+    struct listen_file file; /* of a UNIX socket */
     unsigned socket_count;
     int *
         sockets; /* that shards are to take: n is for shard n % shards. -1: there is none, or it was taken */
@@ -46,6 +50,10 @@ struct listener_set *listeners_open_service(const struct machine *machine, const
                                             size_t size);
 /* Closes the sockets that no shard has taken over. NULL is ignored. */
 void listeners_close(struct listener_set *set);
+
+/* The set gives way to `next` (NULL: to none): removes the files of its UNIX sockets that are not in that one, and gives the
+ * others the owner and mode that they are to have now. */
+void listeners_settle_files(const struct listener_set *set, const struct listener_set *next);
 
 /* "listening on tcp://127.0.0.1:1883", "listening on ws://127.0.0.1:8083/mqtt", a line each (http and https of the API), for
  * those that `former` has not: to the log, and to the file unless it is NULL. */

@@ -6,7 +6,7 @@
  *                                              |
  *           its place is not in the set:  cancelled --last completion--> who waits is let in --> closed
  *
- * Accepting is one multishot request per socket. A shard has one socket of each place, or more after a restart with fewer
+ * Accepting is one multishot request per socket, and one after the other for a UNIX socket, which all shards share. A shard has one socket of each place, or more after a restart with fewer
  * shards.
  *
  * When no descriptor is left the request ends with an error. Then the shard gives up a descriptor
@@ -44,7 +44,11 @@ static void arm(struct shard *shard, unsigned index)
     if (listener->armed || listener->ends || listener->fd < 0)
         return;
     listener->armed = true;
-    uring_accept(shard->ring, listener->fd, op_pack(OP_ACCEPT, index, 0));
+    if (listener->door->conf->kind == CONF_LISTENER_UNIX)
+        /* then it goes behind the other shards that wait for the same socket: they take it in turn */
+        uring_accept_one(shard->ring, listener->fd, op_pack(OP_ACCEPT, index, 0));
+    else
+        uring_accept(shard->ring, listener->fd, op_pack(OP_ACCEPT, index, 0));
 }
 
 static void disarm(struct shard *shard, unsigned index)

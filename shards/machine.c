@@ -316,6 +316,8 @@ int machine_run(const struct machine_options *options)
 
         listeners_opened();
         status = is_bound ? run_bound(machine) : give_up(why);
+        if (status != MACHINE_RESTART)
+            listeners_settle_files(machine->listeners, NULL);
         listeners_close(machine->service_listeners);
         listeners_close(machine->listeners);
         tls_tickets_destroy(machine->tickets);

@@ -155,7 +155,7 @@ static bool keeps_us_waiting(const struct conn *conn)
 
 static void end(struct shard *shard, struct conn *conn, enum stat_id why)
 {
-    char peer[64];
+    char peer[PEER_NAME_MAX];
 
     stat_add(&shard->stats->values[why], 1);
     if (LOG_ENABLED(LOG_LEVEL_INFO)) {

@@ -246,6 +246,14 @@ void uring_accept(struct uring *ring, int fd, uint64_t user_data)
     io_uring_sqe_set_data64(sqe, user_data);
 }
 
+void uring_accept_one(struct uring *ring, int fd, uint64_t user_data)
+{
+    struct io_uring_sqe *sqe = request(ring);
+
+    io_uring_prep_accept(sqe, fd, NULL, NULL, SOCK_CLOEXEC);
+    io_uring_sqe_set_data64(sqe, user_data);
+}
+
 void uring_poll(struct uring *ring, int fd, uint64_t user_data)
 {
     struct io_uring_sqe *sqe = request(ring);

@@ -69,7 +69,8 @@ size_t uring_memory(uint32_t submissions, uint32_t completions);
 
 /* Requests. */
 void uring_accept(struct uring *ring, int fd, uint64_t user_data); /* until cancelled or failed */
-void uring_poll(struct uring *ring, int fd, uint64_t user_data);   /* until it can be read, once */
+void uring_accept_one(struct uring *ring, int fd, uint64_t user_data);
+void uring_poll(struct uring *ring, int fd, uint64_t user_data); /* until it can be read, once */
 void uring_connect(struct uring *ring, int fd, const struct sockaddr *address, socklen_t len,
                    uint64_t user_data);
 /* Into a buffer of the ring's buffer group 0. `poll_first`: nothing is expected to be there yet. */

@@ -191,7 +191,8 @@ static void attempt(struct client *client)
         client_lost(client, "cannot open a socket: %s", strerror(errno));
         return;
     }
-    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (to->address.ss_family != AF_UNIX)
+        setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (!bind_source(client)) {
         client_lost(client, "cannot use the source address: %s", strerror(errno));
         return;

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/un.h>
 
 /* Takes the addresses of one family (AF_UNSPEC: those that are not IPv4). */
 static void take_addresses(struct target *target, const struct addrinfo *found, bool v4)
@@ -21,6 +22,23 @@ static void take_addresses(struct target *target, const struct addrinfo *found, 
     }
 }
 
+static bool take_path(struct target *target, const char *path, char *error, size_t error_size)
+{
+    struct sockaddr_un *address = (struct sockaddr_un *)&target->addresses[0].address;
+
+    if (strlen(path) >= sizeof(address->sun_path)) {
+        snprintf(error, error_size, "the path of a UNIX socket has %zu bytes at most: %s",
+                 sizeof(address->sun_path) - 1, path);
+        return false;
+    }
+    memset(address, 0, sizeof(*address));
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, strlen(path) + 1);
+    target->addresses[0].len = sizeof(*address);
+    target->address_count = 1;
+    return true;
+}
+
 bool target_resolve(struct target *target, const char *host, uint16_t port, char *error,
                     size_t error_size)
 {
@@ -29,6 +47,8 @@ bool target_resolve(struct target *target, const char *host, uint16_t port, char
     char service[16];
     int status;
 
+    if (host[0] == '/')
+        return take_path(target, host, error, error_size);
     snprintf(service, sizeof(service), "%u", port);
     status = getaddrinfo(host, service, &hints, &found);
     if (status != 0) {
@@ -126,7 +146,9 @@ void target_format(const struct target_address *address, char *to, size_t room)
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&address->address;
     char text[INET6_ADDRSTRLEN] = "?";
 
-    if (address->address.ss_family == AF_INET6) {
+    if (address->address.ss_family == AF_UNIX) {
+        snprintf(to, room, "%s", ((const struct sockaddr_un *)&address->address)->sun_path);
+    } else if (address->address.ss_family == AF_INET6) {
         inet_ntop(AF_INET6, &v6->sin6_addr, text, sizeof(text));
         snprintf(to, room, "[%s]:%u", text, ntohs(v6->sin6_port));
     } else {

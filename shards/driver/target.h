@@ -31,7 +31,8 @@ struct target {
     uint32_t reconnect_least_ms, reconnect_most_ms; /* doubled from one failure to the next */
 };
 
-/* Finds the addresses of a host: a name or an address. Asks the resolver, so it may take its time: call
+/* Finds the addresses of a host: a name or an address, or with a slash in front the path of a UNIX socket, which has no
+ * port. Asks the resolver, so it may take its time: call
  * it before the loop. Addresses of IPv4 come first for "localhost", where brokers often listen on
  * 127.0.0.1 alone. False and a sentence in `error`. */
 bool target_resolve(struct target *target, const char *host, uint16_t port, char *error,
@@ -41,7 +42,7 @@ bool target_resolve(struct target *target, const char *host, uint16_t port, char
  * than one address has ports. Call after target_resolve(): they must be of a family that it found. */
 bool target_add_sources(struct target *target, const char *list, char *error, size_t error_size);
 
-/* Writes "127.0.0.1:1883" or "[::1]:1883". */
+/* Writes "127.0.0.1:1883", "[::1]:1883" or the path. */
 void target_format(const struct target_address *address, char *to, size_t room);
 
 #endif

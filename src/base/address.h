@@ -8,9 +8,12 @@
 #include <stdint.h>
 
 struct peer_address {
-    uint16_t family; /* AF_INET, AF_INET6; AF_UNSPEC: none of them */
+    uint16_t family; /* AF_INET, AF_INET6; AF_UNIX; AF_UNSPEC: none of them */
     uint16_t port;
-    uint8_t bytes[16];
+    uint8_t bytes[16]; /* of a UNIX socket: struct ucred */
 };
+
+/* Room for the name of a peer in the log: "127.0.0.1:50123", "[::1]:50123", "unix:/run/mqtt.sock:pid=12:uid=1000". */
+#define PEER_NAME_MAX 160
 
 #endif

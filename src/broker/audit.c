@@ -60,7 +60,7 @@ static void format(char *line, size_t size, const struct audit_refusal *refusal)
     const char *link = refusal->link == NULL ? "" : refusal->link;
     const char *rule = refusal->rule == NULL ? "" : refusal->rule;
     char client[NAME_MAX_SHOWN], user[NAME_MAX_SHOWN], topic[NAME_MAX_SHOWN];
-    char by[AUTHZ_RULE_MAX + 32], by_quoted[AUTHZ_RULE_MAX + 64], address[64];
+    char by[AUTHZ_RULE_MAX + 32], by_quoted[AUTHZ_RULE_MAX + 64], address[PEER_NAME_MAX];
     struct peer_door door = {.listener = refusal->listener};
 
     write_address(address, sizeof(address), refusal);

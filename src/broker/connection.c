@@ -204,7 +204,7 @@ static bool is_protocol_error(enum mqtt_reason reason)
 
 static void log_end(const struct connection *connection, enum mqtt_reason reason, const char *why)
 {
-    char peer[64], client[128];
+    char peer[PEER_NAME_MAX], client[128];
 
     port_peer_name(connection, peer, sizeof(peer));
     log_escape(client, sizeof(client),

@@ -49,8 +49,9 @@ void port_peer_address(const struct connection *connection, struct peer_address 
 /* By which listener a client came in. */
 struct peer_door {
     const char *listener; /* its name in the configuration, "tcp.default"; stays valid */
-    const char *protocol; /* "mqtt", "mqtts", "ws", "wss" */
+    const char *protocol; /* "mqtt", "mqtts", "ws", "wss", "unix" */
     uint16_t port;        /* of this server; 0: a UNIX socket, or not known */
+    const char *path;     /* of a UNIX socket; else NULL; stays valid */
     bool certified;       /* its certificate was demanded and verified */
 };
 void port_peer_door(const struct connection *connection, struct peer_door *to);

@@ -33,6 +33,7 @@ struct query_terms {
 struct client_record {
     uint32_t size; /* to the next record */
     uint32_t client_identifier_len, username_len, will_topic_len, will_payload_len;
+    uint32_t peer_path_len;     /* of a UNIX socket; 0: there is none */
     uint32_t expiry_s;          /* Session Expiry Interval; UINT32_MAX: never */
     uint32_t subscriptions;     /* shared ones included */
     uint32_t queued, in_flight; /* deliveries of QoS 1 and 2: waiting; sent and not acknowledged */

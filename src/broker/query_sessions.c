@@ -45,6 +45,16 @@ static void describe_connection(const struct connection *connection, struct clie
     port_peer_address(connection, &record->peer);
 }
 
+/* Of the UNIX socket that it came in by. */
+static struct span path_of(const struct session *session)
+{
+    struct peer_door door = {0};
+
+    if (session->connection != NULL)
+        port_peer_door(session->connection, &door);
+    return door.path == NULL ? (struct span){0} : span_text(door.path);
+}
+
 static uint32_t in_flight(const struct session *session)
 {
     const struct window *window = &session->window;
@@ -78,8 +88,9 @@ static uint32_t copy_client(const struct broker *broker, struct query *query,
         session->will == NULL ? NULL : &session->will->message->publication;
     struct span will_topic = will == NULL ? (struct span){0} : will->topic;
     struct span will_payload = will == NULL ? (struct span){0} : will->payload;
+    struct span peer_path = path_of(session);
     size_t size = sizeof(struct client_record) + identifier.len + username.len + will_topic.len +
-                  will_payload.len;
+                  will_payload.len + peer_path.len;
     struct client_record *record = query_append(query, size);
     uint8_t *to;
 
@@ -89,6 +100,7 @@ static uint32_t copy_client(const struct broker *broker, struct query *query,
     record->username_len = username.len;
     record->will_topic_len = will_topic.len;
     record->will_payload_len = will_payload.len;
+    record->peer_path_len = peer_path.len;
     record->expiry_s = session->expiry_s;
     record->subscriptions = session->subscription_count;
     record->queued = session->window.queued + (session->hold == NULL ? 0 : session->hold->length);
@@ -112,6 +124,7 @@ static uint32_t copy_client(const struct broker *broker, struct query *query,
     append_text(&to, username);
     append_text(&to, will_topic);
     append_text(&to, will_payload);
+    append_text(&to, peer_path);
     return QUERY_COST_COPY + (uint32_t)(size / QUERY_COST_BYTES);
 }
 

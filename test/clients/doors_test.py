@@ -25,7 +25,7 @@ from mqs import wire  # noqa: E402
 
 def conf(folder):
     keys = 'bind = "127.0.0.1:0", certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
-    return ["listeners.ssl { %s }" % keys,
+    return ['listeners.unix.bind = "%s/mqtt.sock"' % folder, "listeners.ssl { %s }" % keys,
             'listeners.ssl.must { %s, cacertfile = "%s/ca.pem", verify_peer = true, fail_if_no_peer_cert = true }' %
             (keys, folder), 'listeners.ws.bind = "127.0.0.1:0/mqtt"', "listeners.wss { %s }" % keys]
 
@@ -53,6 +53,31 @@ def test_mosquitto_with_certificates(broker, folder, deadline_s):
             sender.finish(deadline_s)
         got = [line[8:] for line in receiver.finish(deadline_s) if line.startswith("message ")]
         assert got == 2 * [str(number) for number in range(20)], got
+
+
+def test_unix_sockets(broker, folder, deadline_s):
+    """mosquitto's clients at our socket, and ours at mosquitto's."""
+    ours, theirs = os.path.join(folder, "mqtt.sock"), os.path.join(folder, "mosquitto.sock")
+    with open(os.path.join(folder, "mosquitto.conf"), "w", encoding="utf-8") as out:
+        out.write("listener 0 %s\nallow_anonymous true\nlog_dest stderr\nuser root\n" % theirs)
+    peer = Process(["/usr/sbin/mosquitto", "-c", out.name])
+    deadline = time.monotonic() + deadline_s
+    while not os.path.exists(theirs):
+        assert time.monotonic() < deadline, "mosquitto does not listen"
+        time.sleep(0)
+    shardmq = broker.executable
+    try:
+        for path, receive, send in (
+                (ours, ["mosquitto_sub", "--unix", ours], ["mosquitto_pub", "--unix", ours]),
+                (ours, [shardmq, "sub", "--unix", ours], ["mosquitto_pub", "--unix", ours]),
+                (theirs, [shardmq, "sub", "--url", "unix://" + theirs], [shardmq, "pub", "--unix", theirs])):
+            receiver = Process([*receive, "-q", "1", "-t", "unix/#", "-C", "1", "-F", "message %p", "-R"])
+            while receiver.process.poll() is None:  # until the subscription is there
+                Process([*send, "-q", "1", "-t", "unix/x", "-m", "by path"]).finish(deadline_s)
+                assert time.monotonic() < deadline, "nothing comes over %s" % path
+            assert "message by path" in receiver.finish(deadline_s)
+    finally:
+        peer.end()
 
 
 def test_mosquitto_is_refused(broker, folder, deadline_s):
@@ -126,5 +151,5 @@ def test_a_page_in_chromium(broker, _folder, deadline_s):
 
 
 if __name__ == "__main__":
-    sys.exit(run([test_mosquitto_with_certificates, test_mosquitto_is_refused, test_mqttjs, test_load_tool, test_a_page_in_chromium], conf,
+    sys.exit(run([test_unix_sockets, test_mosquitto_with_certificates, test_mosquitto_is_refused, test_mqttjs, test_load_tool, test_a_page_in_chromium], conf,
                  extra_options=["--node-modules"]))

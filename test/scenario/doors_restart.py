@@ -25,7 +25,8 @@ KINDS = ("tcp", "ssl", "ws", "wss")
 def conf(folder):
     keys = 'bind = "127.0.0.1:0", certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
     return ['listeners.tcp.tcp { bind = "127.0.0.1:0" }', "listeners.ssl { %s }" % keys, 'listeners.ws.bind = "127.0.0.1:0"',
-            "listeners.wss { %s }" % keys, "system.shutdown_timeout = 1s"]
+            "listeners.wss { %s }" % keys,
+            'listeners.unix { bind = "%s/mqtt.sock", backlog = 65535 }' % folder, "system.shutdown_timeout = 1s"]
 
 
 class Callers:
@@ -58,7 +59,7 @@ class Callers:
 
 def test_restart(broker, folder, deadline_s):
     context = client_context(folder)
-    ports = [broker.ports[kind][0] for kind in KINDS] + broker.ports["tcp"][1:]
+    ports = [broker.ports[kind][0] for kind in KINDS] + broker.ports["tcp"][1:] + [os.path.join(folder, "mqtt.sock")]
     stayer = open_client(broker.port, client_id=b"stayer")
     for _ in range(3):
         mark, came = len(broker.log), 0

@@ -36,7 +36,7 @@ def options():
     parser.add_argument("--reference", action="store_true", help="--broker is mosquitto: check the scripts")
     parser.add_argument("--shards", default="1,2,4", help="numbers of shards to run with (default: %(default)s)")
     parser.add_argument("-j", "--jobs", type=int, default=max(2, os.cpu_count() or 1))
-    parser.add_argument("--transport", choices=("tcp", "ssl", "ws", "wss"), default="tcp",
+    parser.add_argument("--transport", choices=("tcp", "unix", "ssl", "ws", "wss"), default="tcp",
                         help="what the clients speak below MQTT")
     parser.add_argument("--mountpoint", default="", help="of the listener: the scripts notice nothing of it")
     parser.add_argument("--timeout-scale", type=float, default=1.0, help="lengthens every deadline")

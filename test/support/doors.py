@@ -23,9 +23,9 @@ def connect_packet(client_id, version=wire.V311):
     return wire.frame(0x10, body + len(client_id).to_bytes(2, "big") + client_id)
 
 
-def open_client(port, kind="tcp", context=None, client_id=b"", deadline_s=10):
-    """A client that is connected: CONNACK has come and is 0."""
-    client = Client("c", ("127.0.0.1", port), wire.V311, client_id)
+def open_client(place, kind="tcp", context=None, client_id=b"", deadline_s=10):
+    """A client that is connected to a port or path: CONNACK has come and is 0."""
+    client = Client("c", ("127.0.0.1", place) if isinstance(place, int) else place, wire.V311, client_id)
     client.transport, client.tls_context = kind, context
     client.open()
     deadline = time.monotonic() + deadline_s

@@ -47,7 +47,7 @@ class Broker:
     # ---------------------------------------------------------------------------------------------- life
 
     def base_conf(self):
-        return [*listener_lines(self.transport, self.certificates),
+        return [*listener_lines(self.transport, self.certificates, self.socket_path),
                 *(['listeners.%s.mountpoint = "%s"' % (self.transport, self.mountpoint)] if self.mountpoint else []),
                 "shards.count = %d" % self.shards, "log.to = [console]",
                 "log.level = info", 'control.socket = "%s/control.sock"' % self.directory,
@@ -59,8 +59,12 @@ class Broker:
         return os.path.join(self.directory, "broker.conf")
 
     @property
+    def socket_path(self):
+        return os.path.join(self.directory, "mqtt.sock")
+
+    @property
     def address(self):
-        return ("127.0.0.1", self.port)
+        return self.socket_path if self.transport == "unix" else ("127.0.0.1", self.port)
 
     def write_conf(self, lines):
         with open(self.conf_path, "w", encoding="utf-8") as out:
@@ -84,10 +88,11 @@ class Broker:
     def wait_ready(self, deadline):
         if not self.wait_log(r"started successfully", deadline):
             self.fail("the broker did not start")
-        listening = re.search(r"listening on %s://127\.0\.0\.1:(\d+)" % self.transport, "\n".join(self.log))
-        if listening is None:
-            self.fail("the broker did not name its port")
-        self.port = int(listening.group(1))
+        if self.transport != "unix":
+            listening = re.search(r"listening on %s://127\.0\.0\.1:(\d+)" % self.transport, "\n".join(self.log))
+            if listening is None:
+                self.fail("the broker did not name its port")
+            self.port = int(listening.group(1))
         self.ports = {}  # those of each kind, in the order of the configuration
         for kind, port in re.findall(r"listening on (\w+)://(?:[\d.]+|\[[\da-f:.]+\]):(\d+)", "\n".join(self.log)):
             if int(port) not in self.ports.setdefault(kind, []):

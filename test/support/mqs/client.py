@@ -71,11 +71,7 @@ class Client:
     def open(self, receive_buffer=None):
         self.close()
         self.reset_connection()
-        self.sock = socket.socket()
-        if receive_buffer:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.sock.connect(self.address)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = transport.connect(self.address, receive_buffer)
         self.sock = transport.put_on(self.sock, self.transport, self.tls_context, time.monotonic() + 20)
         self.sock.setblocking(False)
 

@@ -215,7 +215,7 @@ def client_context(folder, certificate=None, **versions):
 
 
 def put_on(sock, kind, context, deadline):
-    """The transport of that kind ("tcp", "ssl", "ws", "wss") on a connected socket, its handshakes done."""
+    """The transport of that kind ("tcp", "unix", "ssl", "ws", "wss") on a connected socket, its handshakes done."""
     if kind in ("ssl", "wss"):
         sock = Tls(sock, context).handshake(deadline)
         sock.setblocking(False)
@@ -225,16 +225,22 @@ def put_on(sock, kind, context, deadline):
     return sock
 
 
-def listener_lines(kind, folder):
-    """The lines of a configuration that open a listener of that kind on a port of the kernel's choice."""
+def listener_lines(kind, folder, socket_path=None):
+    """The lines of a configuration that open a listener of that kind on a port of the kernel's choice, or on the path."""
+    if kind == "unix":
+        return ['listeners.unix.bind = "%s"' % socket_path]
     if kind in ("ssl", "wss"):
         return ['listeners.%s { bind = "127.0.0.1:0", certfile = "%s/server.pem", keyfile = "%s/server.key" }' %
                 (kind, folder, folder)]
     return ['listeners.%s.bind = "127.0.0.1:0"' % kind]
 
 
-def connect(port):
-    sock = socket.socket()
-    sock.connect(("127.0.0.1", port))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def connect(place, receive_buffer=None):
+    """A connected socket: to a port of 127.0.0.1, to (address, port), or to a path."""
+    sock = socket.socket(socket.AF_UNIX if isinstance(place, str) else socket.AF_INET)
+    if receive_buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    sock.connect(("127.0.0.1", place) if isinstance(place, int) else place)
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock

@@ -232,6 +232,9 @@ static void test_contradictions(void **state)
         {TOOL_CONN, "--path /x", "--path needs --ws"},
         {TOOL_CONN, "--ws --path x", "--path must begin with /, not \"x\""},
         {TOOL_CONN, "-h a --url mqtt://b", "--url and --host both say where the broker is"},
+        {TOOL_CONN, "--unix /a --url mqtt://b",
+         "--unix and --host, --port or --url both say where the broker is"},
+        {TOOL_CONN, "--unix a", "--unix takes a path that begins with a slash, not \"a\""},
         {TOOL_CONN, "--url mqtt://b/topic",
          "\"mqtt://b/topic\" has a topic, which conn has no use for"},
         {TOOL_CONN, "stray", "\"stray\" is not an address: scheme://host:port is one"},
@@ -261,12 +264,13 @@ static void test_addresses(void **state)
         {"ws://[::1]:80/mqtt", NULL, NULL, "::1", "mqtt", TRANSPORT_WS, 80},
         {"nmq-wss://u@h", "u", NULL, "h", NULL, TRANSPORT_WSS, 0},
         {"mqtt://u%20:@h", "u ", "", "h", NULL, TRANSPORT_PLAIN, 0},
+        {"unix:///run/a%20b/c@d:1", NULL, NULL, "/run/a b/c@d:1", NULL, TRANSPORT_PLAIN, 0},
     };
-    static const char *const bad[] = {"h:1883",         "http://localhost", "mqtt://",
-                                      "mqtt://:1883",   "mqtt://h:",        "mqtt://h:0",
-                                      "mqtt://h:65536", "mqtt://h:1x",      "mqtt://[::1",
-                                      "mqtt://[::1]x",  "mqtt://%zz",       "mqtt://h%0",
-                                      "mqtt://h%00",    "mqtt://[]"};
+    static const char *const bad[] = {
+        "h:1883",      "http://localhost", "mqtt://",        "mqtt://:1883",
+        "mqtt://h:",   "mqtt://h:0",       "mqtt://h:65536", "mqtt://h:1x",
+        "mqtt://[::1", "mqtt://[::1]x",    "mqtt://%zz",     "mqtt://h%0",
+        "mqtt://h%00", "mqtt://[]",        "unix://run/x",   "unix://"};
     char space[128];
     struct tool_url url;
 

@@ -134,6 +134,45 @@ static void test_nanomq_files(void **state)
     conf_free(conf);
 }
 
+static void test_unix_sockets(void **state)
+{
+    struct conf *conf =
+        must_load("listeners.unix.bind = \"/run/a b:1/x.sock\"\n"
+                  "listeners.unix.url { bind = \"unix:///run/y.sock\", mode = 600,\n"
+                  "  group = mqtt, mountpoint = \"here/${username}/\" }");
+    char text[128];
+
+    (void)state;
+    assert_int_equal(conf->listener_count, 2);
+    assert_int_equal(find(conf, "unix")->kind, CONF_LISTENER_UNIX);
+    assert_string_equal(find(conf, "unix")->address.path, "/run/a b:1/x.sock");
+    assert_string_equal(find(conf, "unix")->mode, "0660");
+    assert_string_equal(find(conf, "unix.url")->address.path, "/run/y.sock");
+    assert_string_equal(find(conf, "unix.url")->mode, "600");
+    assert_true(conf_address_loopback(&find(conf, "unix")->address));
+    assert_true(conf_option_get(conf, "listeners.unix.bind", text, sizeof(text)));
+    assert_string_equal(text, "/run/a b:1/x.sock");
+    conf_free(conf);
+    expect_errors("listeners.unix.bind = \"127.0.0.1:1883\"", CONF_FORM_HOCON,
+                  "listeners.unix.bind takes the path of a socket, as /run/shardmq/mqtt.sock\n");
+    expect_errors("listeners.tcp.bind = \"/run/x.sock\"", CONF_FORM_HOCON,
+                  "t.conf:1: listeners.tcp.bind: this URL is of another kind of listener\n");
+    expect_errors("listeners.unix.mode = \"0888\"", CONF_FORM_HOCON,
+                  "listeners.unix.mode is octal, as 0660, and 0777 at most\n");
+    expect_errors("listeners.unix.a.bind = \"/x\"\nlisteners.unix.b.bind = \"/x\"", CONF_FORM_HOCON,
+                  "listeners.unix.a and listeners.unix.b have the same address\n");
+    expect_errors("listeners.unix.tcp_nodelay = true", CONF_FORM_HOCON,
+                  "t.conf:1: listeners.unix.tcp_nodelay: there is no such option; did you mean "
+                  "listeners.tcp.tcp_nodelay?\n");
+    expect_errors("listeners.tcp.mountpoint = \"a\"", CONF_FORM_HOCON,
+                  "listeners.tcp.mountpoint has to end with a slash: \"a/\"\n");
+    expect_errors("listeners.tcp.mountpoint = \"a/+/\"", CONF_FORM_HOCON,
+                  "listeners.tcp.mountpoint has a wildcard in it\n");
+    expect_errors("listeners.tcp.mountpoint = \"$SYS/\"", CONF_FORM_HOCON,
+                  "listeners.tcp.mountpoint has a $ that does not begin ${clientid} or "
+                  "${username}\n");
+}
+
 static void test_what_is_refused(void **state)
 {
     (void)state;
@@ -216,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_nothing_said_is_tcp),
         cmocka_unit_test(test_wss_has_what_ssl_has),
         cmocka_unit_test(test_nanomq_files),
+        cmocka_unit_test(test_unix_sockets),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_command_line),
     };

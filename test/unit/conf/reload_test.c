@@ -153,13 +153,14 @@ static void test_the_default_file_holds_the_defaults(void **state)
     name_files(text);
     uncommented = load(text);
     told[0] = '\0';
-    assert_int_equal(conf_diff_reload(conf, uncommented, applied, restart, told), 6);
+    assert_int_equal(conf_diff_reload(conf, uncommented, applied, restart, told), 7);
     assert_string_equal(told, "later http_server.enable: false -> true\n"
                               "now http_server.certfile:  -> xx\n"
                               "now http_server.keyfile:  -> xx\n"
                               "now listeners.ssl: absent -> present\n"
                               "now listeners.ws: absent -> present\n"
-                              "now listeners.wss: absent -> present\n");
+                              "now listeners.wss: absent -> present\n"
+                              "now listeners.unix: absent -> present\n");
     assert_true(commented->http_server_enable);
     for (const char *at = text; (at = strstr(at, " = ")) != NULL; at++)
         options++;

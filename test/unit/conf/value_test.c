@@ -158,6 +158,8 @@ static void test_bad_addresses(void **state)
         "127.0.0.1:00001883x",
         "[127.0.0.1:1]:2",
         "tcp://",
+        "unix://x",
+        "/a\nb",
         "1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17.18.19.20.21:1",
     };
     struct conf_address address = {.host = "before"};
@@ -170,8 +172,8 @@ static void test_bad_addresses(void **state)
         assert_string_equal(address.host, "before");
     }
     assert_false(conf_value_address("udp://0.0.0.0:1", &address, error, sizeof(error)));
-    assert_string_equal(error, "a listener's URL begins with nmq-tcp://, nmq-tls://, nmq-ws:// or "
-                               "nmq-wss://, not udp://");
+    assert_string_equal(error, "a listener's URL begins with nmq-tcp://, nmq-tls://, nmq-ws://, "
+                               "nmq-wss:// or unix://, not udp://");
 }
 
 int main(void)
