@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,10 @@
 #include <unistd.h>
 
 #define MODE_BITS 0777u
+/* A broker that was killed listens a little longer than it lives: the kernel takes its time to end an io_uring. Then it
+ * closes who connected meanwhile, which no broker does so soon. */
+#define WAIT_FOR_END_MS 500
+#define PROBES          4u
 
 _Static_assert(CONF_UNIX_PATH_MAX < sizeof(((struct sockaddr_un *)0)->sun_path), "it fits");
 
@@ -50,15 +55,19 @@ bool listen_unix_there(const char *path)
     return lstat(path, &status) == 0 && S_ISSOCK(status.st_mode);
 }
 
-/* 0: nobody listens there; EADDRINUSE: somebody does; else why that cannot be found out. */
+/* 0: nobody listens there; EADDRINUSE: somebody does; EAGAIN: somebody did until now; else why that cannot be found
+ * out. */
 static int probe(const struct sockaddr_storage *address, socklen_t size)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), error = 0;
+    struct pollfd ends = {.fd = fd, .events = POLLIN};
 
     if (fd < 0)
         return errno;
-    if (connect(fd, (const struct sockaddr *)address, size) == 0 || errno == EAGAIN)
-        error = EADDRINUSE; /* EAGAIN: its queue is full */
+    if (connect(fd, (const struct sockaddr *)address, size) == 0)
+        error = poll(&ends, 1, WAIT_FOR_END_MS) > 0 ? EAGAIN : EADDRINUSE;
+    else if (errno == EAGAIN) /* its queue is full */
+        error = EADDRINUSE;
     else if (errno != ECONNREFUSED && errno != ENOENT)
         error = errno;
     close(fd);
@@ -69,15 +78,16 @@ static int probe(const struct sockaddr_storage *address, socklen_t size)
 static int remove_stale(const char *path, const struct sockaddr_storage *address, socklen_t size)
 {
     struct stat status;
-    int error;
+    int error = EAGAIN;
 
     if (lstat(path, &status) != 0)
         return 0;
     if (!S_ISSOCK(status.st_mode))
         return ENOTSOCK;
-    error = probe(address, size);
+    for (unsigned i = 0; i < PROBES && error == EAGAIN; i++)
+        error = probe(address, size);
     if (error != 0)
-        return error;
+        return error == EAGAIN ? EADDRINUSE : error;
     LOG_INFO("removing %s, which nobody listens on any more", path);
     return unlink(path) == 0 || errno == ENOENT ? 0 : errno;
 }
