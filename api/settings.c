@@ -24,10 +24,12 @@ enum form {
     FORM_UNUSED,
     FORM_BOOL,
     FORM_INT,
-    FORM_KB,    /* a number of kilobytes, of a SIZE */
-    FORM_RATIO, /* a number, of a FIXED */
-    FORM_TEXT,  /* a string */
-    FORM_URL,   /* "nmq-tcp://127.0.0.1:1883", of the first listener of the option's kind */
+    FORM_KB,      /* a number of kilobytes, of a SIZE */
+    FORM_RATIO,   /* a number, of a FIXED */
+    FORM_SECONDS, /* a number of seconds, of a DURATION */
+    FORM_NAMES, /* an array of the names in a MAP, whose values are under the option's own path only */
+    FORM_TEXT, /* a string */
+    FORM_URL,  /* "nmq-tcp://127.0.0.1:1883", of the first listener of the option's kind */
     FORM_FILE, /* the contents of the file that the option names; of keys, stars. It cannot be changed here */
     FORM_ALIAS,
     FORM_THREADS, /* how many shards run; taken as the option */
@@ -92,6 +94,16 @@ static cJSON *show_kilobytes(const char *text)
     return cJSON_CreateNumber((double)((conf_size_bytes(text) + 1023) / 1024));
 }
 
+static cJSON *show_names(const char *map)
+{
+    char name[CONF_MAP_NAME_BYTES], value[CONF_VALUE_BYTES];
+    cJSON *names = cJSON_CreateArray();
+
+    while (conf_map_next(&map, name, value))
+        cJSON_AddItemToArray(names, cJSON_CreateString(name));
+    return names;
+}
+
 static cJSON *show_url(const char *path, const char *text)
 {
     static const struct {
@@ -147,6 +159,10 @@ static cJSON *show_row(const struct setting *row, const struct conf *conf, unsig
         return cJSON_Parse(row->json); /* there is no such listener */
     if (row->form == FORM_KB)
         return show_kilobytes(text);
+    if (row->form == FORM_SECONDS)
+        return cJSON_CreateNumber((double)conf_duration_ms(text) / 1000);
+    if (row->form == FORM_NAMES)
+        return show_names(text);
     if (row->form == FORM_URL)
         return show_url(path, text);
     if (row->form == FORM_FILE)
@@ -336,6 +352,17 @@ static bool read_kilobytes(const cJSON *value, char *to, size_t size)
     return true;
 }
 
+/* With at most three decimals. */
+static bool read_seconds(const cJSON *value, char *to, size_t size)
+{
+    double ms = cJSON_IsNumber(value) ? value->valuedouble * 1000 : -1;
+
+    if (ms < 0 || ms > 9e12)
+        return false;
+    snprintf(to, size, "%lldms", (long long)(ms + 0.5));
+    return true;
+}
+
 static bool read_option(struct reading *reading, const char *member, const char *path,
                         enum form form, const cJSON *value)
 {
@@ -347,7 +374,14 @@ static bool read_option(struct reading *reading, const char *member, const char 
             "%s: the contents of files are not changed here: change the file, or name "
             "another with %s, and reload",
             member, path);
-    if (form == FORM_KB) {
+    if (form == FORM_NAMES)
+        return refuse_with(reading->error, reading->size,
+                           "%s: these are names alone; set %s, with their values", member, path);
+    if (form == FORM_SECONDS) {
+        if (!read_seconds(value, text, sizeof(text)))
+            return refuse_with(reading->error, reading->size, "%s: takes a number of seconds",
+                               member);
+    } else if (form == FORM_KB) {
         if (!read_kilobytes(value, text, sizeof(text)))
             return refuse_with(reading->error, reading->size,
                                "%s: takes a whole number of kilobytes", member);

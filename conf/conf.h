@@ -21,6 +21,8 @@
 #define CONF_URL_PATH_BYTES 128           /* with its terminator */
 #define CONF_UNIX_PATH_MAX  107           /* what the kernel takes */
 #define CONF_HTTP_LISTENER  "http_server" /* the name of the API's listener */
+#define CONF_MAP_NAME_BYTES 64            /* with its terminator */
+#define CONF_VALUE_BYTES    1200          /* any value as text, with its terminator */
 
 enum conf_queue_policy { CONF_QUEUE_POLICY_DROP_NEWEST, CONF_QUEUE_POLICY_DROP_OLDEST };
 
@@ -49,6 +51,8 @@ enum conf_log_to {
     CONF_LOG_TO_SYSLOG,
     CONF_LOG_TO_JOURNALD
 };
+
+enum conf_http_method { CONF_HTTP_METHOD_POST, CONF_HTTP_METHOD_GET, CONF_HTTP_METHOD_PUT };
 
 enum conf_http_auth { CONF_HTTP_AUTH_BASIC, CONF_HTTP_AUTH_NONE, CONF_HTTP_AUTH_JWT };
 
@@ -105,6 +109,8 @@ struct conf_address {
 #define CONF_TYPE_CHOICES  uint32_t /* a bit for each constant of an enum above */
 #define CONF_TYPE_TEXT     char *   /* never NULL */
 #define CONF_TYPE_SECRET   char *   /* never NULL; conf_dump() and the others print "***" */
+#define CONF_TYPE_MAP      char *   /* never NULL; read it with conf_map_next() */
+#define CONF_TYPE_HEADERS  char *   /* the same; outputs print "***" for most of its values */
 #define CONF_TYPE_ADDRESS  struct conf_address
 #define CONF_TYPE_HOST     struct conf_address
 
@@ -220,6 +226,9 @@ bool conf_option_get(const struct conf *conf, const char *path, char *to, size_t
 /* The bytes of a size as files have it, "10MB"; 0 when it is none. */
 uint64_t conf_size_bytes(const char *text);
 
+/* The milliseconds of a time as files have it, "10s"; 0 when it is none. */
+uint64_t conf_duration_ms(const char *text);
+
 /* The options of shard `index`, below CONF_SHARDS_MAX. */
 const struct conf_shard *conf_shard(const struct conf *conf, unsigned index);
 
@@ -262,6 +271,10 @@ void conf_listener_free(struct conf_listener *listener);
 /* Takes the next of a list of words that commas separate, without the blanks around it; false at the end, and for one
  * that does not fit. */
 bool conf_list_next(const char **list, char *item, size_t size);
+
+/* Takes the next member of an option of the kinds MAP and HEADERS; false at the end. `name` has CONF_MAP_NAME_BYTES,
+ * `value` CONF_VALUE_BYTES; the value has no control characters. */
+bool conf_map_next(const char **map, char *name, char *value);
 
 /* Only this machine can reach it: 127.0.0.0/8, ::1, the former written as IPv6, and paths. */
 bool conf_address_loopback(const struct conf_address *address);

@@ -266,6 +266,18 @@ static const char *after(const char *path, const char *prefix)
     return strncmp(path, prefix, len) == 0 ? path + len : NULL;
 }
 
+/* A member that the user named. */
+static void bind_member(struct conf_loader *loader, const struct conf_entry *entry,
+                        const struct conf_row *row, const char *name, const char *value)
+{
+    char error[CONF_SENTENCE_BYTES / 4];
+
+    if (entry->complex)
+        conf_entry_error(loader, entry, "takes one value");
+    else if (!conf_map_set(row, name, value, loader->conf, error, sizeof(error)))
+        conf_entry_error(loader, entry, error);
+}
+
 /* False when no option has that path. */
 static bool bind_option(struct conf_loader *loader, const struct conf_entry *entry,
                         const char *path, const char *value)
@@ -275,6 +287,11 @@ static bool bind_option(struct conf_loader *loader, const struct conf_entry *ent
 
     if (row != NULL) {
         bind_row(loader, entry, row, value, loader->conf);
+        return true;
+    }
+    row = conf_map_row(path, &rest);
+    if (row != NULL) {
+        bind_member(loader, entry, row, rest, value);
         return true;
     }
     rest = after(path, "shards.");
@@ -325,6 +342,17 @@ static void bind_split(struct conf_loader *loader, const struct conf_entry *entr
     }
 }
 
+/* A block that is called something else here. */
+static void bind_moved(struct conf_loader *loader, const struct conf_entry *entry,
+                       const struct conf_legacy *row)
+{
+    char path[2 * CONF_PATH_BYTES];
+
+    snprintf(path, sizeof(path), "%s%s", row->argument, entry->path + strlen(row->path));
+    if (strlen(path) >= CONF_PATH_BYTES || !bind_option(loader, entry, path, entry->value))
+        refuse_unknown(loader, entry);
+}
+
 static void bind_entry(struct conf_loader *loader, const struct conf_entry *entry)
 {
     const struct conf_legacy *legacy;
@@ -336,7 +364,9 @@ static void bind_entry(struct conf_loader *loader, const struct conf_entry *entr
     if (conf_acl_bind(loader, entry) || bind_option(loader, entry, entry->path, entry->value))
         return;
     legacy = conf_legacy_find(entry->path);
-    if (legacy == NULL) {
+    if (legacy != NULL && legacy->kind == CONF_LEGACY_MOVED) {
+        bind_moved(loader, entry, legacy);
+    } else if (legacy == NULL) {
         refuse_unknown(loader, entry);
     } else if (legacy->kind == CONF_LEGACY_ABSENT) {
         bind_absent(loader, entry, legacy);

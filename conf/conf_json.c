@@ -25,6 +25,17 @@ static cJSON *words(const char *text)
     return array;
 }
 
+/* "a=b, c=d" as an object. */
+static cJSON *members(const char *text)
+{
+    char name[CONF_MAP_NAME_BYTES], value[CONF_VALUE_BYTES];
+    cJSON *object = cJSON_CreateObject();
+
+    while (conf_map_next(&text, name, value))
+        cJSON_AddStringToObject(object, name, value);
+    return object;
+}
+
 static cJSON *value_of(const struct conf_row *row, const void *object)
 {
     char text[CONF_VALUE_BYTES];
@@ -39,6 +50,9 @@ static cJSON *value_of(const struct conf_row *row, const void *object)
         return cJSON_CreateNumber(strtod(text, NULL));
     case CONF_KIND_CHOICES:
         return words(text);
+    case CONF_KIND_MAP:
+    case CONF_KIND_HEADERS:
+        return members(text);
     default:
         return cJSON_CreateString(text);
     }
@@ -208,6 +222,22 @@ static bool join(const cJSON *value, char *to, size_t size)
     return true;
 }
 
+/* An object of strings as the text of a map. */
+static bool join_members(const cJSON *value, char *to, size_t size)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsObject(value))
+        return false;
+    to[0] = '\0';
+    cJSON_ArrayForEach(item, value)
+    {
+        if (!cJSON_IsString(item) || !conf_map_append(to, size, item->string, item->valuestring))
+            return false;
+    }
+    return true;
+}
+
 /* Thousandths are all that is shown: a number with more decimals is not one of these. */
 static bool decimal(const cJSON *value, char *to, size_t size)
 {
@@ -246,6 +276,10 @@ bool conf_json_text(const char *path, const cJSON *value, char *to, size_t to_si
                refuse_with(error, size, "takes a time, as \"10s\", or a number of seconds");
     case CONF_KIND_CHOICES:
         return join(value, to, to_size) || refuse_with(error, size, "takes an array of strings");
+    case CONF_KIND_MAP:
+    case CONF_KIND_HEADERS:
+        return join_members(value, to, to_size) ||
+               refuse_with(error, size, "takes an object of strings");
     case CONF_KIND_TEXT:
         return copy(value, to, to_size) || join(value, to, to_size) ||
                refuse_with(error, size, "takes a string");

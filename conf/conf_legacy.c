@@ -10,6 +10,7 @@
 
 static const struct conf_legacy rows[] = {
 #define RENAMED(path, option, unit)  {CONF_LEGACY_RENAMED, path, option, unit},
+#define MOVED(path, block)           {CONF_LEGACY_MOVED, path, block, NULL},
 #define SPLIT(path, address, port)   {CONF_LEGACY_SPLIT, path, address, port},
 #define IGNORED(path, why)           {CONF_LEGACY_IGNORED, path, NULL, why},
 #define ABSENT(path, harmless, what) {CONF_LEGACY_ABSENT, path, harmless, what},
@@ -26,7 +27,8 @@ static bool covers(const struct conf_legacy *row, const char *path)
     size_t len = strlen(row->path);
 
     return strncmp(row->path, path, len) == 0 &&
-           (path[len] == '\0' || (path[len] == '.' && row->kind == CONF_LEGACY_ABSENT));
+           (path[len] == '\0' || (path[len] == '.' && (row->kind == CONF_LEGACY_ABSENT ||
+                                                       row->kind == CONF_LEGACY_MOVED)));
 }
 
 const struct conf_legacy *conf_legacy_find(const char *path)

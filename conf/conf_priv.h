@@ -25,7 +25,6 @@
 #define CONF_PLACES_MAX     800000 /* blocks and members, in lists too */
 #define CONF_PATH_BYTES     256   /* a path, with its terminator */
 #define CONF_NAME_BYTES     33    /* a listener's name */
-#define CONF_VALUE_BYTES    1200  /* any value as text */
 #define CONF_SENTENCE_BYTES 2048
 
 /* Where a member stands. They are numbered in the order of the text; what an included file holds comes where it is
@@ -50,6 +49,8 @@ enum conf_kind {
     CONF_KIND_CHOICES,
     CONF_KIND_TEXT,
     CONF_KIND_SECRET,
+    CONF_KIND_MAP,
+    CONF_KIND_HEADERS,
     CONF_KIND_ADDRESS,
     CONF_KIND_HOST
 };
@@ -231,6 +232,7 @@ cJSON *conf_acl_json(const struct conf *conf);
 /* NanoMQ's keys that are not options here. */
 enum conf_legacy_kind {
     CONF_LEGACY_RENAMED,
+    CONF_LEGACY_MOVED,
     CONF_LEGACY_SPLIT,
     CONF_LEGACY_IGNORED,
     CONF_LEGACY_ABSENT
@@ -239,13 +241,13 @@ enum conf_legacy_kind {
 struct conf_legacy {
     enum conf_legacy_kind kind;
     const char *path;
-    /* RENAMED: the option; SPLIT: the option for the address; ABSENT: the harmless value, or NULL */
+    /* RENAMED: the option; MOVED: the block; SPLIT: the option for the address; ABSENT: the harmless value, or NULL */
     const char *argument;
     const char *
         text; /* RENAMED: the unit of the old key; SPLIT: the option for the port; others: what is said about it */
 };
 
-/* The row for the path (of ABSENT rows: the longest one that is the path or a prefix of it), or NULL. */
+/* The row for the path (of MOVED and ABSENT rows: the longest one that is the path or a prefix of it), or NULL. */
 const struct conf_legacy *conf_legacy_find(const char *path);
 /* A table of old keys for the nearest-key search; NULL after the last. */
 const struct conf_legacy *conf_legacy_row(unsigned index);
@@ -265,6 +267,22 @@ bool conf_plugins_differ(const struct conf *running, const struct conf *wanted, 
                          char *after, size_t size);
 /* Makes those of `to` what those of `from` are. */
 void conf_plugins_copy(struct conf *to, const struct conf *from);
+
+/* ---- conf_map.c ---- */
+
+/* The row that a path lies below, "<row>.<name>", and the name; NULL: none of a MAP. */
+const struct conf_row *conf_map_row(const char *path, const char **name);
+/* Sets one member; all of them, from their text. False, and the reason in `error`, when one is not good. */
+bool conf_map_set(const struct conf_row *row, const char *name, const char *value, void *object,
+                  char *error, size_t size);
+bool conf_map_parse(const struct conf_row *row, const char *text, void *object, char *error,
+                    size_t size);
+/* Writes all of them as one text, without what is not to be seen. */
+void conf_map_format(const struct conf_row *row, const void *object, char *to, size_t size);
+/* Adds a member to the text of a map, which is "" at first; false when it does not fit. */
+bool conf_map_append(char *to, size_t size, const char *name, const char *value);
+/* Whether outputs show the value of that member. */
+bool conf_map_shown(const struct conf_row *row, const char *name);
 
 /* ---- conf_listener.c ---- */
 

@@ -17,6 +17,8 @@
 #define PRESET_CHOICES(value)  PRESET_NUMBER(value)
 #define PRESET_TEXT(value)     value, 0
 #define PRESET_SECRET(value)   value, 0
+#define PRESET_MAP(value)      value, 0
+#define PRESET_HEADERS(value)  value, 0
 #define PRESET_ADDRESS(value)  value, 0
 #define PRESET_HOST(value)     value, 0
 
@@ -68,6 +70,7 @@ static const struct {
     {"shared_strategy", {"round_robin", "least_inflight", "sticky"}},
     {"log_level", {"fatal", "error", "warn", "info", "debug", "trace"}},
     {"log_format", {"text", "json"}},
+    {"http_method", {"post", "get", "put"}},
     {"http_auth", {"basic", "no_auth", "jwt"}},
     {"jwt_secret", {"raw", "base64url"}},
     {"jwt_from", {"password", "username"}},
@@ -92,8 +95,13 @@ const struct conf_row *conf_row_find(enum conf_scope scope, const char *path)
 bool conf_path_secret(const char *path)
 {
     const struct conf_row *row = conf_row_find(CONF_SCOPE_BROKER, path);
+    const char *name;
 
-    return row != NULL && row->kind == CONF_KIND_SECRET;
+    if (row == NULL) {
+        row = conf_map_row(path, &name);
+        return row != NULL && !conf_map_shown(row, name);
+    }
+    return row->kind == CONF_KIND_SECRET || row->kind == CONF_KIND_HEADERS;
 }
 
 const char *conf_shipped(const struct conf_row *row)

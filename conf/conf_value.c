@@ -27,10 +27,15 @@ static const struct unit duration_units[] = {
     {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {"", 1000},
 };
 
+static bool is_map(const struct conf_row *row)
+{
+    return row->kind == CONF_KIND_MAP || row->kind == CONF_KIND_HEADERS;
+}
+
 /* Kept as a string of its own. */
 static bool is_text(const struct conf_row *row)
 {
-    return row->kind == CONF_KIND_TEXT || row->kind == CONF_KIND_SECRET;
+    return row->kind == CONF_KIND_TEXT || row->kind == CONF_KIND_SECRET || is_map(row);
 }
 
 static bool is_address(const struct conf_row *row)
@@ -90,6 +95,15 @@ uint64_t conf_size_bytes(const char *text)
 
     return parse_with_unit(text, size_units, ARRAY_LENGTH(size_units), &value) ? (uint64_t)value
                                                                                : 0;
+}
+
+uint64_t conf_duration_ms(const char *text)
+{
+    int64_t value;
+
+    return parse_with_unit(text, duration_units, ARRAY_LENGTH(duration_units), &value)
+               ? (uint64_t)value
+               : 0;
 }
 
 /* "1", "1.5", "1.125": thousandths. */
@@ -327,6 +341,8 @@ static bool parse_number(const struct conf_row *row, const char *text, int64_t *
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
     case CONF_KIND_SECRET:
+    case CONF_KIND_MAP:
+    case CONF_KIND_HEADERS:
     case CONF_KIND_ADDRESS:
     case CONF_KIND_HOST:
         break;
@@ -360,6 +376,8 @@ static void store_number(const struct conf_row *row, int64_t value, void *object
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
     case CONF_KIND_SECRET:
+    case CONF_KIND_MAP:
+    case CONF_KIND_HEADERS:
     case CONF_KIND_ADDRESS:
     case CONF_KIND_HOST:
         UNREACHABLE("not a number");
@@ -387,6 +405,8 @@ static int64_t load_number(const struct conf_row *row, const void *object)
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
     case CONF_KIND_SECRET:
+    case CONF_KIND_MAP:
+    case CONF_KIND_HEADERS:
     case CONF_KIND_ADDRESS:
     case CONF_KIND_HOST:
         break;
@@ -451,6 +471,8 @@ static void format_number(const struct conf_row *row, int64_t value, char *to, s
     case CONF_KIND_SECTION:
     case CONF_KIND_TEXT:
     case CONF_KIND_SECRET:
+    case CONF_KIND_MAP:
+    case CONF_KIND_HEADERS:
     case CONF_KIND_ADDRESS:
     case CONF_KIND_HOST:
         UNREACHABLE("not a number");
@@ -508,6 +530,8 @@ bool conf_value_parse(const struct conf_row *row, const char *text, void *object
     char low[32], high[32];
     int64_t value = 0;
 
+    if (is_map(row))
+        return conf_map_parse(row, text, object, error, size);
     if (is_text(row))
         return parse_text(row, text, object, error, size);
     if (is_address(row)) {
@@ -531,7 +555,9 @@ void conf_value_format(const struct conf_row *row, const void *object, char *to,
 {
     const char *field = (const char *)object + row->offset;
 
-    if (row->kind == CONF_KIND_SECRET) { /* an empty one is none */
+    if (is_map(row)) {
+        conf_map_format(row, object, to, size);
+    } else if (row->kind == CONF_KIND_SECRET) { /* an empty one is none */
         snprintf(to, size, "%s",
                  **(char *const *)(const void *)field != '\0' ? CONF_SECRET_SHOWN : "");
     } else if (row->kind == CONF_KIND_TEXT) {
@@ -555,7 +581,7 @@ bool conf_value_equal(const struct conf_row *row, const void *a, const void *b)
 {
     char left[CONF_VALUE_BYTES], right[CONF_VALUE_BYTES];
 
-    if (row->kind == CONF_KIND_SECRET)
+    if (row->kind == CONF_KIND_SECRET || row->kind == CONF_KIND_HEADERS)
         return strcmp(*(char *const *)(const void *)((const char *)a + row->offset),
                       *(char *const *)(const void *)((const char *)b + row->offset)) == 0;
     conf_value_format(row, a, left, sizeof(left));

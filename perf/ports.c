@@ -95,6 +95,19 @@ uint64_t port_clock_ns(void)
     return 0;
 }
 
+struct http_reply *port_http_ask(struct broker *broker, enum http_question_kind kind,
+                                 const struct connection *connection, struct http_facts *facts,
+                                 struct http_decision *decision)
+{
+    (void)broker;
+    (void)kind;
+    (void)connection;
+    (void)facts;
+    *decision =
+        (struct http_decision){.verdict = HTTP_VERDICT_DENY, .failed = true, .why = "nobody"};
+    return NULL; /* there is no backend */
+}
+
 void port_random_bytes(struct broker *broker, void *to, size_t size)
 {
     (void)broker;

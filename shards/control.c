@@ -19,6 +19,7 @@
  * It has timers only while there is a reason: a shutdown under way, a service manager that watches,
  * somebody who subscribes to $SYS.
  */
+#include "shards/auth_http.h"
 #include "shards/control_priv.h"
 
 #include "base/log.h"
@@ -348,6 +349,8 @@ static void forget_prepared(struct control *control)
     listeners_close(control->prepared);
     listeners_close(control->prepared_service);
     policy_unref(control->prepared_policy);
+    auth_http_set_unref(control->prepared_auth_http);
+    control->prepared_auth_http = NULL;
     control->prepared = control->prepared_service = NULL;
     control->prepared_policy = NULL;
 }
@@ -359,6 +362,9 @@ static bool prepare(struct control *control, const struct conf *conf, char *why,
 
     control->prepared_policy = policy_create(conf, why, size);
     if (control->prepared_policy == NULL)
+        return false;
+    control->prepared_auth_http = auth_http_set_create(conf, machine->limits.shards, why, size);
+    if (control->prepared_auth_http == NULL)
         return false;
     control->prepared = listeners_open(machine, conf, machine->listeners, why, size);
     if (control->prepared == NULL)
@@ -390,6 +396,8 @@ static void configure(struct control *control, struct conf *fresh)
     change_policy(control,
                   control->prepared_policy); /* before the options: what it knows, they may use */
     control->prepared_policy = NULL;
+    auth_http_set_post(&control->shard, control->prepared_auth_http);
+    control->prepared_auth_http = NULL;
     control->conf = fresh;
     broker_configure(control->shard.broker, fresh);
     listener_apply(&control->shard, machine->service_listeners);

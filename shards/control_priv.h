@@ -47,6 +47,7 @@ struct control {
     /* what a reload that is under way has opened, NULL otherwise */
     struct listener_set *prepared, *prepared_service;
     struct policy *prepared_policy;
+    struct auth_http_set *prepared_auth_http;
     uint64_t watchdog_ms; /* 0: nobody watches */
     struct sys *sys;
     void *service;       /* of machine_options.service; NULL: it is not served */

@@ -44,6 +44,7 @@
 #include "shards/bufring.h"
 #include "shards/conn_filter.h"
 #include "shards/control.h"
+#include "shards/http_client.h"
 #include "shards/listener.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "broker/policy.h"
 #include "conf/conf.h"
+#include "shards/auth_http.h"
 #include "shards/bans.h"
 #include "shards/conn_mqtt.h"
 #include "shards/control.h"
@@ -99,6 +100,9 @@ static void discard_entry(const struct mesh_entry *entry)
     switch (entry->kind) {
     case MESH_HANDOFF:
         handoff_discard(entry->pointer);
+        break;
+    case MESH_AUTH_HTTP:
+        auth_http_set_unref(entry->pointer);
         break;
     case MESH_NONE:
     case MESH_CONFIGURE: /* the configuration is the control shard's to release */
@@ -233,6 +237,13 @@ static int run_loaded(struct machine *machine)
         bans_close(machine->bans);
         return give_up(why);
     }
+    machine->auth_http =
+        auth_http_set_create(machine->conf, machine->limits.shards, why, sizeof(why));
+    if (machine->auth_http == NULL) {
+        policy_unref(machine->policy);
+        bans_close(machine->bans);
+        return give_up(why);
+    }
     create_shards(machine);
     if (control_open(machine, why, sizeof(why)) != 0)
         status = give_up(why);
@@ -245,6 +256,7 @@ static int run_loaded(struct machine *machine)
         tickets_pass(machine);
     }
     destroy_shards(machine);
+    auth_http_set_unref(machine->auth_http);
     bans_close(machine->bans);
     shard_current = NULL;
     return status;
@@ -284,9 +296,12 @@ static bool bind_all(struct machine *machine, char *why, size_t size)
 bool machine_check(const struct conf *conf, char *why, size_t size)
 {
     struct policy *policy = doors_check(conf, why, size) ? policy_create(conf, why, size) : NULL;
+    struct auth_http_set *auth_http =
+        policy != NULL ? auth_http_set_create(conf, 1, why, size) : NULL;
 
     policy_unref(policy);
-    return policy != NULL;
+    auth_http_set_unref(auth_http);
+    return auth_http != NULL;
 }
 
 bool machine_check_plugins(const struct conf *conf, uid_t user, char *why, size_t size)

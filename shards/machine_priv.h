@@ -13,6 +13,7 @@
 #include "shards/uring.h"
 
 struct policy;
+struct auth_http_set;
 struct worker_pool;
 struct listener_set;
 struct tls_tickets;
@@ -32,6 +33,7 @@ struct machine {
     struct tls_tickets *tickets;
     uint64_t tickets_due_ms; /* shard: when the control shard is to change them */
     struct worker_pool *workers;
+    struct auth_http_set *auth_http; /* of the start, as is conf */
     const struct policy
         *policy; /* of the start, as is conf; the reference is the control shard's once it runs */
     struct plugin_host *plugins;

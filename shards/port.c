@@ -5,6 +5,7 @@
 #include "broker/ports.h"
 
 #include "conf/conf.h"
+#include "shards/auth_http.h"
 #include "shards/conn_filter.h"
 #include "shards/conn_mqtt.h"
 #include "shards/door.h"
@@ -135,6 +136,13 @@ void port_peer_address(const struct connection *connection, struct peer_address 
 uint64_t port_clock_ns(void)
 {
     return loop_clock_ns();
+}
+
+struct http_reply *port_http_ask(struct broker *broker, enum http_question_kind kind,
+                                 const struct connection *connection, struct http_facts *facts,
+                                 struct http_decision *decision)
+{
+    return auth_http_ask(broker_machine(broker), kind, connection, facts, decision);
 }
 
 void port_random_bytes(struct broker *broker, void *to, size_t size)

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "broker/plugins.h"
 #include "conf/conf.h"
+#include "shards/auth_http.h"
 #include "shards/bans.h"
 #include "shards/bufring.h"
 #include "shards/conn_mqtt.h"
@@ -45,6 +46,7 @@ void shard_init(struct shard *shard, struct machine *machine, unsigned index,
     shard->stats = stats;
     shard->event_fd = shard->reserve_fd = -1;
     conns_init(shard, protocol);
+    http_client_init(shard);
 }
 
 static int open_event(struct shard *shard, char *why, size_t size)
@@ -98,6 +100,8 @@ int shard_enter(struct shard *shard, char *why, size_t size)
         .machine = shard,
     };
     shard->broker = broker_create(&params);
+    if (shard->index != control_index(machine))
+        auth_http_change(shard, auth_http_set_ref(machine->auth_http));
     if (shard->index != control_index(machine) &&
         !plugins_enter(shard->broker, plugin_host_plugins(machine->plugins), why, size))
         return -1;
@@ -126,6 +130,8 @@ void shard_leave(struct shard *shard)
 
 void shard_fini(struct shard *shard)
 {
+    auth_http_change(shard, NULL);
+    http_client_fini(shard);
     if (shard->broker != NULL) {
         broker_destroy(shard->broker);
         mesh_port_close(&shard->mesh);
@@ -182,7 +188,7 @@ void shard_join(struct shard *shard)
 
 static void report_when_closed(struct shard *shard)
 {
-    if (shard->conns.used != 0 || shard->phase == SHARD_CLOSED)
+    if (shard->conns.used != 0 || !http_client_stopped(shard) || shard->phase == SHARD_CLOSED)
         return;
     shard->phase = shard->shutdown_step == 2 ? SHARD_ENDED : SHARD_CLOSED;
     shard_post(shard, control_index(shard->machine), MESH_SHUTDOWN_DONE, shard->shutdown_step,
@@ -196,6 +202,7 @@ static void on_shutdown(struct shard *shard, uint16_t step)
     if (shard->phase == SHARD_SERVING) {
         shard->phase = SHARD_CLOSING;
         listener_stop(shard);
+        http_client_stop(shard);
         broker_shutdown(shard->broker);
         conn_mqtt_end_nameless(shard);
     }
@@ -214,6 +221,9 @@ void shard_machine_entry(struct shard *shard, unsigned from, const struct mesh_e
     switch (entry->kind) {
     case MESH_HANDOFF:
         conn_adopt(shard, entry->pointer);
+        break;
+    case MESH_AUTH_HTTP:
+        auth_http_change(shard, entry->pointer);
         break;
     case MESH_CONFIGURE: /* the answer tells that the former one is not used here any more */
         broker_configure(shard->broker, entry->pointer);

@@ -9,6 +9,7 @@
 #include "base/timer.h"
 #include "broker/broker.h"
 #include "shards/conn_io.h"
+#include "shards/http_client.h"
 #include "shards/inbox.h"
 #include "shards/limits.h"
 #include "shards/mesh.h"
@@ -59,6 +60,9 @@ struct shard {
     struct inbox inbox; /* shared: what foreign threads hand in */
     struct conns conns;
     struct send_batch sends;
+    struct http_client http;     /* requests of its own */
+    struct auth_http *auth_http; /* NULL: no backend is asked over HTTP */
+    uint64_t auth_http_changes;
     struct timers timers; /* the machine's own; the broker has another set */
 
     uint64_t now_ns, now_ms; /* read once per turn */

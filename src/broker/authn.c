@@ -9,6 +9,7 @@
 
 #include "broker/authn_priv.h"
 #include "broker/broker_priv.h"
+#include "broker/http_auth.h"
 #include "broker/policy.h"
 #include "mqtt/decode.h"
 
@@ -279,6 +280,7 @@ static bool anonymous_allowed(const struct broker *broker)
 bool authn_open(const struct broker *broker, const struct connect_packet *packet)
 {
     return anonymous_allowed(broker) && !anyone_configured(broker) &&
+           !http_super_configured(broker) &&
            !props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD);
 }
 
@@ -339,6 +341,8 @@ static enum connection_verdict settle(struct broker *broker, struct authn_attemp
     struct connection *connection = attempt->connection;
     enum connection_verdict verdict = CONNECTION_CONTINUE;
 
+    if (answer == AUTHN_ALLOW)
+        answer = http_super_ask(broker, attempt);
     attempt->waiting = answer == AUTHN_WAIT;
     if (attempt->waiting) {
         STAT_INC(broker->stats, authn_waited);

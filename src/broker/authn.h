@@ -97,6 +97,7 @@ struct authn_attempt {
     /* the chain's own */
     const struct authn_link *link; /* the one that is asked; NULL: none yet */
     bool waiting;
+    bool super_asked;   /* whether it is a super user (broker/http_auth.h) */
     bool awaits_client; /* its next AUTH decides how to go on */
     uint8_t *said;      /* what it said last, of said_len bytes; NULL: what CONNECT said */
     uint32_t said_len;

@@ -14,6 +14,7 @@
 #include "auth/acl.h"
 #include "broker/authn_priv.h"
 #include "broker/authz_priv.h"
+#include "broker/http_auth.h"
 #include "broker/policy.h"
 
 #include <stdio.h>
@@ -42,6 +43,7 @@ static const struct authz_link *const links[] = {
     &authz_plugins_link, /* plugins_ask.c: code of the operator's own */
     &authz_token_link,   /* authz_token.c: the rules of a token */
     &authz_rules_link,   /* authz_rules.c: auth.acl */
+    &authz_http_link,    /* http_auth.c: a backend is asked */
     NULL,                /* the end */
 };
 

@@ -17,12 +17,19 @@ static uint32_t next_generation(void)
     return generation;
 }
 
+/* Rules that a backend has are rules: what it leaves open is not allowed either. */
+static bool asks_backend(const struct conf *conf)
+{
+    return conf->auth_http_auth_enable && conf->auth_http_auth_acl_req_url[0] != '\0';
+}
+
 static bool read_acl(struct policy *policy, const struct conf *conf, char *why, size_t size)
 {
     if (!acl_load(conf, &policy->acl, why, size))
         return false;
-    policy->no_match_allows = conf->auth_no_match == CONF_NO_MATCH_ALLOW ||
-                              (conf->auth_no_match == CONF_NO_MATCH_AUTO && policy->acl == NULL);
+    policy->no_match_allows =
+        conf->auth_no_match == CONF_NO_MATCH_ALLOW ||
+        (conf->auth_no_match == CONF_NO_MATCH_AUTO && policy->acl == NULL && !asks_backend(conf));
     policy->deny_disconnects = conf->auth_deny_action == CONF_DENY_ACTION_DISCONNECT;
     return true;
 }

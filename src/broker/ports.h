@@ -11,6 +11,7 @@
 #ifndef SHARDMQ_BROKER_PORTS_H
 #define SHARDMQ_BROKER_PORTS_H
 
+#include "auth/http_question.h"
 #include "base/address.h"
 #include "broker/connection.h"
 #include "broker/mesh.h"
@@ -72,6 +73,20 @@ void port_hand_in(struct broker *broker, struct inbox_item *item);
 /* The monotonic clock at this moment, in nanoseconds, for measuring within a turn: what time it is for the broker is an
  * input (broker_set_clock()). */
 uint64_t port_clock_ns(void);
+
+/* A question for a backend over HTTP that is under way. `answered` is called once, on the broker's thread, in a later turn or
+ * at least not from inside port_http_ask(); with NULL nobody is told. slot and generation are the asker's. */
+struct http_reply {
+    void (*answered)(struct broker *broker, const struct http_reply *reply,
+                     const struct http_decision *decision);
+    uint32_t slot, generation;
+};
+/* Asks (auth.http_auth). What the connection says itself is added to the facts: address, port, protocol, certificate.
+ * NULL: it is decided at once, remembered or denied because it cannot be asked. Otherwise the reply is to be filled in
+ * before the caller returns to the loop. */
+struct http_reply *port_http_ask(struct broker *broker, enum http_question_kind kind,
+                                 const struct connection *connection, struct http_facts *facts,
+                                 struct http_decision *decision);
 
 /* Fills with random bytes fit for identifiers that must not be guessed. */
 void port_random_bytes(struct broker *broker, void *to, size_t size);

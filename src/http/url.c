@@ -53,7 +53,8 @@ bool http_url_parse(const char *text, struct http_url *url, char *why, size_t si
     http_parser_url_init(&parsed);
     if (strlen(text) > UINT16_MAX || http_parser_parse_url(text, strlen(text), 0, &parsed) != 0 ||
         !copy_field(&parsed, UF_SCHEMA, text, scheme, sizeof(scheme)))
-        return refuse_with(why, size, "is not a URL as http://auth.example:8080/mqtt/auth");
+        return refuse_with(
+            why, size, "is not a URL with http:// or https://, as http://auth.example:8080/auth");
     url->tls = strcasecmp(scheme, "https") == 0;
     if (!url->tls && strcasecmp(scheme, "http") != 0)
         return refuse_with(why, size, "must begin with http:// or https://");

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from mqs import wire  # noqa: E402
 from mqs.broker import Broker  # noqa: E402
-from mqs.client import Client, Closed  # noqa: E402
+from mqs.client import Client, Closed, Timeout  # noqa: E402
 from mqs.transport import make_certificates  # noqa: E402,F401
 
 
@@ -112,7 +112,7 @@ def run_one(test, broker, folder, scale):
     try:
         test(broker, folder, 10 * scale)
         problem = broker.wait_law(time.monotonic() + 5 * scale)
-    except (AssertionError, OSError, Closed, subprocess.TimeoutExpired) as error:
+    except (AssertionError, OSError, Closed, Timeout, subprocess.TimeoutExpired) as error:
         problem = "%s: %s\n%s" % (type(error).__name__, error, "\n".join(broker.log[mark:][-20:]))
     print("%-44s %d shards: %s" % (test.__name__, broker.shards, problem or "ok"), flush=True)
     return problem is None

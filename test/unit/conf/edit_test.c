@@ -289,6 +289,11 @@ static void random_value(const struct conf_row *row, char *to, size_t size)
         snprintf(to, size, "127.0.0.%d", rand() % 256);
         return;
     }
+    if (row->kind == CONF_KIND_MAP || row->kind == CONF_KIND_HEADERS) {
+        snprintf(to, size, "accept=%d%s", rand() % 256,
+                 rand() % 2 == 0 ? ", user-agent=a\\,b" : "");
+        return;
+    }
     if (row->preset_text != NULL) {
         snprintf(to, size, "%s%s%s", texts[(size_t)rand() % ARRAY_LENGTH(texts)],
                  texts[(size_t)rand() % ARRAY_LENGTH(texts)],

@@ -77,6 +77,8 @@ static void test_every_option_with_every_type(void **state)
         [CONF_KIND_CHOICES] = "[] [\"a\"]",
         [CONF_KIND_TEXT] = "\"x\" \"1s\" \"1KB\" [] [\"a\"]",
         [CONF_KIND_SECRET] = "\"x\" \"1s\" \"1KB\"",
+        [CONF_KIND_MAP] = "{}",
+        [CONF_KIND_HEADERS] = "{}",
         [CONF_KIND_ADDRESS] = "\"x\" \"1s\" \"1KB\"",
         [CONF_KIND_HOST] = "\"x\" \"1s\" \"1KB\"",
     };
