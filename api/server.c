@@ -163,7 +163,7 @@ static void opened(struct shard *shard, struct conn *conn, bool adopted)
 
 static void drop_input(struct server_conn *server)
 {
-    mem_free(server->input);
+    mem_free_wiped(server->input, server->input_capacity);
     server->input = NULL;
     server->input_len = server->input_capacity = 0;
 }
@@ -216,7 +216,7 @@ static bool room_for(struct server_conn *server, uint32_t more)
         capacity *= 2;
     if (capacity == server->input_capacity)
         return true;
-    grown = mem_try_realloc(server->input, capacity);
+    grown = mem_try_realloc_wiped(server->input, server->input_len, capacity);
     if (grown == NULL)
         return false;
     server->input = grown;
@@ -533,6 +533,7 @@ struct api_request *api_resume(struct api *api, struct api_handle handle)
 
 static const struct conn_protocol protocol = {
     .state_size = sizeof(struct server_conn),
+    .confidential = true,
     .opened = opened,
     .on_bytes = on_bytes,
     .may_read = may_read,

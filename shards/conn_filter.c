@@ -193,23 +193,47 @@ static void receive_steady(struct shard *shard, struct conn *conn, struct span i
     struct span plain;
 
     while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
-           TRANSPORT_MORE)
+           TRANSPORT_MORE) {
         conn_feed(shard, conn, plain.data, plain.len);
+        if (shard->conns.protocol->confidential)
+            mem_wipe((uint8_t *)(uintptr_t)plain.data, plain.len);
+    }
     settle(shard, conn, status, input);
+}
+
+/* Plain bytes among which a password may be. */
+struct collected {
+    uint8_t *data;
+    size_t len;
+};
+
+static bool collect(struct collected *collected, struct span plain)
+{
+    uint8_t *larger =
+        mem_try_realloc_wiped(collected->data, collected->len, collected->len + plain.len);
+
+    if (larger == NULL)
+        return false;
+    memcpy(larger + collected->len, plain.data, plain.len);
+    collected->data = larger;
+    collected->len += plain.len;
+    return true;
 }
 
 /* All of it first, for the protocol may give the connection away. */
 static void receive_unsteady(struct shard *shard, struct conn *conn, struct span input)
 {
     struct conn_filter *filter = conn->filter;
-    struct transport_wire collected = {0};
+    struct collected collected = {0};
     enum transport_status status;
     struct span plain;
     bool kept = true;
 
     while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
-           TRANSPORT_MORE)
-        kept = kept && transport_wire_append(&collected, plain.data, plain.len);
+           TRANSPORT_MORE) {
+        kept = kept && collect(&collected, plain);
+        mem_wipe((uint8_t *)(uintptr_t)plain.data, plain.len);
+    }
     note_end(filter, status); /* it may be somebody else's below */
     if (!kept) {
         conn_kill(shard, conn);
@@ -220,7 +244,7 @@ static void receive_unsteady(struct shard *shard, struct conn *conn, struct span
         else
             conn_feed(shard, conn, collected.data, (uint32_t)collected.len);
     }
-    transport_wire_free(&collected);
+    mem_free_wiped(collected.data, collected.len);
     settle(shard, conn, status, input);
 }
 
@@ -332,7 +356,7 @@ bool conn_filter_resume(struct shard *shard)
 
             if (conn->filter != NULL)
                 conn_filter_receive(shard, conn, held->bytes, held->len);
-            mem_free(held);
+            conn_free_held(held);
             held = next;
         }
         conn_arm(shard, conn);

@@ -98,6 +98,8 @@ enum conn_verdict {
 /* A protocol on byte connections. Class: boot. All functions run on the shard's thread. */
 struct conn_protocol {
     uint32_t state_size; /* begins with its struct outbox, which is empty in zeroed memory */
+    /* Whatever comes may be a password: of no byte a copy is left behind. Without it that is so until steady(). */
+    bool confidential;
     /* Connected; the state is zeroed. `adopted`: another shard has accepted it. */
     void (*opened)(struct shard *shard, struct conn *conn, bool adopted);
     /* Bytes came; *consumed, 0 at first, says how far it came when it pauses. */
@@ -226,6 +228,9 @@ bool conn_resume_paused(struct shard *shard);
 /* Arms again what ran out of buffers. */
 void conn_feed_starved(struct shard *shard);
 void conn_drop_held(struct conn *conn);
+void conn_free_held(struct conn_held *held);
+/* Whether what comes now may be a secret: its bytes are then overwritten when the protocol has looked at them. */
+bool conn_confides(const struct shard *shard, const struct conn *conn);
 /* Keeps a copy of bytes behind those that are kept already; kills it when there is no memory. */
 void conn_keep(struct shard *shard, struct conn *conn, const uint8_t *data, uint32_t len);
 /* Keeps plain bytes and pauses reading: they are fed when the connection is resumed. */

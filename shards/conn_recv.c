@@ -4,7 +4,8 @@
  *
  * Until the protocol says that a connection stays (steady()) every receive is armed singly, so that
  * nothing is in flight when it is given to another shard; from then on one multishot receive stays
- * armed. A buffer is given back as soon as the protocol has looked at it: what it keeps it copies.
+ * armed. A buffer is given back as soon as the protocol has looked at it: what it keeps it copies. Until then, and for
+ * a protocol of secrets always, it is overwritten before, for there may have been a password in it.
  */
 #include "base/log.h"
 #include "shards/bufring.h"
@@ -37,14 +38,25 @@ static void hold(struct shard *shard, struct conn *conn, const uint8_t *data, ui
     *link = held;
 }
 
+void conn_free_held(struct conn_held *held)
+{
+    mem_wipe(held->bytes, held->len);
+    mem_free(held);
+}
+
 void conn_drop_held(struct conn *conn)
 {
     while (conn->held != NULL) {
         struct conn_held *next = conn->held->next;
 
-        mem_free(conn->held);
+        conn_free_held(conn->held);
         conn->held = next;
     }
+}
+
+bool conn_confides(const struct shard *shard, const struct conn *conn)
+{
+    return shard->conns.protocol->confidential || !shard->conns.protocol->steady(conn);
 }
 
 static void pause_reading(struct shard *shard, struct conn *conn)
@@ -133,6 +145,7 @@ void conn_received(struct shard *shard, const struct completion *completion)
     struct conn *conn = conns_find(shard, completion->user_data);
     uint16_t first = completion_buffer(completion);
     uint32_t left = (uint32_t)completion->res;
+    bool secret = conn != NULL && conn_confides(shard, conn);
 
     if (conn != NULL && (completion->flags & COMPLETION_MORE) == 0)
         receive_over(shard, conn);
@@ -149,6 +162,8 @@ void conn_received(struct shard *shard, const struct completion *completion)
                 conn_filter_receive(shard, conn, piece.data, piece.len);
             else
                 feed(shard, conn, piece.data, piece.len, false);
+            if (UNLIKELY(secret))
+                mem_wipe((uint8_t *)(uintptr_t)piece.data, piece.len);
         }
         bufring_recycle(shard->buffers, completion_buffer(completion), (uint32_t)completion->res);
         if (conn != NULL && UNLIKELY(conn->newcomer != NULL))
@@ -219,7 +234,7 @@ static void feed_held(struct shard *shard, struct conn *conn)
 
         conn->held = held->next;
         feed(shard, conn, held->bytes, held->len, true);
-        mem_free(held);
+        conn_free_held(held);
     }
 }
 

@@ -133,6 +133,25 @@ void mem_wipe(void *pointer, size_t size)
         explicit_bzero(pointer, size);
 }
 
+void mem_free_wiped(void *pointer, size_t size)
+{
+    if (pointer != NULL)
+        mem_wipe(pointer, size);
+    mem_free(pointer);
+}
+
+void *mem_try_realloc_wiped(void *old, size_t old_size, size_t size)
+{
+    void *larger = mem_try_alloc(size);
+
+    if (larger == NULL)
+        return NULL;
+    if (old_size != 0)
+        memcpy(larger, old, old_size < size ? old_size : size);
+    mem_free_wiped(old, old_size);
+    return larger;
+}
+
 void mem_free(void *pointer)
 {
     raw_free(pointer);

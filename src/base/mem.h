@@ -28,6 +28,10 @@ void *mem_zalloc_aligned(size_t size) __attribute__((malloc, returns_nonnull));
 
 /* Overwrites what was secret; the compiler does not leave it out. */
 void mem_wipe(void *pointer, size_t size);
+/* mem_free() of something that may be a secret: its `size` bytes are overwritten. NULL is ignored. */
+void mem_free_wiped(void *pointer, size_t size);
+/* mem_try_realloc() of it: where it was, nothing of the `old_size` bytes stays behind. */
+void *mem_try_realloc_wiped(void *old, size_t old_size, size_t size);
 
 /* NULL is ignored. */
 void mem_free(void *pointer);

@@ -132,8 +132,16 @@ void connection_open(struct broker *broker, struct connection *connection, bool 
         refuse_banned_address(broker, connection);
 }
 
+/* There is a password in a CONNECT; in no other packet. */
+static bool input_confides(const struct connection *connection)
+{
+    return connection->input_len != 0 && connection->input[0] == MQTT_CONNECT << 4;
+}
+
 static void free_input(struct connection *connection)
 {
+    if (input_confides(connection))
+        mem_wipe(connection->input, connection->input_len);
     mem_free(connection->input);
     connection->input = NULL;
     connection->input_len = connection->input_capacity = 0;
@@ -313,7 +321,9 @@ static bool input_append(struct connection *connection, const uint8_t *data, uin
             capacity = total_len;
         if (capacity < needed)
             capacity = needed;
-        grown = mem_try_realloc(connection->input, capacity);
+        grown = input_confides(connection)
+                    ? mem_try_realloc_wiped(connection->input, connection->input_len, capacity)
+                    : mem_try_realloc(connection->input, capacity);
         if (grown == NULL)
             return false;
         connection->input = grown;

@@ -96,7 +96,7 @@ class Who(Client):
             self.last_id += 1
             fields["id"] = self.last_id
         self.write(wire.frame(0x30 | wire.publish_flags(fields), wire.publish(self.version, fields)), self.deadline)
-        return self.wait("PUBACK" if qos == 1 else "PUBREC")["rc"] if qos else None
+        return self.wait("PUBACK" if qos == 1 else "PUBREC").get("rc", 0) if qos else None
 
     def wait(self, kind):
         """The next packet of that kind; others that come before it stay for later."""
