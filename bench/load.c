@@ -119,6 +119,7 @@ static bool open_secure(struct load *load, char *error, size_t error_size)
         /* load is put on servers of one's own, with certificates of one's own */
         .insecure = options->insecure || options->cafile == NULL,
         .server_name = options->servername,
+        .resume = options->resume,
         .path = options->path,
     };
 

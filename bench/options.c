@@ -142,6 +142,9 @@ static const char *check_transport(struct bench_options *options)
     if (!options->ssl && (options->insecure || options->servername != NULL)) {
         return "--insecure and --servername are about TLS: they need --ssl";
     }
+    if (!options->ssl && options->resume) {
+        return "--resume is about TLS: it needs --ssl";
+    }
     if (!options->ws && GIVEN(path)) {
         return "--path is that of a WebSocket: it needs --ws";
     }

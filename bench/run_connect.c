@@ -17,14 +17,16 @@
 
 struct connect_run {
     struct lone_run lone;
-    uint64_t completed, abandoned;
-    uint64_t begin_completed, begin_cpu_ns, begin_ns;
+    uint64_t completed, abandoned, resumed;
+    uint64_t begin_completed, begin_resumed, begin_cpu_ns, begin_ns;
 };
 
 static void on_ready(struct actor *actor)
 {
     struct worker *worker = actor->worker;
+    struct connect_run *run = actor->owner;
 
+    run->resumed += actor->client.transport != NULL && transport_resumed(actor->client.transport);
     if (load_phase(worker->load) == PHASE_MEASURE) {
         histogram_add(worker->latency, worker->now_ns - actor->client.opened_ns);
     }
@@ -115,6 +117,13 @@ static int finish(struct connect_run *run, uint64_t end_ns, uint64_t end_cpu_ns,
         report_number(&report, "broker_cpu_percent", "broker's CPU", cpu_us / 10000 / seconds,
                       "% of one");
     }
+    if (run->lone.load.options->resume) {
+        report_number(&report, "resumed", "of them resumed a session",
+                      (double)(run->resumed - run->begin_resumed), "");
+        if (run->resumed - run->begin_resumed < (run->completed - run->begin_completed) * 9 / 10) {
+            load_fail(&run->lone.load, "the broker did not resume the sessions");
+        }
+    }
     report_number(&report, "not_closed", "not closed by the broker", (double)run->abandoned, "");
     report_latency(&report, "latency_us", "until CONNACK", run->lone.worker.latency);
     return report_finish(&report, load_failure(&run->lone.load) != NULL
@@ -144,6 +153,7 @@ int run_connect(const char *name, const struct bench_options *options)
     run->begin_ns = now_ns();
     if (spend(run, PHASE_WARMUP, options->warmup_s)) {
         run->begin_completed = run->completed;
+        run->begin_resumed = run->resumed;
         run->begin_cpu_ns = broker_cpu_ns(options->broker_pid);
         run->begin_ns = now_ns();
         spend(run, PHASE_MEASURE, options->duration_s);

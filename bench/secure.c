@@ -25,6 +25,7 @@ static bool open_tls(struct secure *secure, const struct secure_options *options
         .verify_name = !options->insecure,
         .alpn = &alpn,
         .alpn_count = alpn[0] != '\0' ? 1 : 0,
+        .resume = options->resume,
         .version_least = options->only_tls_1_3 ? TLS_1_3 : TLS_1_2,
     };
 

@@ -19,6 +19,7 @@ struct secure_options {
     const char *server_name; /* in place of the host, for SNI and the name in the certificate */
     const char *alpn;        /* "": none; NULL: mqtt, and http/1.1 for WebSocket */
     bool only_tls_1_3;
+    bool resume;      /* connections after the first resume a session */
     const char *path; /* of the WebSocket */
 };
 

@@ -114,7 +114,7 @@ static void note_handshake(struct shard *shard, struct conn *conn)
     filter->shaking = false;
     STAT_INC(shard->stats, transport_handshake);
     transport_describe(filter->transport, how, sizeof(how));
-    if (strstr(how, " resumed") != NULL)
+    if (transport_resumed(filter->transport))
         STAT_INC(shard->stats, transport_resumed);
     if (LOG_ENABLED(LOG_LEVEL_DEBUG)) {
         conn_peer_name(conn, peer, sizeof(peer));

@@ -374,6 +374,11 @@ bool transport_peer_name(const struct transport *transport, enum transport_name 
     return taken;
 }
 
+bool transport_resumed(const struct transport *transport)
+{
+    return transport->ssl != NULL && SSL_session_reused(transport->ssl);
+}
+
 void transport_describe(const struct transport *transport, char *to, size_t size)
 {
     const SSL_CIPHER *cipher =
@@ -383,6 +388,5 @@ void transport_describe(const struct transport *transport, char *to, size_t size
         snprintf(to, size, "%s", "");
     else
         snprintf(to, size, "%s %s%s", SSL_get_version(transport->ssl),
-                 SSL_CIPHER_standard_name(cipher),
-                 SSL_session_reused(transport->ssl) ? " resumed" : "");
+                 SSL_CIPHER_standard_name(cipher), transport_resumed(transport) ? " resumed" : "");
 }

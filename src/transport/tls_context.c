@@ -37,6 +37,7 @@ struct tls_context {
     _Atomic uint32_t references;
     bool verify_name;
     struct tls_tickets *tickets;
+    _Atomic(SSL_SESSION *) session; /* shared: a client's, to be resumed; set once */
     BIO_METHOD *bio;
     uint8_t *alpn; /* as on the wire: each with its length in front */
     unsigned alpn_len;
@@ -395,6 +396,14 @@ static bool set_alpn(struct tls_context *context, const struct tls_settings *set
     return true;
 }
 
+/* The first session that a server gives is kept for all connections; of more there is no need. */
+static int keep_session(SSL *ssl, SSL_SESSION *session)
+{
+    SSL_SESSION *none = NULL;
+
+    return atomic_compare_exchange_strong(&context_of(ssl)->session, &none, session);
+}
+
 static void set_rules(struct tls_context *context, SSL_CTX *ctx,
                       const struct tls_settings *settings,
                       const uint8_t scope[SHA256_DIGEST_LENGTH])
@@ -416,6 +425,10 @@ static void set_rules(struct tls_context *context, SSL_CTX *ctx,
     if (!settings->server) {
         if (context->alpn_len != 0)
             SSL_CTX_set_alpn_protos(ctx, context->alpn, context->alpn_len);
+        if (settings->resume) {
+            SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+            SSL_CTX_sess_set_new_cb(ctx, keep_session);
+        }
         return;
     }
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -535,6 +548,7 @@ void tls_context_unref(struct tls_context *context)
     if (context == NULL ||
         atomic_fetch_sub_explicit(&context->references, 1, memory_order_acq_rel) != 1)
         return;
+    SSL_SESSION_free(atomic_load(&context->session));
     for (unsigned i = 0; i < context->count; i++)
         SSL_CTX_free(context->contexts[i]);
     for (unsigned i = 0; i < context->count; i++)
@@ -570,9 +584,12 @@ static bool name_server(const struct tls_context *context, SSL *ssl, const char 
 SSL *tls_context_open(struct tls_context *context, const char *server_name)
 {
     SSL *ssl = SSL_new(context->contexts[0]);
+    SSL_SESSION *session = atomic_load_explicit(&context->session, memory_order_acquire);
 
     if (ssl == NULL)
         return NULL;
+    if (session != NULL)
+        SSL_set_session(ssl, session);
     SSL_set_shed_handshake_config(ssl, 1);
     if (server_name != NULL && !name_server(context, ssl, server_name)) {
         SSL_free(ssl);

@@ -45,6 +45,8 @@ struct tls_settings {
     struct tls_tickets *tickets; /* server: NULL: sessions cannot be resumed */
     bool
         sign_elsewhere; /* server: slow signatures are handed out: TRANSPORT_WAITING (transport.h) */
+    bool
+        resume; /* client: connections after the first ask for a session to be resumed: the first one that a server gave */
     const char *scope; /* server: sessions are resumed only under the same scope, trust and rules */
     uint16_t version_least, version_most; /* 0x0303: TLS 1.2, 0x0304: TLS 1.3; 0: 1.2 to 1.3 */
 };

@@ -98,6 +98,9 @@ bool transport_start(struct transport *transport, struct transport_wire *wire);
 /* True when the handshake is over and wrap may be called. */
 bool transport_ready(const struct transport *transport);
 
+/* True when its TLS handshake resumed a session. */
+bool transport_resumed(const struct transport *transport);
+
 /* Takes bytes of the wire: advances `input`, and describes the next plain bytes in `plain` (I1). */
 enum transport_status transport_unwrap(struct transport *transport, struct span *input,
                                        struct span *plain, struct transport_wire *wire);

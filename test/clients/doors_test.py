@@ -114,6 +114,8 @@ def test_load_tool(broker, folder, deadline_s):
     for words, port in (("", ssl), (" --ws", broker.ports["wss"][0])):
         result = bench("run fan-out --subscribers 4 -q 1 --warmup 0.1 --duration 0.3 -S" + words, port)
         assert re.search(r"result +good", result), result
+        result = bench("run connection-storm --resume --count 4 --warmup 0.1 --duration 0.3 -S" + words, port)
+        assert re.search(r"result +good", result) and re.search(r"resumed a session +[1-9]", result), result
 
 
 class Pages(http.server.SimpleHTTPRequestHandler):

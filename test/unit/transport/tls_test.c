@@ -486,15 +486,18 @@ static bool resume(struct trial *trial)
     settings.tls = trial->server_context;
     settings.server_name = NULL;
     pair->server.transport = transport_create(&settings);
-    SSL_CTX_set_session_cache_mode(SSL_get_SSL_CTX(pair->client.transport->ssl),
-                                   SSL_SESS_CACHE_CLIENT);
-    SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(pair->client.transport->ssl), keep_session);
+    if (!trial->client.resume) {
+        SSL_CTX_set_session_cache_mode(SSL_get_SSL_CTX(pair->client.transport->ssl),
+                                       SSL_SESS_CACHE_CLIENT);
+        SSL_CTX_sess_set_new_cb(SSL_get_SSL_CTX(pair->client.transport->ssl), keep_session);
+    }
     if (kept != NULL)
         SSL_set_session(pair->client.transport->ssl, kept);
     assert_true(transport_start(pair->client.transport, &pair->client.out));
     pump(pair);
     pair_exchange(pair); /* the server's first bytes bring the tickets */
-    resumed = SSL_session_reused(pair->server.transport->ssl);
+    resumed = transport_resumed(pair->server.transport);
+    assert_int_equal(transport_resumed(pair->client.transport), resumed);
     pair_close(pair);
     return resumed;
 }
@@ -512,6 +515,29 @@ static void renew_server(struct trial *trial)
     tls_context_unref(trial->server_context);
     trial->server_context = tls_context_create(&trial->server, why, sizeof(why));
     assert_non_null(trial->server_context);
+}
+
+/* A client's context that keeps a session by itself. */
+static void test_client_resumes(void **state)
+{
+    (void)state;
+    for (unsigned tls_1_2 = 0; tls_1_2 < 2; tls_1_2++) {
+        struct tls_tickets *tickets = tls_tickets_create();
+        struct trial trial;
+
+        trial_init(&trial);
+        trial.client.version_most = tls_1_2 ? TLS1_2_VERSION : 0;
+        trial.client.resume = true;
+        trial.server.tickets = tickets;
+        trial.server.scope = "listener";
+        trial_contexts(&trial);
+        assert_false(resume(&trial));
+        for (unsigned i = 0; i < 3; i++)
+            assert_true(resume(&trial));
+        tls_context_unref(trial.server_context);
+        tls_context_unref(trial.client_context);
+        tls_tickets_destroy(tickets);
+    }
 }
 
 static void test_resumption(void **state)
@@ -625,6 +651,7 @@ int main(void)
         cmocka_unit_test(test_a_signature_that_does_not_come),
         cmocka_unit_test(test_revocation_in_a_chain),
         cmocka_unit_test(test_resumption),
+        cmocka_unit_test(test_client_resumes),
         cmocka_unit_test(test_bad_files),
     };
 
