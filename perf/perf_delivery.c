@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "broker/broker.h"
+#include "broker/plugins.h"
 #include "conf/conf.h"
 #include "perf/shim.h"
 #include "shards/conn_io.h"
@@ -20,6 +21,8 @@ void perf_register_delivery(void);
 struct load {
     uint8_t qos;
     unsigned receivers;
+    unsigned
+        hooks; /* of a plug-in that says next to everything: PLUGIN_PUBLISH, PLUGIN_AUTHORIZE */
 };
 
 struct bench {
@@ -28,6 +31,9 @@ struct bench {
     struct shard_stats *stats;
     struct broker *broker;
     struct connection *clients[RECEIVERS_MAX + 1]; /* the publisher is the last */
+    struct plugins plugins;
+    struct plugin plugin;
+    _Atomic(struct plugin_desk *) desk;
     uint64_t now_ns;
 };
 
@@ -88,6 +94,41 @@ static struct connection *join(struct bench *bench, char letter)
     return client;
 }
 
+static enum smq_decision let_through(void *self, void *state, const struct smq_publication *message,
+                                     struct smq_answer *answer)
+{
+    (void)self;
+    (void)state;
+    (void)message;
+    (void)answer;
+    return SMQ_NEXT;
+}
+
+static enum smq_decision do_not_mind(void *self, void *state,
+                                     const struct smq_authorization *question,
+                                     struct smq_answer *answer)
+{
+    (void)self;
+    (void)state;
+    (void)question;
+    (void)answer;
+    return SMQ_NEXT;
+}
+
+static void add_plugin(struct bench *bench, unsigned hooks)
+{
+    char why[64];
+
+    bench->plugin = (struct plugin){.name = "bench", .path = ""};
+    if (hooks & PLUGIN_PUBLISH)
+        bench->plugin.hooks.publish = let_through;
+    if (hooks & PLUGIN_AUTHORIZE)
+        bench->plugin.hooks.authorize = do_not_mind;
+    bench->plugins = (struct plugins){
+        .count = hooks != 0, .shards = 1, .list = &bench->plugin, .desks = &bench->desk};
+    plugins_enter(bench->broker, &bench->plugins, why, sizeof(why));
+}
+
 static void setup(struct bench *bench, const struct load *load)
 {
     const struct conf_source source = {0};
@@ -115,6 +156,7 @@ static void setup(struct bench *bench, const struct load *load)
             feed(bench, bench->clients[i], subscribe, sizeof(subscribe));
         drain(bench, bench->clients[i], false);
     }
+    add_plugin(bench, load->hooks);
     pass_turn(bench);
 }
 
@@ -125,6 +167,7 @@ static void teardown(struct bench *bench, unsigned clients)
         mem_free(conn_of_state(bench->clients[i]));
     }
     broker_take_dirty(bench->broker);
+    plugins_leave(bench->broker);
     broker_clear(bench->broker);
     broker_destroy(bench->broker);
     broker_shared_destroy(bench->shared);
@@ -178,10 +221,13 @@ static void run(struct perf_state *state, void *argument)
 
 void perf_register_delivery(void)
 {
-    static struct load one0 = {0, 1}, one1 = {1, 1}, many0 = {0, 20}, many1 = {1, 20};
+    static struct load one0 = {0, 1, 0}, one1 = {1, 1, 0}, many0 = {0, 20, 0}, many1 = {1, 20, 0};
+    static struct load looked_at = {0, 1, PLUGIN_PUBLISH}, asked = {0, 1, PLUGIN_AUTHORIZE};
 
     perf_case("delivery/qos0/receivers_1", run, &one0);
     perf_case("delivery/qos1/receivers_1", run, &one1);
     perf_case("delivery/qos0/receivers_20", run, &many0);
     perf_case("delivery/qos1/receivers_20", run, &many1);
+    perf_case("delivery/qos0/receivers_1/plugin_publish", run, &looked_at);
+    perf_case("delivery/qos0/receivers_1/plugin_authorize", run, &asked);
 }

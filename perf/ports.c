@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 void port_post(struct broker *broker, unsigned to, struct mesh_entry entry)
 {
@@ -90,9 +91,12 @@ void port_hand_in(struct broker *broker, struct inbox_item *item)
     item->run(broker, item); /* there is one thread */
 }
 
-uint64_t port_clock_ns(void)
+uint64_t port_clock_ns(void) /* what it costs is measured, too */
 {
-    return 0;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 struct http_reply *port_http_ask(struct broker *broker, enum http_question_kind kind,
