@@ -137,7 +137,7 @@ int listen_unix_permit(const struct conf_listener *conf)
 /* In the folder of the pid file, which is made later, it may be the first. */
 static void make_folder(const char *path)
 {
-    char folder[CONF_UNIX_PATH_MAX + 1];
+    char folder[CONF_URL_PATH_BYTES]; /* as large as where it is from */
     char *slash;
 
     snprintf(folder, sizeof(folder), "%s", path);
