@@ -31,10 +31,13 @@ static bool add_rules(struct acl_builder *builder, const struct conf *conf, char
 static bool add_file(struct acl_builder *builder, const char *path, char *why, size_t size)
 {
     struct file_bytes file;
+    char what[1024];
     bool good;
 
-    if (!file_read(path, FILE_BYTES_MAX, &file, why, size))
+    if (!file_read(path, FILE_BYTES_MAX, &file, what, sizeof(what))) {
+        snprintf(why, size, "auth.acl_file: %s", what);
         return false;
+    }
     good = acl_file_add(builder, path, span_of(file.data, file.len), why, size);
     file_bytes_free(&file);
     return good;
