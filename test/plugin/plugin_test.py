@@ -9,11 +9,13 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
@@ -408,10 +410,7 @@ def test_events(broker, _folder, deadline_s):
 
 
 def test_api(broker, _folder, deadline_s):
-    request = urllib.request.Request("http://127.0.0.1:%d/api/v4/plugins" % broker.ports["http"][0])
-    request.add_header("Authorization", "Basic " + base64.b64encode(b"admin:public").decode())
-    with urllib.request.urlopen(request, timeout=deadline_s) as answer:
-        row = json.load(answer)["data"][0]
+    row = listed_plugins(broker, deadline_s)["data"][0]
     assert row["name"] == "contrary" and row["plugin"] == "contrary" and row["version"] == "0.9" and row["abi"] == 1, row
     assert row["path"].endswith("/contrary.so"), row
     assert row["hooks"] == ["authenticate", "authorize", "publish", "connect", "disconnect", "subscribe", "unsubscribe"], row
@@ -550,6 +549,52 @@ def check_end_with_waiting(options, lines):
     return 1 if problem else 0
 
 
+# ---- while it runs ----
+
+def listed_plugins(broker, deadline_s, path="/api/v4/plugins", data=None):
+    request = urllib.request.Request("http://127.0.0.1:%d%s" % (broker.ports["http"][0], path), data=data)
+    request.add_header("Authorization", "Basic " + base64.b64encode(b"admin:public").decode())
+    request.add_header("Content-Type", "application/json")
+    with urllib.request.urlopen(request, timeout=deadline_s) as answer:
+        return json.load(answer)
+
+
+def check_while_it_runs(options, lines, other):
+    """A reload loads nothing and says so; a restart begins them anew; no request names one."""
+    broker = Broker(os.path.abspath(options.broker), 2, lines, options.timeout_scale).start()
+    deadline_s, problem = 10 * options.timeout_scale, None
+    try:
+        mark = len(broker.log)
+        broker.write_conf(lines + [other])
+        broker.signal(signal.SIGHUP)
+        line = logged(broker, "reload: ", mark, deadline_s)[0]
+        assert '"ok":true' in line and "plugins" in line.split('"restart"')[1], line
+        assert [row["name"] for row in listed_plugins(broker, deadline_s)["data"]] == ["contrary"]
+        assert Guest(broker, deadline_s, "r1", "deny").refused() == 0x86
+        Guest(broker, deadline_s, "r2", "defer-allow").let_in().close()
+        for path, body in (("/api/v4/configuration/plugins", b'{"data":{"plugins":{"evil":{"path":"/tmp/evil.so"}}}}'),
+                           ("/api/v4/reload", b'{"data":{"plugins.evil.path":"/tmp/evil.so"}}')):
+            try:
+                listed_plugins(broker, deadline_s, path, body)
+                raise AssertionError("%s took a plug-in" % path)
+            except urllib.error.HTTPError as error:
+                assert 400 <= error.code < 500, error
+        mark = len(broker.log)
+        listed_plugins(broker, deadline_s, "/api/v4/ctrl/restart", b"")
+        logged(broker, "plugins.contrary: it ends", mark, deadline_s)
+        logged(broker, "started successfully", mark, deadline_s)
+        broker.wait_ready(time.monotonic() + deadline_s)
+        assert [row["name"] for row in listed_plugins(broker, deadline_s)["data"]] == ["contrary", "short"]
+        assert Guest(broker, deadline_s, "r1", "deny").refused() == 0x86
+    except (AssertionError, OSError, Closed) as error:
+        problem = "%s: %s" % (type(error).__name__, error)
+    problem = broker.stop() or problem
+    if problem:
+        print("%s\n%s" % (problem, "\n".join(broker.log[-30:])))
+    print("reload and restart%38s: %s" % ("", "ok" if not problem else "failed"), flush=True)
+    return 1 if problem else 0
+
+
 def main():
     import argparse
     parser = argparse.ArgumentParser()
@@ -586,6 +631,7 @@ def main():
         if not options.only:
             failed += check_unfit(options, folder)
             failed += check_end_with_waiting(options, contrary)
+            failed += check_while_it_runs(options, contrary, several[2])
     return 1 if failed else 0
 
 
