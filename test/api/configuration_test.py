@@ -252,7 +252,7 @@ def test_no_type_slips_through(broker, api):
                 refused += 1
                 assert status == 400 and answer["code"] == 108, (member, value, answer)
                 # by its name, or by that of the listener that it would make
-                assert answer["message"].startswith((".".join(member) + ": ", "listeners.ssl needs", "auth.jwt needs")), answer
+                assert answer["message"].startswith((".".join(member) + ": ", ".".join(member) + " takes", "listeners.ssl needs", "auth.jwt needs")), answer
                 assert broker.text() == before, (member, value)
     assert refused > 500
     for body in (b"", b"{", b"[]", b"5", b"{\"data\":5}", b"{\"data\":[]}", b"{\"data\":null}",

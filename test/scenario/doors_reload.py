@@ -296,8 +296,20 @@ def test_restart_after_reload(broker, _folder, deadline_s):
     gone(port, deadline_s)
 
 
+def test_restart_at_once(broker, _folder, deadline_s):
+    """A restart while shards are still taking over what a reload has brought."""
+    for n in range(6):
+        port, mark = free_port(), len(broker.log)
+        good_reload(broker, ['listeners.tcp.n%d.bind = "127.0.0.1:%d"' % (n, port), 'listeners.ws.bind = "127.0.0.1:0"'][:1 + n % 2])
+        assert broker.control("restart") == {"ok": True}
+        assert broker.wait_log("started successfully", time.monotonic() + 2 * deadline_s, mark), broker.log[mark:]
+        open_client(port).close()
+        open_client(broker.port).close()
+    good_reload(broker, [])
+
+
 TESTS = [test_they_come_and_go, test_who_waits_is_let_in, test_all_or_nothing, test_changed_rules, test_many_reloads,
-         test_the_command, test_the_api_moves, test_restart_after_reload]
+         test_the_command, test_the_api_moves, test_restart_after_reload, test_restart_at_once]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))
