@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
  * One publication through one shard's broker without the machine: from the bytes of PUBLISH to the chunk
- * that the kernel would have accepted, in turns of 20 messages.
+ * that the kernel would have accepted, in turns of 20 messages; without rules of access, and with 10,000 of which the last
+ * one allows what is done.
  */
 #include "base/mem.h"
 #include "broker/broker.h"
 #include "broker/plugins.h"
+#include "broker/policy.h"
 #include "conf/conf.h"
 #include "perf/shim.h"
 #include "shards/conn_io.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MESSAGES_PER_TURN 20u
 #define RECEIVERS_MAX     20u
 #define PAYLOAD           64u
+#define TOPIC_MAX         24u
 
 void perf_register_delivery(void);
 
@@ -23,12 +27,15 @@ struct load {
     unsigned receivers;
     unsigned
         hooks; /* of a plug-in that says next to everything: PLUGIN_PUBLISH, PLUGIN_AUTHORIZE */
+    unsigned rules;  /* of auth.acl; 0: everything is allowed */
+    unsigned topics; /* that the publisher uses in turn; 0: one of a single character */
 };
 
 struct bench {
     struct conf *conf;
     struct broker_shared *shared;
     struct shard_stats *stats;
+    struct policy *policy;
     struct broker *broker;
     struct connection *clients[RECEIVERS_MAX + 1]; /* the publisher is the last */
     struct plugins plugins;
@@ -60,7 +67,8 @@ static void drain(struct bench *bench, struct connection *client, bool acknowled
             if (chunk->data[at] != 0x32) /* PUBLISH, QoS 1 */
                 continue;
             memcpy(acks + len, (const uint8_t[]){0x40, 2}, 2);
-            memcpy(acks + len + 2, chunk->data + at + 5, 2); /* behind a topic of one character */
+            memcpy(acks + len + 2, chunk->data + at + 4 + chunk->data[at + 3],
+                   2); /* behind the topic */
             len += 4;
         }
         chunk->next = NULL;
@@ -129,21 +137,50 @@ static void add_plugin(struct bench *bench, unsigned hooks)
     plugins_enter(bench->broker, &bench->plugins, why, sizeof(why));
 }
 
+/* As JSON: rules for everybody and for single users, that are about other topics and other users; the last one allows. */
+static char *make_rules(unsigned count)
+{
+    size_t size = count * 100u + 200, used = 1;
+    char *rules = mem_alloc(size);
+
+    rules[0] = '[';
+    for (unsigned i = 0; i + 1 < count; i++)
+        used += (size_t)snprintf(
+            rules + used, size - used,
+            i % 2 == 0 ? "{\"permit\":\"deny\",\"topics\":[\"s/%u/secret/#\"]},"
+                       : "{\"permit\":\"allow\",\"username\":\"u%u\",\"topics\":[\"#\"]},",
+            i);
+    snprintf(rules + used, size - used,
+             "{\"permit\":\"allow\",\"topics\":[\"t\",\"s/+/state\",\"+/#\"]}]");
+    return rules;
+}
+
+static void configure(struct bench *bench, unsigned rules)
+{
+    char *text = rules == 0 ? NULL : make_rules(rules), errors[256];
+    const struct conf_override change = {"auth.acl.rules", text, "the benchmark"};
+    const struct conf_source source = {.changes = &change, .change_count = rules != 0};
+
+    bench->conf = conf_load(&source, errors, sizeof(errors));
+    bench->policy = policy_create(bench->conf, errors, sizeof(errors));
+    mem_free(text);
+}
+
 static void setup(struct bench *bench, const struct load *load)
 {
-    const struct conf_source source = {0};
-    const uint8_t subscribe[] = {0x82, 6, 0, 1, 0, 1, 't', load->qos};
-    char errors[256];
+    const uint8_t one[] = {0x82, 6, 0, 1, 0, 1, 't', load->qos},
+                  all[] = {0x82, 8, 0, 1, 0, 3, 's', '/', '#', load->qos};
 
     memset(bench, 0, sizeof(*bench));
     bench->now_ns = 1000000000u;
-    bench->conf = conf_load(&source, errors, sizeof(errors));
+    configure(bench, load->rules);
     bench->shared = broker_shared_create(1);
     bench->stats = mem_zalloc_aligned(sizeof(*bench->stats));
     bench->broker = broker_create(&(struct broker_params){
         .shared = bench->shared,
         .shard_count = 1,
         .conf = bench->conf,
+        .policy = bench->policy,
         .stats = bench->stats,
         .session_limit = 100,
         .queue_memory = UINT64_MAX,
@@ -152,8 +189,10 @@ static void setup(struct bench *bench, const struct load *load)
     });
     for (unsigned i = 0; i <= load->receivers; i++) {
         bench->clients[i] = join(bench, (char)('a' + i));
-        if (i < load->receivers)
-            feed(bench, bench->clients[i], subscribe, sizeof(subscribe));
+        if (i < load->receivers && load->topics == 0)
+            feed(bench, bench->clients[i], one, sizeof(one));
+        else if (i < load->receivers)
+            feed(bench, bench->clients[i], all, sizeof(all));
         drain(bench, bench->clients[i], false);
     }
     add_plugin(bench, load->hooks);
@@ -172,6 +211,7 @@ static void teardown(struct bench *bench, unsigned clients)
     broker_destroy(bench->broker);
     broker_shared_destroy(bench->shared);
     mem_free(bench->stats);
+    policy_unref(bench->policy);
     conf_free(bench->conf);
 }
 
@@ -188,46 +228,77 @@ static __attribute__((noinline)) void delivery_turn(struct bench *bench, const s
     pass_turn(bench);
 }
 
+/* The n-th PUBLISH; returns its length. */
+static uint32_t write_publish(const struct load *load, unsigned n, uint8_t *to)
+{
+    char topic[TOPIC_MAX] = "t";
+    uint8_t topic_len;
+
+    if (load->topics != 0)
+        snprintf(topic, sizeof(topic), "s/%u/state", n % load->topics);
+    topic_len = (uint8_t)strlen(topic);
+    to[0] = (uint8_t)(0x30 | load->qos << 1);
+    to[1] = (uint8_t)(PAYLOAD + topic_len + (load->qos != 0 ? 4 : 2));
+    to[2] = 0;
+    to[3] = topic_len;
+    memcpy(to + 4, topic, topic_len);
+    memcpy(to + 4 + topic_len, (const uint8_t[]){0, 1}, 2);
+    memset(to + to[1] + 2 - PAYLOAD, 'x', PAYLOAD);
+    return to[1] + 2u;
+}
+
 static void run(struct perf_state *state, void *argument)
 {
     const struct load *load = argument;
-    uint8_t turn[MESSAGES_PER_TURN * (PAYLOAD + 7)];
-    uint32_t len = 0;
+    uint8_t turn[MESSAGES_PER_TURN * (PAYLOAD + TOPIC_MAX + 6)];
+    unsigned turns_made = load->topics <= MESSAGES_PER_TURN ? 1 : load->topics / MESSAGES_PER_TURN;
+    uint8_t *bytes = mem_alloc(turns_made * sizeof(turn));
+    uint32_t *lens = mem_zalloc(turns_made * sizeof(*lens));
     uint64_t turns = 0;
     struct bench bench;
 
     setup(&bench, load);
-    for (unsigned i = 0; i < MESSAGES_PER_TURN; i++) {
-        const uint8_t head[] = {(uint8_t)(0x30 | load->qos << 1),
-                                (uint8_t)(PAYLOAD + (load->qos != 0 ? 5 : 3)),
-                                0,
-                                1,
-                                't',
-                                0,
-                                1};
+    for (unsigned n = 0; n < turns_made * MESSAGES_PER_TURN; n++) {
+        unsigned at = n / MESSAGES_PER_TURN;
 
-        memcpy(turn + len, head, sizeof(head));
-        len += load->qos != 0 ? 7 : 5;
-        memset(turn + len, 'x', PAYLOAD);
-        len += PAYLOAD;
+        lens[at] += write_publish(load, n, bytes + at * sizeof(turn) + lens[at]);
     }
     while (perf_next(state)) {
-        delivery_turn(&bench, load, turn, len);
-        turns++;
+        unsigned at = (unsigned)(turns++ % turns_made);
+
+        delivery_turn(&bench, load, bytes + at * sizeof(turn), lens[at]);
     }
+    mem_free(bytes);
+    mem_free(lens);
     perf_items(state, turns * MESSAGES_PER_TURN * load->receivers);
     teardown(&bench, load->receivers + 1);
 }
 
 void perf_register_delivery(void)
 {
-    static struct load one0 = {0, 1, 0}, one1 = {1, 1, 0}, many0 = {0, 20, 0}, many1 = {1, 20, 0};
-    static struct load looked_at = {0, 1, PLUGIN_PUBLISH}, asked = {0, 1, PLUGIN_AUTHORIZE};
+    static struct {
+        const char *name;
+        struct load load;
+    } cases[] = {
+        {"delivery/qos0/receivers_1", {.qos = 0, .receivers = 1}},
+        {"delivery/qos1/receivers_1", {.qos = 1, .receivers = 1}},
+        {"delivery/qos0/receivers_20", {.qos = 0, .receivers = 20}},
+        {"delivery/qos1/receivers_20", {.qos = 1, .receivers = 20}},
+        {"delivery/qos0/receivers_1/plugin_publish",
+         {.qos = 0, .receivers = 1, .hooks = PLUGIN_PUBLISH}},
+        {"delivery/qos0/receivers_1/plugin_authorize",
+         {.qos = 0, .receivers = 1, .hooks = PLUGIN_AUTHORIZE}},
+        {"delivery/qos0/topics_4/rules_0", {.qos = 0, .receivers = 1, .topics = 4}},
+        {"delivery/qos0/topics_4/rules_10000",
+         {.qos = 0, .receivers = 1, .topics = 4, .rules = 10000}},
+        {"delivery/qos1/topics_4/rules_0", {.qos = 1, .receivers = 1, .topics = 4}},
+        {"delivery/qos1/topics_4/rules_10000",
+         {.qos = 1, .receivers = 1, .topics = 4, .rules = 10000}},
+        {"delivery/qos0/topics_1000/rules_0", {.qos = 0, .receivers = 1, .topics = 1000}},
+        {"delivery/qos0/topics_1000/rules_10000",
+         {.qos = 0, .receivers = 1, .topics = 1000, .rules = 10000}},
+    };
 
-    perf_case("delivery/qos0/receivers_1", run, &one0);
-    perf_case("delivery/qos1/receivers_1", run, &one1);
-    perf_case("delivery/qos0/receivers_20", run, &many0);
-    perf_case("delivery/qos1/receivers_20", run, &many1);
-    perf_case("delivery/qos0/receivers_1/plugin_publish", run, &looked_at);
-    perf_case("delivery/qos0/receivers_1/plugin_authorize", run, &asked);
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        perf_case(cases[i].name, run, &cases[i].load);
 }

@@ -57,6 +57,8 @@ void authz_configure(struct broker *broker)
         broker->authz_active = true;
         broker->authz_rules_alone &= links[i]->rules_alone;
     }
+    broker->authz_generation = broker->policy == NULL ? 0 : broker->policy->generation;
+    broker->authz_memo_generation = broker->authz_rules_alone ? broker->authz_generation : 0;
 }
 
 /* ---- waiting ---- */
@@ -278,20 +280,12 @@ void authz_retire(struct session *session)
     session->rules = NULL;
 }
 
-bool authz_may_receive(struct broker *broker, struct session *session, struct span topic)
+static __attribute__((noinline)) bool ask_about_delivery(struct broker *broker,
+                                                         struct session *session, struct span topic)
 {
-    struct authz_question question;
+    struct authz_question question = authz_question_of(session);
     struct authz_reason reason;
-    struct authz_client *client;
 
-    if (session->superuser)
-        return true;
-    client = authz_client_of(broker, session);
-    if (client == NULL)
-        return false; /* authz.h, I2 */
-    if (!client->checks_deliveries || authz_remembers(broker, session, AUTHZ_RECEIVE, topic))
-        return true;
-    question = authz_question_of(session);
     question.action = AUTHZ_RECEIVE;
     question.topic = topic;
     for (unsigned i = 0; links[i] != NULL; i++) {
@@ -308,6 +302,19 @@ bool authz_may_receive(struct broker *broker, struct session *session, struct sp
     }
     /* whoever else was asked about the subscription has allowed it */
     return !broker->authz_rules_alone || authz_no_match_allows(broker);
+}
+
+bool authz_may_receive(struct broker *broker, struct session *session, struct span topic)
+{
+    const struct authz_client *client;
+
+    if (session->superuser)
+        return true;
+    client = authz_client_of(broker, session);
+    if (client == NULL)
+        return broker->policy == NULL; /* authz.h, I2 */
+    return !client->checks_deliveries || authz_remembers(broker, session, AUTHZ_RECEIVE, topic) ||
+           ask_about_delivery(broker, session, topic);
 }
 
 static enum authz_answer ask(struct broker *broker, struct connection *connection,

@@ -24,76 +24,162 @@
 #include "broker/policy.h"
 #include "broker/share.h"
 
-#define MEMO_SLOTS     8u
+#define MEMO_WAYS 4u /* topics that share a set */
+#define MEMO_SETS_MAX                                                                              \
+    512u /* 136 KiB; who uses more topics than 2,048 in turn is asked about most of them */
 #define MEMO_TOPIC_MAX 62u
 
-/* A cache line each. */
-struct authz_memo {
-    struct {
-        uint8_t action; /* enum authz_action + 1; 0: free */
-        uint8_t len;
-        uint8_t topic[MEMO_TOPIC_MAX];
-    } slots[MEMO_SLOTS];
+/* The tags of a set lie together, so that one line says which topic, if any, is to be compared. */
+struct memo_tags {
+    uint32_t tags[MEMO_WAYS]; /* hash of topic and action; 0: free */
 };
 
-_Static_assert(sizeof(struct authz_memo) == MEMO_SLOTS * CACHE_LINE, "a slot is a line");
+struct memo_topic {
+    uint8_t action, len;
+    uint8_t text[MEMO_TOPIC_MAX];
+};
+
+_Static_assert(sizeof(struct memo_topic) == CACHE_LINE, "a topic is a line");
+
+/* Begins with one set, and doubles as long as topics push each other out. */
+struct authz_memo {
+    uint32_t set_count;
+    uint32_t pushed; /* topics, since it has this size */
+    struct memo_tags *sets;
+    struct memo_topic topics[]; /* MEMO_WAYS of each set; then the sets */
+};
 
 /* ---- topics ---- */
 
-/* A few bits of the topic's ends and middle: that is where topics of one client differ. */
-static uint32_t memo_slot(enum authz_action action, struct span topic)
+static inline uint64_t word_at(const uint8_t *bytes)
 {
-    uint64_t first = 0, middle = 0, last = 0;
+    uint64_t word;
 
-    if (topic.len >= 8) {
-        memcpy(&first, topic.data, 8);
-        memcpy(&middle, topic.data + topic.len / 2 - 4, 8);
-        memcpy(&last, topic.data + topic.len - 8, 8);
-    } else {
-        for (uint32_t i = 0; i < topic.len; i++)
-            last = last << 8 | topic.data[i];
-    }
-    return (uint32_t)(((first ^ middle * 31 ^ last * 131) + topic.len + (uint32_t)action) *
-                          0x9e3779b97f4a7c15u >>
-                      61);
+    memcpy(&word, bytes, sizeof(word));
+    return word;
 }
 
-_Static_assert(MEMO_SLOTS == 8, "memo_slot() has three bits");
+/* Of the topic's ends and middle: that is where topics of one client differ. What collides shares a set, no more. */
+static inline uint64_t memo_hash(enum authz_action action, struct span topic)
+{
+    uint64_t hash = topic.len * 4u + (uint32_t)action, short_topic = 0;
+
+    if (LIKELY(topic.len >= 8)) {
+        hash = (hash ^ word_at(topic.data + topic.len - 8)) * 0x9e3779b97f4a7c15u;
+        hash ^= word_at(topic.data + topic.len / 2 - 4) * 0xbf58476d1ce4e5b9u;
+        hash ^= word_at(topic.data) * 0x94d049bb133111ebu;
+    } else {
+        for (uint32_t i = 0; i < topic.len; i++)
+            short_topic = short_topic << 8 | topic.data[i];
+        hash = (hash ^ short_topic << 8) * 0x9e3779b97f4a7c15u;
+    }
+    return hash ^ hash >> 32;
+}
+
+/* memcmp() as a call costs more than all the rest. */
+static inline bool same_text(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+    if (UNLIKELY(len < 8)) {
+        for (uint32_t i = 0; i < len; i++)
+            if (a[i] != b[i])
+                return false;
+        return true;
+    }
+    for (uint32_t i = 0; i + 8 < len; i += 8)
+        if (word_at(a + i) != word_at(b + i))
+            return false;
+    return word_at(a + len - 8) == word_at(b + len - 8);
+}
+
+static inline uint32_t memo_tag(uint64_t hash)
+{
+    return (uint32_t)hash | 1u;
+}
+
+static struct authz_memo *memo_create(uint32_t set_count)
+{
+    struct authz_memo *memo =
+        mem_try_zalloc(sizeof(*memo) + set_count * (MEMO_WAYS * sizeof(struct memo_topic) +
+                                                    sizeof(struct memo_tags)));
+
+    if (memo == NULL)
+        return NULL;
+    memo->set_count = set_count;
+    memo->sets = (struct memo_tags *)(void *)(memo->topics + (size_t)set_count * MEMO_WAYS);
+    return memo;
+}
+
+static inline uint32_t memo_set(const struct authz_memo *memo, uint64_t hash)
+{
+    return (uint32_t)(hash >> 20) & (memo->set_count - 1);
+}
 
 bool authz_remembers(struct broker *broker, struct session *session, enum authz_action action,
                      struct span topic)
 {
     const struct authz_client *client = session->authz;
-    uint32_t slot;
+    const struct authz_memo *memo;
+    const struct memo_topic *entry;
+    const uint32_t *tags;
+    uint64_t hash;
+    uint32_t tag, way = 0;
 
-    if (client == NULL || client->memo == NULL || topic.len > MEMO_TOPIC_MAX ||
-        broker->policy == NULL || client->generation != broker->policy->generation) /* I1 */
+    if (client == NULL || client->generation != broker->authz_memo_generation ||
+        client->memo == NULL) /* I1 */
         return false;
-    slot = memo_slot(action, topic);
-    return client->memo->slots[slot].action == action + 1 &&
-           client->memo->slots[slot].len == topic.len &&
-           memcmp(client->memo->slots[slot].topic, topic.data, topic.len) == 0;
+    memo = client->memo;
+    hash = memo_hash(action, topic);
+    tag = memo_tag(hash);
+    tags = memo->sets[memo_set(memo, hash)].tags;
+    while (tags[way] != tag)
+        if (++way == MEMO_WAYS)
+            return false;
+    entry = &memo->topics[memo_set(memo, hash) * MEMO_WAYS + way];
+    return entry->len == topic.len && entry->action == (uint8_t)action &&
+           same_text(entry->text, topic.data, topic.len);
+}
+
+/* A memo with room: the one that there is, or a larger empty one in its place. */
+static struct authz_memo *memo_of(struct authz_client *client)
+{
+    struct authz_memo *memo = client->memo;
+
+    if (memo != NULL &&
+        (memo->set_count == MEMO_SETS_MAX || memo->pushed < 2 * MEMO_WAYS * memo->set_count))
+        return memo;
+    memo = memo_create(memo == NULL ? 1 : memo->set_count * 2);
+    if (memo != NULL) {
+        mem_free(client->memo);
+        client->memo = memo;
+    }
+    return client->memo;
 }
 
 void authz_remember(struct broker *broker, struct session *session, enum authz_action action,
                     struct span topic)
 {
+    uint64_t hash = memo_hash(action, topic);
     struct authz_client *client;
-    uint32_t slot;
+    struct authz_memo *memo;
+    struct memo_topic *entry;
+    uint32_t set, way = 0;
 
-    if (!broker->authz_rules_alone || topic.len > MEMO_TOPIC_MAX)
+    if (broker->authz_memo_generation == 0 || topic.len > MEMO_TOPIC_MAX)
         return;
     client = authz_client_of(broker, session);
-    if (client == NULL)
+    memo = client == NULL ? NULL : memo_of(client);
+    if (memo == NULL)
         return;
-    if (client->memo == NULL)
-        client->memo = mem_try_zalloc(sizeof(*client->memo));
-    if (client->memo == NULL)
-        return;
-    slot = memo_slot(action, topic);
-    client->memo->slots[slot].action = (uint8_t)(action + 1);
-    client->memo->slots[slot].len = (uint8_t)topic.len;
-    memcpy(client->memo->slots[slot].topic, topic.data, topic.len);
+    set = memo_set(memo, hash);
+    while (way < MEMO_WAYS && memo->sets[set].tags[way] != 0)
+        way++;
+    if (way == MEMO_WAYS)
+        way = memo->pushed++ % MEMO_WAYS;
+    entry = &memo->topics[set * MEMO_WAYS + way];
+    memo->sets[set].tags[way] = memo_tag(hash);
+    entry->action = (uint8_t)action;
+    entry->len = (uint8_t)topic.len;
+    memcpy(entry->text, topic.data, topic.len);
 }
 
 /* ---- deliveries ---- */
@@ -171,13 +257,11 @@ static bool find_groups(const struct broker *broker, struct session *session,
     return true;
 }
 
-struct authz_client *authz_client_of(struct broker *broker, struct session *session)
+struct authz_client *authz_client_renew(struct broker *broker, struct session *session)
 {
     struct authz_client *client = session->authz;
-    uint32_t generation = broker->policy == NULL ? 0 : broker->policy->generation;
+    uint32_t generation = broker->authz_generation;
 
-    if (LIKELY(client != NULL && client->generation == generation))
-        return client;
     if (generation == 0)
         return NULL;
     if (client == NULL) {

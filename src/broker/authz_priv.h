@@ -21,8 +21,18 @@ struct authz_client {
     struct authz_memo *memo; /* NULL until something is remembered */
 };
 
+/* Begins anew under the policy that is in force; NULL when memory is gone. */
+struct authz_client *authz_client_renew(struct broker *broker, struct session *session);
+
 /* The session's, brought up to date; NULL when memory is gone. */
-struct authz_client *authz_client_of(struct broker *broker, struct session *session);
+static inline struct authz_client *authz_client_of(struct broker *broker, struct session *session)
+{
+    struct authz_client *client = session->authz;
+
+    return LIKELY(client != NULL && client->generation == broker->authz_generation)
+               ? client
+               : authz_client_renew(broker, session);
+}
 /* The client connects anew, or the session ends. */
 void authz_client_drop(struct session *session);
 

@@ -78,8 +78,10 @@ struct broker {
     bool authz_active; /* somebody has to be asked whether a client may */
     bool
         authz_tokens; /* a client came with rules of its own: they hold whatever is configured later */
-    bool authz_rules_alone; /* and nobody but rules, whose answers can be remembered */
-    uint8_t plugin_hooks;   /* enum plugin_hook: which there are */
+    uint32_t authz_generation;      /* of the policy; 0: there is none */
+    uint32_t authz_memo_generation; /* the same while answers can be remembered; otherwise 0 */
+    bool authz_rules_alone;         /* and nobody but rules, whose answers can be remembered */
+    uint8_t plugin_hooks;           /* enum plugin_hook: which there are */
     uint64_t queue_bytes, queue_memory;
 
     const struct banned *banned; /* NULL: nobody */

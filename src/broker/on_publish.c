@@ -128,13 +128,12 @@ static void deny_publication(struct broker *broker, struct connection *connectio
 
 /* Whether the client is allowed to publish it. False: the packet waits, or has been dealt with: nothing of it is
  * remembered, also of QoS 2. */
-static bool may_publish(struct broker *broker, struct connection *connection,
-                        const struct publish_packet *packet)
+static __attribute__((noinline)) bool may_publish(struct broker *broker,
+                                                  struct connection *connection,
+                                                  const struct publish_packet *packet)
 {
     struct authz_reason reason;
 
-    if (authz_remembers(broker, connection->session, AUTHZ_PUBLISH, packet->topic))
-        return true;
     /* the route refuses it with the right reason; what is repeated was asked about before */
     if (!topic_name_valid(packet->topic, broker->conf->mqtt_max_topic_levels) ||
         (packet->qos == 2 && connection->session->inbound != NULL &&
@@ -386,7 +385,9 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
     }
     if (UNLIKELY(connection->mount != NULL) && !mount_topic(broker, connection, &packet))
         return;
-    if (UNLIKELY(broker->authz_active) && !may_publish(broker, connection, &packet))
+    if (UNLIKELY(broker->authz_active) &&
+        !authz_remembers(broker, connection->session, AUTHZ_PUBLISH, packet.topic) &&
+        !may_publish(broker, connection, &packet))
         return;
     if (packet.qos == 2 && !begin_qos2(broker, connection, &packet))
         return;
