@@ -39,7 +39,10 @@ bool port_full(struct broker *broker, unsigned to)
 
 bool shard_work(struct shard *shard, struct work *work)
 {
-    if (worker_submit(shard->machine->workers, &shard->inbox, work)) {
+    struct worker_pool *workers =
+        shard->machine->workers; /* NULL at the end, when the last calls come back */
+
+    if (workers != NULL && worker_submit(workers, &shard->inbox, work)) {
         STAT_INC(shard->stats, work_submitted);
         return true;
     }
