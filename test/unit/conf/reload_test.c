@@ -198,7 +198,7 @@ static void test_the_checked_in_file_is_fresh(void **state)
 
 static void test_the_examples_are_good(void **state)
 {
-    static const char *const names[] = {"small.conf", "bench.conf", "tls.conf"};
+    static const char *const names[] = {"small.conf", "bench.conf", "tls.conf", "http_auth.conf"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
