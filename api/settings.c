@@ -31,6 +31,7 @@ enum form {
     FORM_TEXT, /* a string */
     FORM_URL,  /* "nmq-tcp://127.0.0.1:1883", of the first listener of the option's kind */
     FORM_FILE, /* the contents of the file that the option names; of keys, stars. It cannot be changed here */
+    FORM_ANONYMOUS, /* true or false, whatever it is that says so */
     FORM_ALIAS,
     FORM_THREADS, /* how many shards run; taken as the option */
 };
@@ -145,6 +146,15 @@ static cJSON *show_file(const char *path, const char *names)
                                   : contents);
 }
 
+/* As NanoMQ means it: of all listeners. */
+static bool anonymous(const struct conf *conf)
+{
+    for (unsigned i = 0; i < conf->listener_count; i++)
+        if (conf->listeners[i].enable && !conf_allow_anonymous(conf, &conf->listeners[i]))
+            return false;
+    return true;
+}
+
 static cJSON *show_row(const struct setting *row, const struct conf *conf, unsigned shards)
 {
     char path[PATH_BYTES], text[VALUE_BYTES];
@@ -157,6 +167,8 @@ static cJSON *show_row(const struct setting *row, const struct conf *conf, unsig
     option_path(row, conf, path);
     if (!conf_option_get(conf, path, text, sizeof(text)))
         return cJSON_Parse(row->json); /* there is no such listener */
+    if (row->form == FORM_ANONYMOUS)
+        return cJSON_CreateBool(anonymous(conf));
     if (row->form == FORM_KB)
         return show_kilobytes(text);
     if (row->form == FORM_SECONDS)
@@ -381,6 +393,10 @@ static bool read_option(struct reading *reading, const char *member, const char 
         if (!read_seconds(value, text, sizeof(text)))
             return refuse_with(reading->error, reading->size, "%s: takes a number of seconds",
                                member);
+    } else if (form == FORM_ANONYMOUS) {
+        if (!cJSON_IsBool(value))
+            return refuse_with(reading->error, reading->size, "%s: takes true or false", member);
+        snprintf(text, sizeof(text), "%s", cJSON_IsTrue(value) ? "true" : "false");
     } else if (form == FORM_KB) {
         if (!read_kilobytes(value, text, sizeof(text)))
             return refuse_with(reading->error, reading->size,

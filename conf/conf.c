@@ -81,6 +81,13 @@ struct conf *conf_create(void)
     return conf;
 }
 
+/* There may have been a password in it. */
+static void wipe(char *text)
+{
+    if (text != NULL)
+        mem_wipe(text, strlen(text));
+}
+
 void conf_free(struct conf *conf)
 {
     if (conf == NULL)
@@ -94,8 +101,10 @@ void conf_free(struct conf *conf)
     conf_listeners_free(conf);
     conf_acl_free(conf);
     conf_plugins_free(conf);
+    conf_users_free(conf);
     for (size_t i = 0; i < conf->files.count; i++) {
         mem_free(conf->files.texts[i].path);
+        wipe(conf->files.texts[i].text);
         mem_free(conf->files.texts[i].text);
     }
     mem_free((struct conf_text *)(uintptr_t)conf->files.texts);
@@ -159,12 +168,14 @@ void conf_loader_free(struct conf_loader *loader)
 {
     for (size_t i = 0; i < loader->entry_count; i++) {
         mem_free(loader->entries[i].path);
+        wipe(loader->entries[i].value);
         mem_free(loader->entries[i].value);
         mem_free((char *)(uintptr_t)loader->entries[i].where);
     }
     mem_free(loader->entries);
     for (unsigned i = 0; i < loader->file_count; i++) {
         mem_free(loader->files[i].path);
+        wipe(loader->files[i].text);
         mem_free(loader->files[i].text);
     }
     for (unsigned i = 0; i < loader->place_count; i++)

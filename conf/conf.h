@@ -85,6 +85,9 @@ enum conf_no_match { CONF_NO_MATCH_AUTO, CONF_NO_MATCH_ALLOW, CONF_NO_MATCH_DENY
 
 enum conf_deny_action { CONF_DENY_ACTION_IGNORE, CONF_DENY_ACTION_DISCONNECT };
 
+/* "auto": what the rest of the configuration makes of it. */
+enum conf_tristate { CONF_TRISTATE_AUTO, CONF_TRISTATE_TRUE, CONF_TRISTATE_FALSE };
+
 enum conf_tls_version { CONF_TLS_VERSION_TLSV1_2, CONF_TLS_VERSION_TLSV1_3 };
 
 /* A numeric address without brackets, and a port (0 in an option of the kind HOST, which has none); or the path of a UNIX
@@ -152,6 +155,13 @@ struct conf_plugin {
     unsigned pair_count;
 };
 
+/* One who stands in the configuration itself. */
+struct conf_user {
+    char *name, *password; /* neither is NULL when conf_check() found nothing */
+    char *where;           /* "file:line" */
+    unsigned number;       /* of auth.<n>.login; 0: a member of auth.password */
+};
+
 /* A file in memory: UTF-8 without U+0000, terminated. */
 struct conf_text {
     char *path;
@@ -176,6 +186,8 @@ struct conf {
     unsigned acl_rule_count;
     struct conf_plugin *plugins; /* in the order in which they are asked */
     unsigned plugin_count;
+    struct conf_user *users; /* in the order in which they were named */
+    unsigned user_count;
     /* Sentences, each ended by a line feed: keys without effect, duplicates. To be logged at start;
      * never NULL. */
     char *warnings;
@@ -271,6 +283,11 @@ void conf_listener_free(struct conf_listener *listener);
 /* Takes the next of a list of words that commas separate, without the blanks around it; false at the end, and for one
  * that does not fit. */
 bool conf_list_next(const char **list, char *item, size_t size);
+
+/* Whether anything knows users: a password, a backend. Without it only certificates do. */
+bool conf_auth_method(const struct conf *conf);
+/* Whether clients without a user name are let in by that listener. */
+bool conf_allow_anonymous(const struct conf *conf, const struct conf_listener *listener);
 
 /* Takes the next member of an option of the kinds MAP and HEADERS; false at the end. `name` has CONF_MAP_NAME_BYTES,
  * `value` CONF_VALUE_BYTES; the value has no control characters. */

@@ -9,9 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
-/* "file:line" or the entry's own words. Returns `to`. */
-static const char *where_of(const struct conf_loader *loader, const struct conf_entry *entry,
-                            char *to, size_t size)
+const char *conf_entry_where(const struct conf_loader *loader, const struct conf_entry *entry,
+                             char *to, size_t size)
 {
     if (entry->layer == CONF_LAYER_FILE)
         snprintf(to, size, "%s:%u", loader->files[loader->places[entry->at].file].path,
@@ -25,7 +24,7 @@ void conf_entry_error(struct conf_loader *loader, const struct conf_entry *entry
 {
     char where[CONF_SENTENCE_BYTES / 2];
 
-    where_of(loader, entry, where, sizeof(where));
+    conf_entry_where(loader, entry, where, sizeof(where));
     if (entry->layer == CONF_LAYER_FILE)
         conf_report_add(&loader->errors, "%s: %s: %s", where, entry->path, why);
     else
@@ -241,7 +240,7 @@ static void bind_ignored(struct conf_loader *loader, const struct conf_entry *en
 {
     char where[CONF_SENTENCE_BYTES / 2];
 
-    where_of(loader, entry, where, sizeof(where));
+    conf_entry_where(loader, entry, where, sizeof(where));
     if (entry->layer == CONF_LAYER_FILE)
         conf_warn(loader, "%s: %s has no effect: %s", where, entry->path, row->text);
     else
@@ -289,6 +288,8 @@ static bool bind_option(struct conf_loader *loader, const struct conf_entry *ent
         bind_row(loader, entry, row, value, loader->conf);
         return true;
     }
+    if (conf_user_bind(loader, entry, path))
+        return true;
     row = conf_map_row(path, &rest);
     if (row != NULL) {
         bind_member(loader, entry, row, rest, value);
@@ -311,7 +312,7 @@ static void bind_renamed(struct conf_loader *loader, const struct conf_entry *en
     char value[CONF_VALUE_BYTES], where[CONF_SENTENCE_BYTES / 2];
 
     if (own != NULL && own->layer == entry->layer) {
-        where_of(loader, entry, where, sizeof(where));
+        conf_entry_where(loader, entry, where, sizeof(where));
         conf_warn(loader, "%s: %s is the old name of %s, which is set too; the last one counts",
                   where, entry->path, row->argument);
     }

@@ -106,6 +106,7 @@ bool conf_check(const struct conf *conf, char *errors, size_t size)
     check_sizes(conf, &report);
     check_http(conf, &report);
     check_jwt(conf, &report);
+    conf_auth_check(conf, &report);
     conf_report_end(&report);
     return report.count == 0;
 }

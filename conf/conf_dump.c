@@ -116,6 +116,19 @@ static void print_plugins(const struct conf *conf, FILE *to)
     }
 }
 
+static void print_users(const struct conf *conf, FILE *to)
+{
+    if (conf->user_count == 0)
+        return;
+    fputs("    password {\n", to);
+    for (unsigned i = 0; i < conf->user_count; i++) {
+        fputs("        ", to);
+        print_quoted(conf->users[i].name, to);
+        fputs(" = \"" CONF_SECRET_SHOWN "\"\n", to);
+    }
+    fputs("    }\n", to);
+}
+
 static void print_section(const struct conf *conf, const struct conf_row *section, FILE *to)
 {
     fprintf(to, "%s {\n", section->path);
@@ -124,8 +137,10 @@ static void print_section(const struct conf *conf, const struct conf_row *sectio
         if (row->scope == CONF_SCOPE_BROKER)
             print_option(row, strchr(row->path, '.') + 1, conf, "    ", to);
     }
-    if (strcmp(section->path, "auth") == 0)
+    if (strcmp(section->path, "auth") == 0) {
         conf_acl_print(conf, to);
+        print_users(conf, to);
+    }
     if (strcmp(section->path, "shards") == 0)
         print_shards(conf, to);
     if (strcmp(section->path, "listeners") == 0)

@@ -284,6 +284,20 @@ bool conf_map_append(char *to, size_t size, const char *name, const char *value)
 /* Whether outputs show the value of that member. */
 bool conf_map_shown(const struct conf_row *row, const char *name);
 
+/* ---- conf_auth.c ---- */
+
+/* Whether the path is a user's, as "auth.password.<name>" or "auth.<n>.login"; *secret: its value is a password. */
+bool conf_user_path(const char *path, bool *secret);
+/* The same, and keeps it; false when it is none. */
+bool conf_user_bind(struct conf_loader *loader, const struct conf_entry *entry, const char *path);
+bool conf_users_equal(const struct conf *a, const struct conf *b);
+void conf_users_free(struct conf *conf);
+void conf_auth_check(const struct conf *conf, struct conf_report *report);
+
+/* "file:line" of an entry, or what its layer calls it. Returns `to`. */
+const char *conf_entry_where(const struct conf_loader *loader, const struct conf_entry *entry,
+                             char *to, size_t size);
+
 /* ---- conf_listener.c ---- */
 
 /* Letters, digits, - and _, 1 to 32 of them: the names of listeners and plug-ins. */

@@ -109,6 +109,8 @@ unsigned conf_diff_reload(const struct conf *running, const struct conf *wanted,
     compare(&comparison, CONF_SCOPE_BROKER, 0, "", running, wanted);
     if (!conf_acl_equal(running, wanted))
         tell(&comparison, CONF_WHEN_RELOAD, "auth.acl.rules", "other rules", "these rules");
+    if (!conf_users_equal(running, wanted))
+        tell(&comparison, CONF_WHEN_RELOAD, "auth.password", CONF_SECRET_SHOWN, CONF_SECRET_SHOWN);
     compare_shards(&comparison, running, wanted);
     compare_listeners(&comparison, running, wanted);
     compare_plugins(&comparison, running, wanted);

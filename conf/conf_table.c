@@ -76,6 +76,7 @@ static const struct {
     {"jwt_from", {"password", "username"}},
     {"no_match", {"auto", "allow", "deny"}},
     {"deny_action", {"ignore", "disconnect"}},
+    {"tristate", {"auto", "true", "false"}},
     {"peer_username", {"none", "cn", "san", "subject"}},
     {"tls_version", {"tlsv1.2", "tlsv1.3"}},
     {"log_to", {"console", "file", "syslog", "journald"}},
@@ -96,7 +97,10 @@ bool conf_path_secret(const char *path)
 {
     const struct conf_row *row = conf_row_find(CONF_SCOPE_BROKER, path);
     const char *name;
+    bool secret;
 
+    if (conf_user_path(path, &secret))
+        return secret;
     if (row == NULL) {
         row = conf_map_row(path, &name);
         return row != NULL && !conf_map_shown(row, name);

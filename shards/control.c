@@ -337,6 +337,7 @@ static void change_policy(struct control *control, const struct policy *policy)
 {
     const struct policy *former = control->policy;
 
+    policy_log_warnings(policy);
     control->policy = policy;
     broker_set_policy(control->shard.broker, policy);
     snapshot_post(&control->shard, &control->snapshots, MESH_POLICY,

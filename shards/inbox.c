@@ -37,8 +37,7 @@ void inbox_post(struct inbox *inbox, struct inbox_item *item)
     while (!atomic_compare_exchange_weak_explicit(&inbox->newest, &newest, item,
                                                   memory_order_release, memory_order_relaxed));
     __sync_synchronize(); /* I3; the item is not ours any more, the inbox is still there */
-    if (atomic_load_explicit(inbox->rest, memory_order_relaxed) != MESH_AWAKE &&
-        atomic_exchange_explicit(inbox->rest, MESH_AWAKE, memory_order_relaxed) != MESH_AWAKE)
+    if (atomic_load_explicit(inbox->rest, memory_order_relaxed) != MESH_AWAKE)
         wake(inbox); /* I4 */
 }
 

@@ -10,7 +10,7 @@
  *               newest = item  (compare, exchange)                    oldest first, item->run()
  *               asleep? eventfd ------------------> its ring has a read on that descriptor
  *
- * Sleeping is the mesh's protocol (shards/mesh.c, I3 and I4), with the same word: the shard says that it sleeps and looks
+ * Sleeping is the mesh's protocol (shards/mesh.c, I3), with the same word: the shard says that it sleeps and looks
  * once more, also into its inbox; whoever posts looks at that word after the item can be seen. One of the two sees what the other
  * wrote.
  *
@@ -19,7 +19,9 @@
  *   I2  the shard takes all items at once: nobody else ever takes one, so `newest` cannot come back to a value that a
  *       poster has read while the list behind it has changed (no ABA)
  *   I3  a shard does not wait in the kernel while an item can be seen, unless a wake is on its way
- *   I4  one wake for one announcement of sleep: the exchange decides who writes to the descriptor
+ *   I4  a poster never takes the announcement back, as a peer in the mesh does: it may be stopped before it writes, for it
+ *       has less weight than the shards, and peers would rely on its wake. Several may then wake the same sleeper, which
+ *       costs a write each
  *
  * It has no limit of its own: what is in it was accepted before by something that has one (the workers' queue, the
  * attempts of authn.h). Rejected: a ring for each foreign thread (there is no telling how many), a mutex (a

@@ -244,6 +244,7 @@ static int run_loaded(struct machine *machine)
         bans_close(machine->bans);
         return give_up(why);
     }
+    policy_log_warnings(machine->policy);
     create_shards(machine);
     if (control_open(machine, why, sizeof(why)) != 0)
         status = give_up(why);

@@ -162,7 +162,9 @@ uint32_t mesh_drain(struct mesh_port *port, uint32_t limit,
 {
     uint32_t total = 0;
 
-    for (unsigned index = 0; index < port->mesh->count; index++) {
+    /* the control shard, the last, comes first: a reload that was answered holds for whoever connects after that, also by
+     * way of another shard */
+    for (unsigned index = port->mesh->count; index-- > 0;) {
         struct mesh_peer *peer = &port->peers[index];
         uint32_t done = 0;
 

@@ -11,11 +11,6 @@
 #include "broker/broker_priv.h"
 #include "broker/http_auth.h"
 #include "broker/policy.h"
-#include "mqtt/decode.h"
-
-#define NO_SLOT       UINT32_MAX
-#define SLOTS_AT_ONCE 64u
-#define ROUNDS_MAX    16u /* CONTINUEs of one attempt */
 
 static const struct authn_link links[] = {
 #define AUTHN_LINK(link) {#link, authn_##link##_configured, authn_##link##_ask},
@@ -39,229 +34,6 @@ enum authn_answer authn_certificate_ask(struct broker *broker, struct authn_atte
                : AUTHN_IGNORE;
 }
 
-/* ---- attempts ---- */
-
-void authn_table_init(struct authn_table *table)
-{
-    *table = (struct authn_table){.free_slot = NO_SLOT};
-}
-
-void authn_table_fini(struct authn_table *table)
-{
-    ASSERT(table->count == 0);
-    mem_free(table->slots);
-}
-
-static bool grow(struct authn_table *table)
-{
-    uint32_t capacity = table->capacity == 0 ? SLOTS_AT_ONCE : table->capacity * 2;
-    struct authn_slot *slots = mem_try_realloc(table->slots, capacity * sizeof(*slots));
-
-    if (slots == NULL)
-        return false;
-    for (uint32_t i = capacity; i-- > table->capacity;) {
-        slots[i] = (struct authn_slot){.generation = 1, .next_free = table->free_slot};
-        table->free_slot = i;
-    }
-    table->slots = slots;
-    table->capacity = capacity;
-    return true;
-}
-
-static bool enter_table(struct authn_table *table, struct authn_attempt *attempt)
-{
-    struct authn_slot *slot;
-
-    if (table->free_slot == NO_SLOT && !grow(table))
-        return false;
-    attempt->handle.slot = table->free_slot;
-    slot = &table->slots[attempt->handle.slot];
-    table->free_slot = slot->next_free;
-    table->count++;
-    slot->attempt = attempt;
-    attempt->handle.generation = slot->generation;
-    return true;
-}
-
-static void leave_table(struct authn_table *table, struct authn_handle handle)
-{
-    struct authn_slot *slot = &table->slots[handle.slot];
-
-    slot->attempt = NULL;
-    slot->generation++; /* I3 */
-    slot->next_free = table->free_slot;
-    table->free_slot = handle.slot;
-    table->count--;
-}
-
-struct authn_attempt *authn_find(struct broker *broker, struct authn_handle handle)
-{
-    const struct authn_table *table = &broker->attempts;
-
-    if (handle.slot >= table->capacity || table->slots[handle.slot].generation != handle.generation)
-        return NULL;
-    return table->slots[handle.slot].attempt;
-}
-
-static void drop_said(struct authn_attempt *attempt)
-{
-    if (attempt->said != NULL)
-        mem_wipe(attempt->said, attempt->said_len);
-    mem_free(attempt->said);
-    attempt->said = NULL;
-}
-
-static void drop_state(struct authn_attempt *attempt)
-{
-    if (attempt->state != NULL && attempt->free_state != NULL)
-        attempt->free_state(attempt->state);
-    attempt->state = NULL;
-    attempt->free_state = NULL;
-}
-
-void authn_abandon(struct broker *broker, struct connection *connection)
-{
-    struct authn_attempt *attempt = connection->attempt;
-
-    if (attempt == NULL)
-        return;
-    connection->attempt = NULL;
-    leave_table(&broker->attempts, attempt->handle);
-    timer_disarm(&broker->timers, &attempt->timer);
-    timer_disarm(&broker->timers, &attempt->deadline);
-    drop_said(attempt);
-    drop_state(attempt);
-    identity_clear(broker, &attempt->result);
-    mem_free(attempt->new_username);
-    mem_wipe(attempt->bytes, attempt->size);
-    mem_free(attempt);
-}
-
-/* Room behind the packet's bytes. */
-static struct span append(struct authn_attempt *attempt, struct span text)
-{
-    uint8_t *to = attempt->bytes + attempt->size;
-
-    memcpy(to, text.data, text.len);
-    attempt->size += text.len;
-    return span_of(to, text.len);
-}
-
-static void describe(struct authn_attempt *attempt)
-{
-    const struct connect_packet *packet = &attempt->packet;
-
-    attempt->username = packet->username;
-    attempt->password = packet->password;
-    attempt->has_username = packet->has_username;
-    attempt->has_password = packet->has_password;
-    attempt->version = packet->version;
-    if (props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD))
-        attempt->method = packet->props.authentication_method;
-    if (props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_DATA))
-        attempt->data = packet->props.authentication_data;
-    port_peer_address(attempt->connection, &attempt->peer);
-    port_peer_door(attempt->connection, &attempt->door);
-}
-
-/* With room for that many bytes, and in the table; NULL when memory is gone. */
-static struct authn_attempt *create(struct broker *broker, struct connection *connection,
-                                    size_t room)
-{
-    struct authn_attempt *attempt = mem_try_alloc(sizeof(*attempt) + room);
-
-    if (attempt == NULL)
-        return NULL;
-    memset(attempt, 0, sizeof(*attempt));
-    if (!enter_table(&broker->attempts, attempt)) {
-        mem_free(attempt);
-        return NULL;
-    }
-    attempt->broker = broker;
-    attempt->connection = connection;
-    timer_init(&attempt->timer, NULL);
-    timer_init(&attempt->deadline, NULL);
-    return attempt;
-}
-
-struct authn_attempt *authn_create(struct broker *broker, struct connection *connection,
-                                   const struct frame *frame, const struct connect_facts *facts)
-{
-    struct authn_attempt *attempt =
-        create(broker, connection,
-               (size_t)frame->body_len + facts->client_identifier.len + facts->username.len);
-    struct frame copy = *frame;
-
-    if (attempt == NULL)
-        return NULL;
-    copy.body = append(attempt, span_of(frame->body, frame->body_len)).data;
-    if (mqtt_decode_connect(&copy, &attempt->packet) != MQTT_REASON_SUCCESS)
-        UNREACHABLE("these bytes were a CONNECT before");
-    attempt->client_identifier = attempt->packet.client_identifier;
-    attempt->assigned_identifier = facts->assigned_identifier;
-    if (facts->assigned_identifier)
-        attempt->client_identifier = append(attempt, facts->client_identifier);
-    attempt->username_verified = facts->username_verified;
-    if (facts->username_verified) {
-        attempt->packet.username = append(attempt, facts->username);
-        attempt->packet.has_username = true;
-    }
-    describe(attempt);
-    connection->attempt = attempt;
-    return attempt;
-}
-
-/* Takes a copy of what the client says. False when memory is gone. */
-static bool hear(struct authn_attempt *attempt, struct span data)
-{
-    drop_said(attempt);
-    attempt->said = mem_try_alloc(data.len + 1u);
-    if (attempt->said == NULL)
-        return false;
-    if (data.len > 0)
-        memcpy(attempt->said, data.data, data.len);
-    attempt->said_len = data.len;
-    attempt->data = span_of(attempt->said, data.len);
-    return true;
-}
-
-static void deadline_passed(void *owner, struct timer *timer)
-{
-    struct authn_attempt *attempt = CONTAINER_OF(timer, struct authn_attempt, deadline);
-
-    (void)authn_break_off(owner, attempt, MQTT_REASON_NOT_AUTHORIZED,
-                          "it did not authenticate again within mqtt.connect_timeout");
-}
-
-struct authn_attempt *authn_create_again(struct broker *broker, struct connection *connection,
-                                         const struct ack_packet *packet)
-{
-    const struct session *session = connection->session;
-    struct span method = packet->props.authentication_method;
-    struct authn_attempt *attempt = create(broker, connection, method.len);
-
-    if (attempt == NULL)
-        return NULL;
-    connection->attempt = attempt;
-    attempt->again = true;
-    attempt->version = attempt->packet.version = MQTT_5;
-    attempt->client_identifier = session_client_identifier(session);
-    attempt->has_username = session->username != NULL;
-    if (attempt->has_username)
-        attempt->username = span_text(session->username);
-    attempt->packet.has_username = attempt->has_username;
-    attempt->packet.username = attempt->username;
-    describe(attempt);
-    attempt->method = append(attempt, method);
-    timer_init(&attempt->deadline, deadline_passed);
-    timer_arm(&broker->timers, &attempt->deadline,
-              broker->now_ms + (uint64_t)broker->conf->mqtt_connect_timeout_ms);
-    if (hear(attempt, packet->props.authentication_data))
-        return attempt;
-    authn_abandon(broker, connection);
-    return NULL;
-}
-
 /* ---- the chain ---- */
 
 static bool anyone_configured(const struct broker *broker)
@@ -272,16 +44,25 @@ static bool anyone_configured(const struct broker *broker)
     return false;
 }
 
-static bool anonymous_allowed(const struct broker *broker)
+bool authn_any_behind(const struct broker *broker, const struct authn_link *link)
 {
-    return broker->policy == NULL || broker->policy->anonymous;
+    for (link++; link < links + ARRAY_LENGTH(links); link++)
+        if (link->configured(broker))
+            return true;
+    return false;
 }
 
 bool authn_open(const struct broker *broker, const struct connect_packet *packet)
 {
-    return anonymous_allowed(broker) && !anyone_configured(broker) &&
+    return (broker->policy == NULL || broker->policy->anonymous) && !anyone_configured(broker) &&
            !http_super_configured(broker) &&
            !props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD);
+}
+
+bool authn_nameless_welcome(const struct broker *broker, const char *listener, bool has_username)
+{
+    return (broker->policy == NULL || policy_anonymous(broker->policy, listener)) &&
+           (!has_username || !anyone_configured(broker));
 }
 
 /* Nobody knows the client. */
@@ -294,11 +75,13 @@ static enum authn_answer end_of_chain(const struct broker *broker, struct authn_
         return AUTHN_DENY;
     }
     /* who shows a password that nobody takes is somebody, if not known */
-    if (anonymous_allowed(broker) &&
-        ((!attempt->has_username && !attempt->has_password) || !anyone_configured(broker)))
+    if (authn_nameless_welcome(broker, attempt->door.listener,
+                               attempt->has_username || attempt->has_password))
         return AUTHN_ALLOW;
-    attempt->reason = attempt->has_username ? "nobody knows the user name and the password"
-                                            : "a user name and a password are required";
+    if (!attempt->has_username)
+        attempt->reason = "a user name and a password are required";
+    else if (attempt->reason == NULL) /* else the last who was asked has said why */
+        attempt->reason = "nobody knows the user name and the password";
     return AUTHN_DENY;
 }
 
@@ -311,7 +94,7 @@ static enum authn_answer ask_from(struct broker *broker, struct authn_attempt *a
 
         if (!next->configured(broker))
             continue;
-        drop_state(attempt);
+        authn_drop_state(attempt);
         attempt->link = next;
         attempt->reason = NULL;
         attempt->code = MQTT_REASON_SUCCESS;
@@ -321,6 +104,8 @@ static enum authn_answer ask_from(struct broker *broker, struct authn_attempt *a
     }
     return end_of_chain(broker, attempt);
 }
+
+#define ROUNDS_MAX 16u /* CONTINUEs of one attempt */
 
 /* The link wants to hear more. False when that cannot be: the attempt is then to be refused. */
 static bool continue_with(struct broker *broker, struct authn_attempt *attempt)
@@ -335,12 +120,67 @@ static bool continue_with(struct broker *broker, struct authn_attempt *attempt)
     return attempt->awaits_client;
 }
 
-static enum connection_verdict settle(struct broker *broker, struct authn_attempt *attempt,
-                                      enum authn_answer answer)
+/* ---- the answer ---- */
+
+/* When the connection's own time is over the answer comes at once. */
+#define ANSWER_BEFORE_MS 250u
+
+static uint64_t time_left(const struct broker *broker, const struct connection *connection)
+{
+    uint64_t end_ms = connection->timer.deadline_ms;
+
+    return end_ms > broker->now_ms + ANSWER_BEFORE_MS ? end_ms - broker->now_ms - ANSWER_BEFORE_MS
+                                                      : 0;
+}
+
+/* A wrong user name or password; what a broken backend refused is nobody's fault. True: the answer waits. */
+static bool hold_back(struct broker *broker, struct authn_attempt *attempt)
+{
+    uint64_t delay_ms, most_ms = time_left(broker, attempt->connection);
+    const struct policy *policy = broker->policy;
+
+    if (attempt->code != MQTT_REASON_SUCCESS || policy == NULL ||
+        (!attempt->has_username && attempt->method.len == 0))
+        return false;
+    if (broker->slow_down == NULL)
+        broker->slow_down = slow_down_create();
+    if (broker->slow_down == NULL)
+        return false;
+    delay_ms =
+        slow_down_wrong(broker->slow_down, attempt->slow_down, &policy->slow_down, broker->now_ms);
+    if (delay_ms == 0)
+        return false;
+    attempt->held = true;
+    if (attempt->again)
+        return false; /* counted; but it is online, and ends at once */
+    STAT_INC(broker->stats, authn_held_back);
+    timer_arm(&broker->timers, &attempt->timer,
+              broker->now_ms + (delay_ms < most_ms ? delay_ms : most_ms));
+    return true;
+}
+
+/* Does what was decided, once. */
+static enum connection_verdict conclude(struct broker *broker, struct authn_attempt *attempt,
+                                        bool allowed)
 {
     struct connection *connection = attempt->connection;
     enum connection_verdict verdict = CONNECTION_CONTINUE;
 
+    attempt->allowed = allowed;
+    if (attempt->again)
+        auth_again_decided(broker, attempt, allowed);
+    else
+        verdict = allowed ? connect_allowed(broker, connection, attempt)
+                          : connect_denied(broker, connection, attempt);
+    if (verdict == CONNECTION_PAUSE)
+        return CONNECTION_CONTINUE;    /* its will is being decided: authn_go_on() */
+    authn_abandon(broker, connection); /* I1; it may be gone already: the connection has ended */
+    return verdict;
+}
+
+static enum connection_verdict settle(struct broker *broker, struct authn_attempt *attempt,
+                                      enum authn_answer answer)
+{
     if (answer == AUTHN_ALLOW)
         answer = http_super_ask(broker, attempt);
     attempt->waiting = answer == AUTHN_WAIT;
@@ -353,17 +193,32 @@ static enum connection_verdict settle(struct broker *broker, struct authn_attemp
             return CONNECTION_CONTINUE;
         answer = AUTHN_DENY;
     }
-    if (attempt->again) {
-        auth_again_decided(broker, attempt, answer == AUTHN_ALLOW);
-    } else {
-        attempt->allowed = answer == AUTHN_ALLOW;
-        verdict = answer == AUTHN_ALLOW ? connect_allowed(broker, connection, attempt)
-                                        : connect_denied(broker, connection, attempt);
+    if (answer == AUTHN_ALLOW) {
+        if (attempt->link != NULL && broker->slow_down != NULL)
+            slow_down_right(broker->slow_down, attempt->slow_down);
+    } else if (hold_back(broker, attempt)) {
+        return CONNECTION_CONTINUE;
     }
-    if (verdict != CONNECTION_PAUSE) /* else its will is being decided: authn_go_on() */
-        authn_abandon(broker,
-                      connection); /* I1; it may be gone already: the connection has ended */
-    return verdict == CONNECTION_PAUSE ? CONNECTION_CONTINUE : verdict;
+    return conclude(broker, attempt, answer == AUTHN_ALLOW);
+}
+
+void authn_held_long_enough(void *owner, struct timer *timer)
+{
+    (void)conclude(owner, CONTAINER_OF(timer, struct authn_attempt, timer), false);
+}
+
+enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt)
+{
+    if (UNLIKELY(broker->slow_down != NULL) && broker->policy != NULL &&
+        (attempt->has_username || attempt->method.len != 0) &&
+        !slow_down_may_try(broker->slow_down, attempt->slow_down, &broker->policy->slow_down) &&
+        !authn_password_remembered(broker, attempt)) {
+        STAT_INC(broker->stats, authn_unchecked);
+        attempt->code = MQTT_REASON_CONNECTION_RATE_EXCEEDED;
+        attempt->reason = "too many wrong passwords (auth.slow_down)";
+        return conclude(broker, attempt, false);
+    }
+    return settle(broker, attempt, ask_from(broker, attempt, links));
 }
 
 void authn_go_on(struct broker *broker, struct connection *connection)
@@ -371,12 +226,7 @@ void authn_go_on(struct broker *broker, struct connection *connection)
     struct authn_attempt *attempt = connection->attempt;
 
     if (attempt != NULL && attempt->allowed)
-        (void)settle(broker, attempt, AUTHN_ALLOW);
-}
-
-enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt)
-{
-    return settle(broker, attempt, ask_from(broker, attempt, links));
+        (void)conclude(broker, attempt, true);
 }
 
 enum connection_verdict authn_answered(struct broker *broker, struct authn_attempt *attempt,
@@ -386,7 +236,7 @@ enum connection_verdict authn_answered(struct broker *broker, struct authn_attem
     attempt->awaits_client = false;
     attempt->round++;
     attempt->reason = NULL;
-    if (!hear(attempt, data))
+    if (!authn_hear(attempt, data))
         return authn_break_off(broker, attempt, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
     return settle(broker, attempt, attempt->link->ask(broker, attempt));
 }

@@ -33,6 +33,7 @@
 #ifndef SHARDMQ_BROKER_AUTHN_H
 #define SHARDMQ_BROKER_AUTHN_H
 
+#include "auth/slow_down.h"
 #include "base/timer.h"
 #include "broker/ports.h"
 #include "mqtt/packet.h"
@@ -57,7 +58,7 @@ struct identity {
     uint64_t expires_ms; /* wall clock; the connection ends then (a token ran out); 0: never */
     char *method;        /* Authentication Method of its CONNECT, mem_alloc; NULL: none */
     struct acl *rules;   /* of its own (from a token), until its session has them; NULL: none */
-    uint64_t credential; /* the link's: to tell after a reload whether it is still the same */
+    uint64_t credential; /* of the password link: the entry that was right; 0: another link's */
     struct connection *connection;
     struct timer expiry; /* for expires_ms */
 };
@@ -103,7 +104,9 @@ struct authn_attempt {
     uint32_t said_len;
     struct timer deadline; /* of `again` */
     bool allowed;          /* and its will is being decided (broker/authz.h) */
-    struct timer timer;    /* the slow-down */
+    bool held;             /* it was wrong, and the answer is held back until `timer` fires */
+    struct slow_down_keys slow_down;
+    struct timer timer;
     bool assigned_identifier;
     struct connect_packet packet; /* views of `bytes` */
     uint32_t size;

@@ -15,6 +15,12 @@ struct connect_facts {
     bool assigned_identifier, username_verified;
 };
 
+#define AUTHN_LINK(link)                                                                           \
+    bool authn_##link##_configured(const struct broker *broker);                                   \
+    enum authn_answer authn_##link##_ask(struct broker *broker, struct authn_attempt *attempt);
+#include "broker/authn_links.def"
+#undef AUTHN_LINK
+
 void authn_table_init(struct authn_table *table);
 /* Every connection must be closed. */
 void authn_table_fini(struct authn_table *table);
@@ -60,6 +66,30 @@ void identity_renew(struct broker *broker, struct identity *identity,
 void identity_clear(struct broker *broker, struct identity *identity);
 /* The same, and the connection has none. */
 void identity_release(struct broker *broker, struct connection *connection);
+
+/* Takes a copy of what the client says: its data from now on. False when memory is gone. */
+bool authn_hear(struct authn_attempt *attempt, struct span data);
+void authn_drop_state(struct authn_attempt *attempt);
+/* The timer of an attempt whose answer was held back. */
+void authn_held_long_enough(void *owner, struct timer *timer);
+
+/* Whether somebody for whom no link vouches may come in by that listener: without a user name, or with one while there is
+ * nobody who could check it. */
+bool authn_nameless_welcome(const struct broker *broker, const char *listener, bool has_username);
+/* Whether no rules hold for a client of that user name, which was let in with that; NULL: with nothing. */
+bool authn_superuser(const struct broker *broker, const struct identity *identity,
+                     struct span username);
+/* Whether a link behind that one is configured. */
+bool authn_any_behind(const struct broker *broker, const struct authn_link *link);
+
+/* The policy is another one: ends the connections of those whom it would not let in as they came, some in each step. True
+ * while there are more to look at. */
+bool authn_sweep(struct broker *broker);
+
+/* ---- authn_password.c ---- */
+/* Whether the link let somebody in with what the present policy has for that user. */
+bool authn_credential_good(const struct broker *broker, struct span username, uint64_t credential);
+bool authn_password_remembered(const struct broker *broker, const struct authn_attempt *attempt);
 
 /* ---- on_auth.c ---- */
 /* A packet that comes between CONNECT and CONNACK. */

@@ -14,11 +14,13 @@ struct broker_shared *broker_shared_create(unsigned shard_count)
         mem_zalloc_aligned(sizeof(*shared) + (shard_count + 1) * sizeof(shared->row[0]));
 
     shared->rows = shard_count + 1;
+    login_secret_make(&shared->login_secret);
     return shared;
 }
 
 void broker_shared_destroy(struct broker_shared *shared)
 {
+    mem_wipe(&shared->login_secret, sizeof(shared->login_secret));
     mem_free(shared);
 }
 
@@ -34,6 +36,7 @@ struct broker *broker_create(const struct broker_params *params)
     broker->banned = params->banned;
     broker->policy = params->policy;
     authn_table_init(&broker->attempts);
+    list_init(&broker->logins);
     broker->stats = params->stats;
     broker->shared = params->shared;
     broker->session_limit = params->session_limit;
@@ -90,6 +93,8 @@ void broker_destroy(struct broker *broker)
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);
     authn_table_fini(&broker->attempts);
+    login_cache_destroy(broker->login_cache);
+    slow_down_destroy(broker->slow_down);
     outbox_pool_clear(&broker->pool);
     mem_free(broker);
 }
@@ -122,6 +127,8 @@ bool broker_run_batches(struct broker *broker)
         broker->answered; /* by a timer, perhaps: paused connections were looked at before */
 
     broker->answered = false;
+    if (UNLIKELY(broker->sweeping))
+        more |= authn_sweep(broker);
     if (UNLIKELY(!list_empty(&broker->errands)))
         more |= errand_run(broker);
     /* second: a subscription that was an errand may have begun a scan */
@@ -227,6 +234,10 @@ void broker_set_policy(struct broker *broker, const struct policy *policy)
 {
     broker->policy = policy;
     authz_configure(broker);
+    login_cache_destroy(broker->login_cache);
+    broker->login_cache = NULL; /* made again with the first password that is right */
+    broker->sweeping = true;
+    broker->sweep_cursor = 0;
 }
 
 void broker_shutdown(struct broker *broker)

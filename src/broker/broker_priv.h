@@ -5,6 +5,7 @@
 #ifndef SHARDMQ_BROKER_BROKER_PRIV_H
 #define SHARDMQ_BROKER_BROKER_PRIV_H
 
+#include "auth/slow_down.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -84,12 +85,17 @@ struct broker {
     uint8_t plugin_hooks;           /* enum plugin_hook: which there are */
     uint64_t queue_bytes, queue_memory;
 
-    const struct banned *banned; /* NULL: nobody */
-    const struct policy *policy; /* NULL: there is none, everybody may do everything */
     bool
         answered; /* a packet that waited can be run again: the loop may not sleep before its next turn */
-    struct authn_table attempts; /* CONNECTs that are being decided */
     struct plugin_desk *plugins; /* NULL: there are none */
+    const struct banned *banned;     /* NULL: nobody */
+    const struct policy *policy;     /* NULL: there is none, everybody may do everything */
+    struct authn_table attempts;     /* CONNECTs that are being decided */
+    struct list logins;              /* passwords that are being hashed (authn_password.c) */
+    struct login_cache *login_cache; /* NULL until one was right */
+    struct slow_down *slow_down;     /* NULL until one was wrong */
+    bool sweeping; /* the policy is another one: the clients that are there are looked at again */
+    uint32_t sweep_cursor; /* slot of the session table */
     struct session_table sessions;
     uint32_t session_limit;
     struct timers timers;

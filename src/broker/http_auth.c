@@ -67,7 +67,7 @@ static void login_answered(struct broker *broker, const struct http_reply *reply
 
 bool authn_http_configured(const struct broker *broker)
 {
-    return asked(broker, broker->conf->auth_http_auth_auth_req_url);
+    return broker->conf->auth_enable && asked(broker, broker->conf->auth_http_auth_auth_req_url);
 }
 
 enum authn_answer authn_http_ask(struct broker *broker, struct authn_attempt *attempt)
@@ -76,7 +76,9 @@ enum authn_answer authn_http_ask(struct broker *broker, struct authn_attempt *at
     struct http_decision decision;
     struct http_reply *reply;
 
-    if (attempt->method.len != 0)
+    if (attempt->method.len != 0 ||
+        (!attempt->has_username && !attempt->has_password && /* nobody has to know it */
+         authn_nameless_welcome(broker, attempt->door.listener, false)))
         return AUTHN_IGNORE;
     reply = port_http_ask(broker, HTTP_QUESTION_LOGIN, attempt->connection, &facts, &decision);
     if (reply == NULL)

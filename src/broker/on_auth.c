@@ -111,6 +111,7 @@ void auth_again_decided(struct broker *broker, struct authn_attempt *attempt, bo
 
         attempt->result.rules = NULL;
         identity_renew(broker, connection->identity, attempt);
+        grant.superuser = authn_superuser(broker, connection->identity, span_text(name));
         authz_admit(broker, connection->session, &grant);
         STAT_INC(broker->stats, authn_again);
         return;

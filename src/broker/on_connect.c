@@ -702,7 +702,8 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
     }
     if (reason != MQTT_REASON_SUCCESS)
         return refuse(broker, connection, packet, reason, why);
-    grant = (struct authz_grant){connection->identity->superuser, connection->identity->rules};
+    grant = (struct authz_grant){authn_superuser(broker, connection->identity, packet->username),
+                                 connection->identity->rules};
     verdict = connect_session(
         broker, connection, packet, attempt->client_identifier, &grant,
         &(struct connect_result){.assigned_identifier = attempt->assigned_identifier,

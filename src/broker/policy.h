@@ -13,6 +13,9 @@
 #ifndef SHARDMQ_BROKER_POLICY_H
 #define SHARDMQ_BROKER_POLICY_H
 
+#include "auth/password_store.h"
+#include "auth/slow_down.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,7 +28,17 @@ struct jwt_login;
 /* Class: wire. */
 struct policy {
     _Atomic uint32_t references;
-    bool anonymous;            /* clients without a user name are let in */
+    bool anonymous; /* every listener lets clients in that have no user name */
+    struct policy_listener {
+        char *name;
+        bool anonymous;
+    } * listeners;
+    unsigned listener_count;
+    struct password_store *passwords; /* NULL: there is none */
+    char *super_users;                /* a list (conf_list_next()); "": nobody */
+    struct slow_down_rule slow_down;
+    uint64_t cache_ttl_ms;
+    uint32_t cache_size;
     struct jwt_login *jwt;     /* tokens of clients; NULL: none are taken */
     struct jwt_login *api_jwt; /* tokens for the HTTP API; NULL: it takes none */
     struct acl *acl;           /* auth.acl and auth.acl_file; NULL: there are no rules */
@@ -37,7 +50,12 @@ struct policy {
 /* Reads what that configuration names; may block for as long as reading files takes. NULL and a sentence in `why`: what is
  * wrong, where, what to do. With one reference. */
 struct policy *policy_create(const struct conf *conf, char *why, size_t size);
+/* Logs what should be changed: passwords in clear text with their lines. */
+void policy_log_warnings(const struct policy *policy);
 struct policy *policy_ref(const struct policy *policy);
+/* Whether clients without a user name may come in by that listener; not by one that is unknown. */
+bool policy_anonymous(const struct policy *policy, const char *listener);
+bool policy_super_user(const struct policy *policy, struct span username);
 /* NULL is ignored. */
 void policy_unref(const struct policy *policy);
 

@@ -15,6 +15,7 @@
 #ifndef SHARDMQ_BROKER_SHARED_H
 #define SHARDMQ_BROKER_SHARED_H
 
+#include "auth/login_cache.h"
 #include "base/check.h"
 #include "topic/tree.h"
 
@@ -29,7 +30,8 @@ struct shared_row {
 };
 
 struct broker_shared {
-    unsigned rows; /* data shards and the control shard */
+    unsigned rows;                    /* data shards and the control shard */
+    struct login_secret login_secret; /* boot */
     struct shared_row row[];
 };
 

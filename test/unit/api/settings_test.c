@@ -217,8 +217,8 @@ static void test_what_is_wrong(void **state)
          "tls.key_password: tls.keypass is the same setting with another value"},
         {SETTINGS_REST, NULL, "{\"websocket\":{\"url\":\"nmq-wss://127.0.0.1:1/x\"}}",
          "websocket.url: this URL is of another kind of listener"},
-        {SETTINGS_CODE, NULL, "{\"allow_anonymous\":false}",
-         "allow_anonymous: authentication is not part of this version: only true is possible"},
+        {SETTINGS_CODE, NULL, "{\"allow_anonymous\":\"auto\"}",
+         "allow_anonymous: takes true or false"},
         {SETTINGS_CODE, NULL, "{\"parallel\":\"4\"}", "parallel: takes a number"},
         {SETTINGS_CODE, NULL, "{\"bridge\":{\"forwards\":[\"a\"]}}",
          "bridge.forwards: bridging is not part of this version"},
@@ -242,8 +242,7 @@ static void test_what_is_wrong(void **state)
         {SETTINGS_REST, NULL, "{\"listeners\":{\"tcp\":{\"a b\":{\"bind\":\"127.0.0.1:1\"}}}}",
          "listeners.tcp.a b.bind: a listener's name has 1 to 32 letters, digits, - and _, and no "
          "others"},
-        {SETTINGS_REST, NULL, "{\"auth\":[{\"login\":\"a\"}]}",
-         "auth: takes an object"},
+        {SETTINGS_REST, NULL, "{\"auth\":[{\"login\":\"a\"}]}", "auth: takes an object"},
         {SETTINGS_REST, NULL, "{\"\":1}", ": there is no such setting"},
         {SETTINGS_REST, NULL, "{\"basic\":{\"\":1}}", "basic.: there is no such setting"},
     };

@@ -67,7 +67,8 @@ static void test_nothing_said_is_tcp(void **state)
 static void test_wss_has_what_ssl_has(void **state)
 {
     struct conf *conf =
-        must_load("listeners.wss.bind = \"0.0.0.0:8086/mqtt\"\n"
+        must_load("auth.allow_anonymous = true\n"
+                  "listeners.wss.bind = \"0.0.0.0:8086/mqtt\"\n"
                   "listeners.ssl { " KEYS ", cacertfile = ca.pem, verify_peer = true,\n"
                   "  fail_if_no_peer_cert = true, key_password = secret }\n"
                   "listeners.wss.own { bind = \"0.0.0.0:8087\", certfile = d.pem,\n"
@@ -86,6 +87,7 @@ static void test_wss_has_what_ssl_has(void **state)
 static void test_nanomq_files(void **state)
 {
     static const char old[] = "url=nmq-tcp://0.0.0.0:1883\n"
+                              "allow_anonymous=true\n"
                               "tls.enable=false\n"
                               "tls.url=nmq-tls://0.0.0.0:8883\n"
                               "tls.key_password=\n"
@@ -97,7 +99,8 @@ static void test_nanomq_files(void **state)
                               "websocket.enable=true\n"
                               "websocket.url=nmq-ws://0.0.0.0:8083/mqtt\n"
                               "websocket.tls_url=nmq-wss://0.0.0.0:8084/mqtt\n";
-    static const char fresh[] = "listeners.tcp { bind = \"0.0.0.0:1883\" }\n"
+    static const char fresh[] = "auth { allow_anonymous = true }\n"
+                                "listeners.tcp { bind = \"0.0.0.0:1883\" }\n"
                                 "listeners.ssl { bind = \"0.0.0.0:8883\"\n"
                                 "  keyfile = \"/etc/certs/key.pem\"\n"
                                 "  certfile = \"/etc/certs/cert.pem\"\n"
@@ -117,14 +120,14 @@ static void test_nanomq_files(void **state)
     assert_string_equal(conf->warnings, "");
     conf_free(conf);
 
-    conf = must_load("tls.enable=true\ntls.keyfile=k\ntls.certfile=c\n"
+    conf = must_load("allow_anonymous=true\ntls.enable=true\ntls.keyfile=k\ntls.certfile=c\n"
                      "websocket.tls_url=nmq-wss://0.0.0.0:8084/mqtt\n");
     assert_true(find(conf, "ssl")->enable);
     assert_true(find(conf, "wss")->enable);
     assert_string_equal(find(conf, "wss")->certfile, "c");
     conf_free(conf);
 
-    conf = must_load("tls.keyfile=k\nurl=nmq-tcp://0.0.0.0:1883\n"); /* off is the old default */
+    conf = must_load("tls.keyfile=k\nurl=nmq-tcp://127.0.0.1:1883\n"); /* off is the old default */
     assert_false(find(conf, "ssl")->enable);
     conf_free(conf);
 
