@@ -2,6 +2,7 @@
 #include "app/commands.h"
 
 #include "app/cli.h"
+#include "app/passwd.h"
 #include "base/check.h"
 #include "bench/options.h"
 #include "bench/tool_options.h"
@@ -40,6 +41,11 @@ static struct command table[] = {
      .synopsis = "[start] [URL] [options]",
      .purpose = "connect to an MQTT broker and stay connected",
      .bit = TOOL_CONN},
+    {.words = "passwd",
+     .page = "shardmq-passwd",
+     .synopsis = "[options] FILE [USER [PASSWORD]]",
+     .purpose = "manage the users of a password file",
+     .bit = 1},
     {.words = "bench pub",
      .page = "shardmq-bench",
      .synopsis = "-t TOPIC [options]",
@@ -66,6 +72,8 @@ static void fill(struct command *command)
 {
     if (strncmp(command->words, "bench ", 6) == 0) {
         command->rows = options_rows((enum bench_command)command->bit, &command->count);
+    } else if (strcmp(command->words, "passwd") == 0) {
+        command->rows = passwd_rows(&command->count);
     } else if (strcmp(command->page, "shardmq") == 0) {
         bool starts =
             strcmp(command->words, "start") == 0 || strcmp(command->words, "restart") == 0;

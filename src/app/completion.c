@@ -136,7 +136,7 @@ static void bash(FILE *to)
     fputs(bash_begin, to);
     put_first_words(to);
     fputs(bash_middle, to);
-    fputs("shardmq shardmq.conf shardmq-pub shardmq-sub shardmq-conn shardmq-bench'; return ;;\n"
+    fputs("shardmq shardmq.conf shardmq-pub shardmq-sub shardmq-conn shardmq-passwd shardmq-bench'; return ;;\n"
           "    esac\n"
           "    case \"$command $previous\" in\n",
           to);
@@ -248,7 +248,7 @@ static void zsh(FILE *to)
           "    command=\"bench $words[used + 1]\" ;;\n"
           "completion) compadd -- bash zsh; return ;;\n"
           "man) compadd -- shardmq shardmq.conf shardmq-pub shardmq-sub shardmq-conn "
-          "shardmq-bench; return ;;\n"
+          "shardmq-passwd shardmq-bench; return ;;\n"
           "pub|sub|conn)\n"
           "    [[ $words[3] == start ]] && used=2 ;;\n"
           "esac\n"

@@ -3,6 +3,7 @@
  * main - `shardmq <application> <command>`: a table of applications, a table of commands.
  */
 #include "app/commands.h"
+#include "app/passwd.h"
 #include "app/start.h"
 #include "base/check.h"
 #include "bench/bench.h"
@@ -28,6 +29,7 @@ static const struct application {
     {"pub", tool_pub_main, "publishes messages", false},
     {"sub", tool_sub_main, "subscribes and prints messages", false},
     {"conn", tool_conn_main, "connects and stays connected", false},
+    {"passwd", command_passwd, "users and passwords: adds, changes, removes, imports", false},
     {"bench", bench_main, "the load tool: shardmq bench start|run", false},
     {"man", command_man, "prints a page of the manual", false},
     {"completion", command_completion, "prints what bash or zsh completes with", false},

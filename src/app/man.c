@@ -28,6 +28,7 @@ static const struct page {
     {"shardmq-pub", "1", "publish MQTT messages"},
     {"shardmq-sub", "1", "subscribe to MQTT topics and print the messages"},
     {"shardmq-conn", "1", "connect to an MQTT broker and stay connected"},
+    {"shardmq-passwd", "1", "manage the users of a password file"},
     {"shardmq-bench", "1", "load and measure MQTT brokers"},
     {"shardmq.conf", "5", "configuration of the ShardMQ broker"},
 };

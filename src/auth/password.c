@@ -17,6 +17,7 @@
 #define SCRYPT_P_MAX          16u
 #define SCRYPT_SALT_BYTES     16u
 #define SCRYPT_HASH_BYTES     32u
+#define PBKDF2_SALT_BYTES     12u
 #define PBKDF2_ITERATIONS_MAX 10000000u
 #define SALT_BYTES_MIN        4u /* mosquitto_passwd writes 12 */
 
@@ -107,11 +108,19 @@ static bool parse_pbkdf2(struct password *to, struct span rest, const char **why
     return true;
 }
 
+static bool scrypt_good(uint32_t log_n, uint32_t r, uint32_t p)
+{
+    return log_n >= 10 && log_n <= 20 && r >= 1 && r <= 32 && p >= 1 && p <= SCRYPT_P_MAX &&
+           ((uint64_t)128 * r << log_n) <= SCRYPT_MEMORY_MAX;
+}
+
 bool password_cost_good(const struct password_cost *cost)
 {
-    return cost->log_n >= 10 && cost->log_n <= 20 && cost->r >= 1 && cost->r <= 32 &&
-           cost->p >= 1 && cost->p <= SCRYPT_P_MAX &&
-           ((uint64_t)128 * cost->r << cost->log_n) <= SCRYPT_MEMORY_MAX &&
+    bool good = cost->kind == PASSWORD_PBKDF2
+                    ? cost->iterations >= 1 && cost->iterations <= PBKDF2_ITERATIONS_MAX
+                    : cost->kind == PASSWORD_SCRYPT && scrypt_good(cost->log_n, cost->r, cost->p);
+
+    return good &&
            (cost->scram_iterations == 0 || (cost->scram_iterations >= SCRAM_ITERATIONS_MIN &&
                                             cost->scram_iterations <= SCRAM_ITERATIONS_MAX));
 }
@@ -124,8 +133,7 @@ static bool parse_scrypt(struct password *to, struct span rest, const char **why
     to->kind = PASSWORD_SCRYPT;
     if (!read_named(cut(&costs, ','), "ln=", 10, 20, &log_n) ||
         !read_named(cut(&costs, ','), "r=", 1, 32, &r) ||
-        !read_named(costs, "p=", 1, SCRYPT_P_MAX, &p) ||
-        !password_cost_good(&(struct password_cost){(uint8_t)log_n, (uint8_t)r, (uint8_t)p, 0}))
+        !read_named(costs, "p=", 1, SCRYPT_P_MAX, &p) || !scrypt_good(log_n, r, p))
         return refuse(why, "the costs of $scrypt$ are not ln=10..20,r=1..32,p=1..16 within 256 MB");
     to->log_n = (uint8_t)log_n;
     to->r = (uint8_t)r;
@@ -198,6 +206,7 @@ static bool parse_clear(struct password *to, struct span text, const char **why)
         return refuse(why, "out of memory");
     memcpy(to->clear, text.data, text.len);
     to->clear_len = text.len;
+    *why = NULL;
     return true;
 }
 
@@ -237,7 +246,9 @@ bool password_parse(struct password *to, struct span text, const char **why)
             good = parse_second(to, text, why);
         break;
     }
-    if (!good)
+    if (good)
+        *why = NULL;
+    else
         password_release(to);
     return good;
 }
@@ -339,34 +350,44 @@ static bool format_scram(const struct scram_keys *keys, char *to, size_t size)
                     server) < (int)size;
 }
 
+/* Everything in front of the keys of SCRAM. Returns its length. */
+static size_t format_hash(const struct password *made, char *to)
+{
+    char salt[BASE64_SIZE(sizeof(made->salt))], text[BASE64_SIZE(sizeof(made->hash))];
+
+    base64_encode(salt, made->salt, made->salt_len);
+    base64_encode(text, made->hash, made->hash_len);
+    if (made->kind == PASSWORD_PBKDF2)
+        return (size_t)snprintf(to, PASSWORD_TEXT_MAX, "$7$%u$%s$%s", made->iterations, salt, text);
+    /* no padding: that is how others write and read this form */
+    return (size_t)snprintf(to, PASSWORD_TEXT_MAX, "$scrypt$ln=%u,r=%u,p=%u$%.*s$%.*s", made->log_n,
+                            made->r, made->p, (int)strcspn(salt, "="), salt,
+                            (int)strcspn(text, "="), text);
+}
+
 bool password_make(struct span given, const struct password_cost *cost, char *to)
 {
+    bool scrypt = cost->kind == PASSWORD_SCRYPT;
     struct password made = {
-        .kind = PASSWORD_SCRYPT,
+        .kind = cost->kind,
         .log_n = cost->log_n,
         .r = cost->r,
         .p = cost->p,
-        .salt_len = SCRYPT_SALT_BYTES,
-        .hash_len = SCRYPT_HASH_BYTES,
+        .iterations = cost->iterations,
+        .salt_len = scrypt ? SCRYPT_SALT_BYTES : PBKDF2_SALT_BYTES,
+        .hash_len = scrypt ? SCRYPT_HASH_BYTES : SHA512_DIGEST_LENGTH,
         .has_scram = cost->scram_iterations > 0,
         .scram = {.iterations = cost->scram_iterations, .salt_len = SCRAM_SALT_BYTES}};
-    char salt[BASE64_SIZE(SCRYPT_SALT_BYTES)], text[BASE64_SIZE(SCRYPT_HASH_BYTES)];
     bool good;
-    int used;
+    size_t used;
 
     ASSERT(password_cost_good(cost));
-    RAND_bytes(made.salt, SCRYPT_SALT_BYTES);
+    RAND_bytes(made.salt, made.salt_len);
     RAND_bytes(made.scram.salt, SCRAM_SALT_BYTES);
     good = hash(&made, given, made.hash) && (!made.has_scram || scram_derive(&made.scram, given));
     if (good) {
-        base64_encode(salt, made.salt, SCRYPT_SALT_BYTES);
-        base64_encode(text, made.hash, SCRYPT_HASH_BYTES);
-        /* no padding: that is how others write and read this form */
-        used = snprintf(to, PASSWORD_TEXT_MAX, "$scrypt$ln=%u,r=%u,p=%u$%.*s$%.*s", cost->log_n,
-                        cost->r, cost->p, (int)strcspn(salt, "="), salt, (int)strcspn(text, "="),
-                        text);
-        good = !made.has_scram ||
-               format_scram(&made.scram, to + used, PASSWORD_TEXT_MAX - (size_t)used);
+        used = format_hash(&made, to);
+        good = !made.has_scram || format_scram(&made.scram, to + used, PASSWORD_TEXT_MAX - used);
     }
     password_release(&made);
     return good;

@@ -45,17 +45,24 @@ struct password {
 
 /* How much work a new one is. */
 struct password_cost {
-    uint8_t log_n, r, p;       /* 128 * r << log_n bytes of memory while it is checked */
+    enum password_kind kind;   /* PASSWORD_SCRYPT or PASSWORD_PBKDF2 */
+    uint8_t log_n, r, p;       /* of scrypt: 128 * r << log_n bytes of memory while it is checked */
+    uint32_t iterations;       /* of PBKDF2 */
     uint32_t scram_iterations; /* 0: without the keys of SCRAM */
 };
 #define PASSWORD_COST_DEFAULT                                                                      \
-    ((struct password_cost){.log_n = 14, .r = 8, .p = 1, .scram_iterations = SCRAM_ITERATIONS})
+    ((struct password_cost){.kind = PASSWORD_SCRYPT,                                               \
+                            .log_n = 14,                                                           \
+                            .r = 8,                                                                \
+                            .p = 1,                                                                \
+                            .iterations = 210000,                                                  \
+                            .scram_iterations = SCRAM_ITERATIONS})
 
 /* True when the cost is within what password_parse() takes. */
 bool password_cost_good(const struct password_cost *cost);
 
 /* Reads what stands behind the user name. password_release() it. False, with why (a part of a sentence, no secret in
- * it), when it is nothing of the above, or memory is gone; there is then nothing to release. */
+ * it; else NULL), when it is nothing of the above, or memory is gone; there is then nothing to release. */
 bool password_parse(struct password *to, struct span text, const char **why);
 
 /* It begins with $<word>$, as hashes of all kinds do, and is no password in clear text. */
@@ -68,8 +75,7 @@ void password_release(struct password *password);
  * how much of it was right. False as well when memory is gone. */
 bool password_verify(const struct password *stored, struct span given);
 
-/* Writes a new scrypt entry with a fresh salt for the password, to[0 .. PASSWORD_TEXT_MAX). Blocks. False when memory
- * is gone. */
+/* Writes a new entry with fresh salts for the password, to[0 .. PASSWORD_TEXT_MAX). Blocks. False when memory is gone. */
 bool password_make(struct span given, const struct password_cost *cost, char *to);
 
 /* "scrypt", "clear text" and so on. */

@@ -238,7 +238,8 @@ static void scram_answers_alike_for_everybody(void **state)
     char text[PASSWORD_TEXT_MAX + 200], made[PASSWORD_TEXT_MAX];
 
     (void)state;
-    assert_true(password_make(span_text("pw"), &(struct password_cost){10, 8, 1, 5000}, made));
+    assert_true(password_make(span_text("pw"),
+                              &(struct password_cost){PASSWORD_SCRYPT, 10, 8, 1, 0, 5000}, made));
     snprintf(text, sizeof(text), "old:" SHA512_LINE "\nours:%s\nnewest:clear\n", made);
     store = read_lines(text);
     again = read_lines(text);

@@ -143,7 +143,8 @@ static void no_beginning_of_a_hash_is_a_password(void **state)
 
 static void a_new_one_is_good_for_both_ways(void **state)
 {
-    struct password_cost cost = {.log_n = 10, .r = 8, .p = 1, .scram_iterations = 4096};
+    struct password_cost cost = {
+        .kind = PASSWORD_SCRYPT, .log_n = 10, .r = 8, .p = 1, .scram_iterations = 4096};
     char text[PASSWORD_TEXT_MAX], other[PASSWORD_TEXT_MAX];
     struct password password;
     struct scram_keys keys;
@@ -164,6 +165,14 @@ static void a_new_one_is_good_for_both_ways(void **state)
     password_release(&password);
 
     cost.scram_iterations = 0;
+    cost.kind = PASSWORD_PBKDF2;
+    cost.iterations = 1000;
+    assert_true(password_make(span_text("opensesame"), &cost, text));
+    assert_true(span_starts_with(span_text(text), "$7$1000$"));
+    assert_true(parses(&password, text));
+    assert_true(password_verify(&password, span_text("opensesame")));
+    password_release(&password);
+    cost.kind = PASSWORD_SCRYPT;
     assert_true(password_make(span_text("x"), &cost, text));
     assert_null(strchr(text, ':'));
     assert_true(parses(&password, text));
