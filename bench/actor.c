@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "bench/login.h"
 #include "bench/worker.h"
 
 #define FILTERS_MAX      16u
@@ -19,7 +20,7 @@ static const struct bench_options *options_of(const struct actor *actor)
 
 static void on_connecting(struct client *client)
 {
-    const struct actor *actor = client->owner;
+    struct actor *actor = client->owner;
     const struct bench_options *options = options_of(actor);
     char identifier[IDENTIFIER_SIZE];
     struct connect_packet packet = {
@@ -37,6 +38,9 @@ static void on_connecting(struct client *client)
     if (!packet.clean_start && packet.version == MQTT_5) {
         packet.props.present = UINT64_C(1) << MQTT_PROPERTY_SESSION_EXPIRY_INTERVAL;
         packet.props.session_expiry = SESSION_EXPIRY_S;
+    }
+    if (options->auth_method != NULL) {
+        login_begin(&actor->login, options->username, &packet);
     }
     client_connect(client, &packet);
 }
@@ -116,6 +120,8 @@ static void on_event(struct client *client, const struct client_event *event)
         } else if (actor->events->acknowledged != NULL) {
             actor->events->acknowledged(actor, event->ack.packet_identifier);
         }
+    } else if (UNLIKELY(!login_event(actor->login, client, options_of(actor)->password, event))) {
+        return;
     } else if (event->kind == CLIENT_CONNACK && event->ack.reason < REFUSED) {
         on_connack(actor);
     } else if (event->kind == CLIENT_SUBACK) {
@@ -153,6 +159,7 @@ void actor_init(struct actor *actor, struct worker *worker)
 void actor_fini(struct actor *actor)
 {
     client_fini(&actor->client);
+    login_end(actor->login);
 }
 
 void actor_open(struct actor *actor)

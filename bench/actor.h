@@ -36,6 +36,7 @@ struct actor {
     uint32_t number;            /* makes its client identifier */
     uint16_t filter_count;
     bool ready, opening;
+    struct login *login; /* owned; NULL: by user name and password, or not at all */
 };
 
 /* Makes an actor of `worker`; the other members are the caller's to fill in. */

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
+#include "bench/login.h"
 #include "bench/payload.h"
 #include "bench/secure.h"
 #include "topic/topic.h"
@@ -159,6 +160,12 @@ static const char *check_transport(struct bench_options *options)
 
 static const char *check_clients(const struct bench_options *options)
 {
+    const char *fault = login_fault(options->auth_method, options->username, options->password,
+                                    options->version == 5);
+
+    if (fault != NULL) {
+        return fault;
+    }
     if (options->password != NULL && options->username == NULL && options->version < 5) {
         return "a password without a user name needs --version 5";
     }

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "bench/login.h"
 #include "bench/secure.h"
 #include "bench/tool_options_priv.h"
 #include "bench/tool_url.h"
@@ -216,6 +217,8 @@ static bool complete_password(struct tool_options *options, const struct complai
 
 static bool complete_session(struct tool_options *options, const struct complaint *complaint)
 {
+    const char *fault;
+
     if (options->persistent) {
         if (tool_given(options, "clean_session") && options->clean) {
             return refuse(complaint, "--disable-clean-session contradicts --clean_session true");
@@ -239,6 +242,11 @@ static bool complete_session(struct tool_options *options, const struct complain
     }
     if (!complete_password(options, complaint)) {
         return false;
+    }
+    fault = login_fault(options->auth_method, options->username, options->password,
+                        options->mqtt_version == MQTT_5);
+    if (fault != NULL) {
+        return refuse(complaint, "%s", fault);
     }
     if (options->password != NULL && options->username == NULL && options->mqtt_version != MQTT_5) {
         return refuse(complaint, "a password without a user name needs --version 5");

@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "bench/login.h"
 #include "mqtt/tables.h"
 
 #define NANOSECONDS 1000000000u
@@ -109,6 +110,9 @@ static void on_connecting(struct client *client)
     if (of(client)->was_online && (connect.version == MQTT_5 || !tool->options->clean)) {
         connect.clean_start = false; /* the session that we had before the connection was lost */
     }
+    if (tool->options->auth_method != NULL) {
+        login_begin(&of(client)->login, tool->options->username, &connect);
+    }
     tool_debug(tool, "sending CONNECT as \"%s\"", of(client)->identifier);
     client_connect(client, &connect);
 }
@@ -120,7 +124,13 @@ static void on_event(struct client *client, const struct client_event *event)
     bool first = !mine->was_online;
 
     tool->happened = true;
-    if (event->kind == CLIENT_CONNACK) {
+    if (!login_event(mine->login, client, tool->options->password, event)) {
+        return;
+    }
+    if (event->kind == CLIENT_AUTH) {
+        tool_debug(tool, "received AUTH: %s (0x%02x)", reason_text(event->ack.reason),
+                   event->ack.reason);
+    } else if (event->kind == CLIENT_CONNACK) {
         tool_debug(tool, "received CONNACK: %s (0x%02x)%s", reason_text(event->ack.reason),
                    event->ack.reason, event->ack.session_present ? ", session present" : "");
         if (event->ack.reason >= 0x80) {
@@ -355,6 +365,7 @@ static void close_clients(struct tool *tool)
     for (uint64_t i = 0; i < tool->client_count; i++) {
         client_fini(&tool->clients[i].client);
         mem_free(tool->clients[i].identifier);
+        login_end(tool->clients[i].login);
     }
     mem_free(tool->clients);
     driver_close(&tool->driver);

@@ -34,6 +34,7 @@ struct tool_client {
     uint64_t due_ns;                 /* pub: when that may go */
     uint16_t subscribe, unsubscribe; /* sub: packet identifiers that are not answered yet */
     char *identifier;                /* owned */
+    struct login *login;             /* owned; NULL: by user name and password, or not at all */
 };
 
 /* What a command does. boot. NULL members are not wanted. */
