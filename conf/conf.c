@@ -130,6 +130,8 @@ static void collect(struct conf_loader *loader, const struct conf_source *source
 {
     if (source->file != NULL)
         conf_read_entries(loader, source->file, source->form);
+    if (source->users_file != NULL)
+        conf_users_read(loader, source->users_file);
     if (source->environment != NULL)
         conf_entries_from_environment(loader, source->environment);
     add_overrides(loader, CONF_LAYER_COMMAND_LINE, source->overrides, source->override_count);

@@ -210,6 +210,7 @@ struct conf_override {
 struct conf_source {
     const char *file; /* NULL: none */
     enum conf_form form;
+    const char *users_file; /* NanoMQ's file of auth.<n>.login and auth.<n>.password; NULL: none */
     /* What the file and those that it includes hold: no other file can then be read. NULL: as they are on the disk. */
     const struct conf_files *files;
     char *const *environment; /* "NAME=value" strings ended by NULL, or NULL */

@@ -110,7 +110,7 @@ static unsigned numbered(const char *rest, bool *is_login)
 
 bool conf_user_path(const char *path, bool *secret)
 {
-    static const char named[] = "auth.password.";
+    static const char named[] = CONF_USERS_BLOCK;
     bool is_login = false;
 
     *secret = true;
@@ -127,6 +127,10 @@ bool conf_user_bind(struct conf_loader *loader, const struct conf_entry *entry, 
     bool secret, is_login = false;
     unsigned number;
 
+    if (strcmp(path, "auth.password") == 0) {
+        conf_entry_error(loader, entry, "takes a block, with a member for each user");
+        return true;
+    }
     if (!conf_user_path(path, &secret))
         return false;
     number = numbered(path + strlen("auth."), &is_login);
@@ -137,6 +141,43 @@ bool conf_user_bind(struct conf_loader *loader, const struct conf_entry *entry, 
     else
         bind_named(loader, entry, path + strlen("auth.password."));
     return true;
+}
+
+void conf_users_complete(struct conf_loader *loader)
+{
+    const struct conf_place *block = NULL;
+
+    for (unsigned i = 0; i < loader->place_count; i++) {
+        const struct conf_place *place = &loader->places[i];
+
+        if (place->block && place->path != NULL && strcmp(place->path, "auth.password") == 0)
+            block = place;
+    }
+    for (unsigned i = 0; i < loader->conf->user_count; i++)
+        if (loader->conf->users[i].number == 0)
+            return;
+    if (block != NULL && loader->errors.count == 0)
+        conf_report_add(&loader->errors,
+                        "%s:%u: auth.password names no user: remove it, or see whether the file "
+                        "that it includes is whole",
+                        loader->files[block->file].path, block->line);
+}
+
+void conf_users_read(struct conf_loader *loader, const char *path)
+{
+    const struct conf_files *given = loader->given;
+    size_t before = loader->entry_count;
+    bool secret;
+
+    loader->given = NULL; /* it is no part of what a request can change */
+    conf_read_entries(loader, path, CONF_FORM_KEY_VALUE);
+    loader->given = given;
+    for (size_t i = before; i < loader->entry_count; i++)
+        if (!conf_user_path(loader->entries[i].path, &secret))
+            conf_entry_error(loader, &loader->entries[i],
+                             "only users belong into this file: auth.1.login and auth.1.password");
+    if (loader->entry_count == before && loader->errors.count == 0)
+        conf_report_add(&loader->errors, "%s: there is no user in it", path);
 }
 
 bool conf_users_equal(const struct conf *a, const struct conf *b)

@@ -421,4 +421,5 @@ void conf_bind(struct conf_loader *loader)
     enable_http_by_block(loader);
     complete_shards(loader);
     conf_listeners_complete(loader);
+    conf_users_complete(loader);
 }

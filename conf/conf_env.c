@@ -15,6 +15,8 @@ static const struct {
     const char *name, *path;
 } variables[] = {
     {"SHARDMQ_CONF_PATH", NULL},
+    {"SHARDMQ_AUTH_CONF_PATH", NULL},
+    {"NANOMQ_AUTH_CONF_PATH", NULL},
     {"SHARDMQ_LISTENERS", NULL}, /* the open sockets at a restart: shards/listener.c */
     {"SHARDMQ_PID_FILE", "system.pid_file"},
     {"NANOMQ_PID_FILE", "system.pid_file"},

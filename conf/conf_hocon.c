@@ -180,6 +180,15 @@ static bool parse_quoted(struct parser *parser, char *to, size_t size)
     return true;
 }
 
+/* What follows path[0 .. used) is the name of a user, which may have dots. */
+static bool names_user(const struct parser *parser, const char *path, size_t used)
+{
+    char whole[2 * CONF_PATH_BYTES];
+
+    snprintf(whole, sizeof(whole), "%s%.*s", parser->loader->prefix, (int)used, path);
+    return strncmp(whole, CONF_USERS_BLOCK, strlen(CONF_USERS_BLOCK)) == 0;
+}
+
 /* One part of a key, appended to `path`. */
 static bool parse_key_part(struct parser *parser, char path[CONF_PATH_BYTES])
 {
@@ -189,7 +198,7 @@ static bool parse_key_part(struct parser *parser, char path[CONF_PATH_BYTES])
     if (*parser->at == '"') {
         if (!parse_quoted(parser, path + used, CONF_PATH_BYTES - used))
             return false;
-        if (strchr(path + used, '.') != NULL)
+        if (strchr(path + used, '.') != NULL && !names_user(parser, path, used))
             return fail(parser, "a quoted key must not hold a dot");
         return true;
     }

@@ -286,10 +286,16 @@ bool conf_map_shown(const struct conf_row *row, const char *name);
 
 /* ---- conf_auth.c ---- */
 
+#define CONF_USERS_BLOCK "auth.password." /* what follows is the name of a user, which may have dots */
+
 /* Whether the path is a user's, as "auth.password.<name>" or "auth.<n>.login"; *secret: its value is a password. */
 bool conf_user_path(const char *path, bool *secret);
 /* The same, and keeps it; false when it is none. */
 bool conf_user_bind(struct conf_loader *loader, const struct conf_entry *entry, const char *path);
+/* Adds an error for a list of users that is there and empty: a file that it includes is not whole. */
+void conf_users_complete(struct conf_loader *loader);
+/* Reads NanoMQ's file of auth.<n>.login and auth.<n>.password, in which nothing else may stand. */
+void conf_users_read(struct conf_loader *loader, const char *path);
 bool conf_users_equal(const struct conf *a, const struct conf *b);
 void conf_users_free(struct conf *conf);
 void conf_auth_check(const struct conf *conf, struct conf_report *report);

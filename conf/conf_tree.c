@@ -189,6 +189,19 @@ static void warn_replaced(struct conf_loader *loader, const cJSON *old, const ch
               loader->files[before->file].path);
 }
 
+/* A block may take the place of a value, and the other way round, but not where a user would get lost by it: "a" is a
+ * value of auth.password, and the first part of "a.b" there. */
+static bool may_replace(struct conf_loader *loader, const char *path, int at)
+{
+    char whole[2 * CONF_PATH_BYTES];
+
+    snprintf(whole, sizeof(whole), "%s%s", loader->prefix, path);
+    return strncmp(whole, CONF_USERS_BLOCK, strlen(CONF_USERS_BLOCK)) != 0 ||
+           tree_error(loader, at, path,
+                      "one user name goes on behind another and a dot, which this form cannot say; "
+                      "put them into auth.password_file");
+}
+
 /* The object `name` in `parent`: the one that is there, or a new one in place of a scalar. */
 static cJSON *enter(struct conf_loader *loader, cJSON *parent, const char *name, const char *path,
                     int at)
@@ -197,6 +210,8 @@ static cJSON *enter(struct conf_loader *loader, cJSON *parent, const char *name,
 
     if (cJSON_IsObject(found))
         return found;
+    if (found != NULL && !may_replace(loader, path, at))
+        return NULL;
     if (found != NULL) {
         warn_replaced(loader, found, path, at);
         cJSON_Delete(cJSON_DetachItemViaPointer(parent, found));
@@ -265,6 +280,8 @@ bool conf_tree_put(struct conf_loader *loader, cJSON *tree, const char *path, cJ
     name = name != NULL ? name + 1 : path;
     item->valueint = at;
     old = cJSON_GetObjectItemCaseSensitive(tree, name);
+    if (cJSON_IsObject(old) && !may_replace(loader, path, at))
+        goto failed;
     if (old != NULL) {
         warn_replaced(loader, old, path, at);
         cJSON_Delete(cJSON_DetachItemViaPointer(tree, old));

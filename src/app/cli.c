@@ -127,6 +127,8 @@ static bool take_word(struct cli *cli, const char *name, const char *value)
     if (strcmp(name, "conf") == 0 || strcmp(name, "old_conf") == 0) {
         cli->conf_file = value;
         cli->conf_is_key_value = name[0] == 'o';
+    } else if (strcmp(name, "auth") == 0) {
+        cli->users_file = value;
     } else if (strcmp(name, "log_file") == 0) {
         cli->log_file = value;
     } else if (strcmp(name, "log_stdout") == 0) {
@@ -251,16 +253,22 @@ static void beside_executable(char *to, size_t size)
         memcpy(slash, "/shardmq.conf", sizeof("/shardmq.conf"));
 }
 
+/* What the first of two variables that is set and not empty says; NULL: none is. */
+static const char *first_variable(const char *ours, const char *theirs)
+{
+    const char *named = getenv(ours);
+
+    if (named == NULL || named[0] == '\0')
+        named = getenv(theirs);
+    return named != NULL && named[0] != '\0' ? named : NULL;
+}
+
 static const char *usual_file(char *buffer, size_t size)
 {
-    static const char *const variables[] = {"SHARDMQ_CONF_PATH", "NANOMQ_CONF_PATH"};
+    const char *named = first_variable("SHARDMQ_CONF_PATH", "NANOMQ_CONF_PATH");
 
-    for (size_t i = 0; i < ARRAY_LENGTH(variables); i++) {
-        const char *named = getenv(variables[i]);
-
-        if (named != NULL && named[0] != '\0')
-            return named;
-    }
+    if (named != NULL)
+        return named;
     beside_executable(buffer, size);
     if (buffer[0] != '\0' && access(buffer, F_OK) == 0)
         return buffer;
@@ -323,6 +331,9 @@ struct conf *cli_load(const struct cli *cli, const struct cli_more *more, char *
 
     if (source.file == NULL)
         source.file = usual_file(buffer, sizeof(buffer));
+    source.users_file = cli->users_file != NULL
+                            ? cli->users_file
+                            : first_variable("SHARDMQ_AUTH_CONF_PATH", "NANOMQ_AUTH_CONF_PATH");
     conf = conf_load(&source, errors, size);
     if (conf != NULL)
         switch_sinks(cli, conf);

@@ -14,7 +14,8 @@
 enum cli_switch { CLI_LEAVE, CLI_ON, CLI_OFF };
 
 struct cli {
-    const char *conf_file; /* NULL: the usual places */
+    const char *users_file; /* --auth; NULL: $SHARDMQ_AUTH_CONF_PATH or $NANOMQ_AUTH_CONF_PATH */
+    const char *conf_file;  /* NULL: the usual places */
     bool conf_is_key_value;
     struct conf_override overrides[CLI_OVERRIDES_MAX];
     size_t override_count;

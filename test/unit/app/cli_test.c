@@ -127,7 +127,6 @@ static void test_what_this_version_lacks(void **state)
         const char *option, *value, *sentence;
     } rows[] = {
         {"--bridge", "x", "--bridge: bridging is not part of this version"},
-        {"--auth", "x", "--auth: authentication is not part of this version"},
     };
 
     (void)state;
