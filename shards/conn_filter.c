@@ -299,6 +299,7 @@ static void receive_now(struct shard *shard, struct conn *conn, struct span inpu
 
     if (conn->filter->shaking)
         began = now_ns();
+    transport_confide(conn->filter->transport, conn_confides(shard, conn));
     if (shard->conns.protocol->steady(conn))
         receive_steady(shard, conn, input);
     else

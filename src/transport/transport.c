@@ -178,6 +178,11 @@ bool transport_start(struct transport *transport, struct transport_wire *wire)
     return !has_websocket(transport) || websocket_start(transport, wire);
 }
 
+void transport_confide(struct transport *transport, bool confides)
+{
+    transport->confides = confides;
+}
+
 enum transport_status transport_unwrap(struct transport *transport, struct span *input,
                                        struct span *plain, struct transport_wire *wire)
 {

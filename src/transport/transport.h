@@ -101,6 +101,10 @@ bool transport_ready(const struct transport *transport);
 /* True when its TLS handshake resumed a session. */
 bool transport_resumed(const struct transport *transport);
 
+/* Whether what comes from now on may be a secret. Of that TLS then leaves no copy in its own memory; the caller overwrites
+ * the plain bytes that it was given. */
+void transport_confide(struct transport *transport, bool confides);
+
 /* Takes bytes of the wire: advances `input`, and describes the next plain bytes in `plain` (I1). */
 enum transport_status transport_unwrap(struct transport *transport, struct span *input,
                                        struct span *plain, struct transport_wire *wire);

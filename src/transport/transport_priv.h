@@ -18,12 +18,15 @@ struct transport {
     bool tls_ready;     /* the TLS handshake is over */
     bool tls_closed;    /* close_notify was sent, or TLS failed */
     bool failed;
+    bool confides;        /* what comes may be a secret: transport_confide() */
     bool inner_started;   /* WSS: the WebSocket handshake has begun */
     SSL *ssl;             /* TLS, WSS */
     struct websocket *ws; /* WS, WSS */
     struct tls_context *tls;
     char *why;                  /* after a failure; NULL: there was no memory for it */
     struct span *input;         /* what TLS reads, during a call */
+    uint8_t *record;            /* where TLS keeps the record that it is reading */
+    size_t record_len;
     struct transport_wire *out; /* what TLS writes to, during a call */
     struct transport_job *job;  /* a signature: to be taken, or given back; else NULL */
     bool signing;               /* the handshake waits for it */
