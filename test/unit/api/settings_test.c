@@ -187,6 +187,49 @@ static void test_wishes(void **state)
     settings_forget(&wish);
 }
 
+/* NanoMQ's document of auth.http_auth: numbers of seconds, names of parameters; credentials are not shown. */
+static void test_backends_over_http(void **state)
+{
+    static const struct conf_override overrides[] = {
+        {"auth.http_auth.auth_req.url", "http://auth.example/auth", "x"},
+        {"auth.http_auth.auth_req.params", "clientid=%c,password=%P", "x"},
+        {"auth.http_auth.auth_req.headers", "accept=a,authorization=Bearer sesame", "x"},
+        {"auth.http_auth.timeout", "1500ms", "x"},
+    };
+    const struct conf_source source = {.overrides = overrides, .override_count = 4};
+    struct conf *with = conf_load(&source, error, sizeof(error)), *plain = conf;
+    struct settings_wish wish;
+
+    (void)state;
+    assert_non_null(with);
+    conf = with;
+    expect_shown(
+        SETTINGS_REST, "auth_http",
+        "{\"auth_http\":{\"enable\":true,\"timeout\":1.5,\"connect_timeout\":5,\"pool_size\":32,"
+        "\"cache_ttl\":0,\"auth_req\":{\"url\":\"http://auth.example/auth\",\"method\":\"post\","
+        "\"headers\":{\"accept\":\"a\",\"authorization\":\"***\"},\"params\":[\"clientid\","
+        "\"password\"],\"tls\":{\"key\":null,\"cert\":null,\"cacert\":null}},"
+        "\"acl_req\":{\"url\":null,\"method\":\"post\",\"headers\":{},\"params\":[],"
+        "\"tls\":{\"key\":null,\"cert\":null,\"cacert\":null}},"
+        "\"super_req\":{\"url\":null,\"method\":\"post\",\"headers\":{},\"params\":[],"
+        "\"tls\":{\"key\":null,\"cert\":null,\"cacert\":null}}}}");
+    assert_true(
+        read_text(SETTINGS_REST, NULL,
+                  "{\"auth_http\":{\"timeout\":2.25,\"acl_req\":{\"url\":\"http://h.example\","
+                  "\"headers\":{\"accept\":\"x, y\"}}}}",
+                  &wish));
+    assert_int_equal(wish.count, 3);
+    assert_string_equal(wish.changes[0].value, "2250ms");
+    assert_string_equal(wish.changes[2].path, "auth.http_auth.acl_req.headers");
+    assert_string_equal(wish.changes[2].value, "accept=x\\, y");
+    settings_forget(&wish);
+    assert_false(read_text(SETTINGS_REST, NULL,
+                           "{\"auth_http\":{\"auth_req\":{\"params\":[\"username\"]}}}", &wish));
+    assert_non_null(strstr(error, "auth.http_auth.auth_req.params"));
+    conf = plain;
+    conf_free(with);
+}
+
 static void test_what_is_wrong(void **state)
 {
     static const struct {
@@ -379,6 +422,7 @@ int main(void)
         cmocka_unit_test(test_all_sections),
         cmocka_unit_test(test_what_is_shown_is_no_wish),
         cmocka_unit_test(test_wishes),
+        cmocka_unit_test(test_backends_over_http),
         cmocka_unit_test(test_what_is_wrong),
         cmocka_unit_test(test_every_member_with_every_type),
         cmocka_unit_test(test_tls_and_websocket),
