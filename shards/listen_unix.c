@@ -4,7 +4,8 @@
  *
  * There is no SO_REUSEPORT for them: the shards have copies of one descriptor, all for the same queue of connections. A
  * shard takes one connection at a time from it and then goes behind the others who wait (listener.c), so that they come to
- * the shards in turn; which shard a session lives on does not depend on it (handoff.c).
+ * the shards in turn; which shard a session lives on does not depend on it (handoff.c). (With a request that stays, the
+ * kernel would wake the same shard each time: of 60 connections, one after the other, it had 60.)
  *
  * A file stays when its broker is killed. Whether somebody listens on it is found out by connecting: refused means that
  * nobody does, and the file is removed. What is no socket is never removed.
