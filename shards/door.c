@@ -233,6 +233,7 @@ void door_describe(const struct door *door, struct peer_door *to)
     to->path = listener->kind == CONF_LISTENER_UNIX ? listener->address.path : NULL;
     to->certified = CONF_LISTENER_IS_TLS(listener->kind) && listener->verify_peer &&
                     listener->fail_if_no_peer_cert;
+    to->named_only = door->named_only;
 }
 
 struct span door_mount_point(const struct door *door)

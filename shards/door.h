@@ -37,6 +37,7 @@ struct door {
     _Atomic uint32_t references;
     const struct conf_listener *conf; /* its own copy */
     bool service;                     /* it is the HTTP API's, which has no limits here */
+    bool named_only; /* by the configuration that it was made of, its clients need a user name */
     enum transport_kind kind;
     struct tls_context *tls; /* NULL without TLS */
     struct websocket_settings websocket;

@@ -508,6 +508,9 @@ struct listener_set *listeners_open(const struct machine *machine, const struct 
             listeners_close(set);
             return NULL;
         }
+        if (conf->listeners[i].enable)
+            set->places[set->count - 1].door->named_only =
+                !conf_allow_anonymous(conf, &conf->listeners[i]);
     }
     return bind_places(set, former, why, size);
 }

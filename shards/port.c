@@ -123,6 +123,11 @@ struct span port_mount_point(const struct connection *connection)
     return door_mount_point(conn_of_mqtt(connection)->door);
 }
 
+bool port_named_only(const struct connection *connection)
+{
+    return conn_of_mqtt(connection)->door->named_only;
+}
+
 uint32_t port_packet_size_max(const struct connection *connection)
 {
     return door_packet_size_max(conn_of_mqtt(connection)->door);

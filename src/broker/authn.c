@@ -52,10 +52,11 @@ bool authn_any_behind(const struct broker *broker, const struct authn_link *link
     return false;
 }
 
-bool authn_open(const struct broker *broker, const struct connect_packet *packet)
+bool authn_open(const struct broker *broker, const struct connection *connection,
+                const struct connect_packet *packet)
 {
     return (broker->policy == NULL || broker->policy->anonymous) && !anyone_configured(broker) &&
-           !http_super_configured(broker) &&
+           !http_super_configured(broker) && !port_named_only(connection) &&
            !props_has(&packet->props, MQTT_PROPERTY_AUTHENTICATION_METHOD);
 }
 
@@ -75,7 +76,8 @@ static enum authn_answer end_of_chain(const struct broker *broker, struct authn_
         return AUTHN_DENY;
     }
     /* who shows a password that nobody takes is somebody, if not known */
-    if (authn_nameless_welcome(broker, attempt->door.listener,
+    if (!attempt->door.named_only &&
+        authn_nameless_welcome(broker, attempt->door.listener,
                                attempt->has_username || attempt->has_password))
         return AUTHN_ALLOW;
     if (!attempt->has_username)

@@ -26,7 +26,8 @@ void authn_table_init(struct authn_table *table);
 void authn_table_fini(struct authn_table *table);
 
 /* Whether this CONNECT gets in without a question: nobody is to be asked, and everybody may. */
-bool authn_open(const struct broker *broker, const struct connect_packet *packet);
+bool authn_open(const struct broker *broker, const struct connection *connection,
+                const struct connect_packet *packet);
 
 /* A copy of everything; connection->attempt. NULL when memory is gone. */
 struct authn_attempt *authn_create(struct broker *broker, struct connection *connection,

@@ -78,6 +78,7 @@ enum authn_answer authn_http_ask(struct broker *broker, struct authn_attempt *at
 
     if (attempt->method.len != 0 ||
         (!attempt->has_username && !attempt->has_password && /* nobody has to know it */
+         !attempt->door.named_only &&
          authn_nameless_welcome(broker, attempt->door.listener, false)))
         return AUTHN_IGNORE;
     reply = port_http_ask(broker, HTTP_QUESTION_LOGIN, attempt->connection, &facts, &decision);

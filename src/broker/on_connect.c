@@ -671,7 +671,7 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
     reason = check_door(broker, connection, &packet, client_identifier, &why);
     if (reason != MQTT_REASON_SUCCESS)
         return refuse(broker, connection, &packet, reason, why);
-    if (UNLIKELY(!authn_open(broker, &packet)))
+    if (UNLIKELY(!authn_open(broker, connection, &packet)))
         return authenticate(broker, connection, frame, &packet, &facts);
     wipe_password(&packet);
     return connect_session(

@@ -54,8 +54,11 @@ struct peer_door {
     uint16_t port;        /* of this server; 0: a UNIX socket, or not known */
     const char *path;     /* of a UNIX socket; else NULL; stays valid */
     bool certified;       /* its certificate was demanded and verified */
+    bool named_only;      /* port_named_only() */
 };
 void port_peer_door(const struct connection *connection, struct peer_door *to);
+/* It came in when its listener let nobody in without a user name. What a reload says since is for those who come then. */
+bool port_named_only(const struct connection *connection);
 
 /* What the client's verified certificate says; false: it has none, or no such name. Terminated UTF-8 without control
  * characters. */

@@ -110,6 +110,12 @@ void port_peer_door(const struct connection *connection, struct peer_door *to)
     *to = (struct peer_door){.listener = "tcp.default", .protocol = "mqtt"};
 }
 
+bool port_named_only(const struct connection *connection)
+{
+    (void)connection;
+    return false;
+}
+
 bool port_peer_certificate(const struct connection *connection, enum port_certificate what,
                            char *to, size_t size)
 {
