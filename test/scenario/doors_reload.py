@@ -219,6 +219,46 @@ def until(condition, deadline_s, what):
         assert time.monotonic() < deadline, what
 
 
+def connack(sock, deadline_s):
+    """What a socket that has connected before is told when it now says who it is."""
+    sock.settimeout(deadline_s)
+    sock.sendall(connect_packet(b""))
+    return sock.recv(4)
+
+
+def came(broker, port, deadline_s):
+    """A socket that a shard has accepted, and that says nothing yet."""
+    before = broker.counters()["connection_accepted"]
+    sock = connect(port)
+    until(lambda: broker.counters()["connection_accepted"] > before, deadline_s, "the connection is not accepted")
+    return sock
+
+
+def test_who_needs_a_name(broker, _folder, deadline_s):
+    """allow_anonymous of a listener changes for those who come next; who came when names were asked for needs one, whatever the
+    configuration says when CONNECT comes. An address that the network reaches is refused as at the start."""
+    port = free_port()
+    lines = 'listeners.tcp.a { bind = "127.0.0.1:%d", allow_anonymous = %%s }' % port
+    good_reload(broker, [lines % "true"])
+    stays = open_client(port)
+    answer = good_reload(broker, [lines % "false"])
+    assert answer["applied"] == ["listeners.tcp.a.allow_anonymous"], answer
+    until(lambda: not answers(port, "tcp"), deadline_s, "clients without a name are let in")
+    early = [came(broker, port, deadline_s) for _ in range(4)]
+    good_reload(broker, [lines % "true"])
+    until(lambda: answers(port, "tcp"), deadline_s, "nobody is let in")
+    assert connack(early.pop(), deadline_s) == b"\x20\x02\x00\x04"
+    good_reload(broker, [])
+    gone(port, deadline_s)
+    for sock in early:
+        assert connack(sock, deadline_s) == b"\x20\x02\x00\x04"
+        sock.close()
+    stays.close()
+    answer = reload(broker, ['listeners.tcp.wide.bind = "0.0.0.0:%d"' % port])
+    assert not answer["ok"] and "listeners.tcp.wide can be reached from other machines" in answer["error"], answer
+    gone(port, deadline_s)
+
+
 def test_many_reloads(broker, folder, deadline_s):
     """Two hundred of them, each with other listeners: no descriptor is left over, and no connection suffers."""
     bystander = Bystander(broker.port)
@@ -308,7 +348,7 @@ def test_restart_at_once(broker, _folder, deadline_s):
     good_reload(broker, [])
 
 
-TESTS = [test_they_come_and_go, test_who_waits_is_let_in, test_all_or_nothing, test_changed_rules, test_many_reloads,
+TESTS = [test_they_come_and_go, test_who_waits_is_let_in, test_all_or_nothing, test_changed_rules, test_who_needs_a_name, test_many_reloads,
          test_the_command, test_the_api_moves, test_restart_after_reload, test_restart_at_once]
 
 if __name__ == "__main__":
