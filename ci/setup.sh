@@ -8,7 +8,7 @@ set -euo pipefail
 build_packages=(gcc g++ cmake ninja-build liburing-dev android-libboringssl-dev libcjson-dev
     libmimalloc-dev libxxhash-dev libhttp-parser-dev libwslay-dev)
 test_packages=(git clang libcmocka-dev libbenchmark-dev mosquitto mosquitto-clients python3
-    python3-paho-mqtt openssl curl chromium prometheus man-db groff zsh
+    python3-paho-mqtt openssl curl chromium prometheus fail2ban man-db groff zsh
     iproute2)
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -72,7 +72,7 @@ run "apt-get install failed (above)" "${as_root[@]}" apt-get install "${options[
 
 # Debian starts a service as soon as its package is installed. The tests want the programs only: what this
 # script brought in it does not leave running. A service that was there before is left alone.
-for service in mosquitto prometheus; do
+for service in mosquitto prometheus fail2ban; do
     case " ${missing[*]} " in *" $service "*) ;; *) continue ;; esac
     [ -d /run/systemd/system ] || continue
     say "stopping and disabling the $service service that came with the package"
