@@ -43,7 +43,9 @@
  * `plugins.timeout` is SMQ_DENY.
  *
  * Several plug-ins are asked in the order of the configuration, before the broker's own means (passwords, tokens,
- * access rules, HTTP). The first that says SMQ_ALLOW or SMQ_DENY has decided; SMQ_NEXT leaves it to the others.
+ * access rules, HTTP). The first that says SMQ_ALLOW or SMQ_DENY has decided; SMQ_NEXT leaves it to the others. When nobody
+ * decides, a client without a user name comes in where auth.allow_anonymous lets it, and one with a name is refused;
+ * topics are then what auth.no_match says.
  *
  * Memory. What a question points to is the broker's and valid until the hook returns: copy what you keep. What an
  * answer points to is yours, and copied by the broker before it calls a hook again on that shard, or before

@@ -254,6 +254,7 @@ def test_name_and_rights(broker, _folder, deadline_s):
     guest.close()
     king = Guest(broker, deadline_s, "su", "super").let_in()
     assert king.publish("deny", "x") < 0x80 and king.subscribe("deny") == [1]
+    assert king.publish("t", "refuse-this") == 0x87  # messages are looked at, whoever sends them
     king.close()
 
 
