@@ -89,6 +89,18 @@ static void credentials_are_not_shown(void **state)
     assert_null(strstr(errors, "sesame"));
 }
 
+/* What NanoMQ's guides name for the cache of answers. */
+static void the_cache_of_the_guides(void **state)
+{
+    struct conf *conf = load("auth { cache { max_size = 1024, ttl = 1m } }");
+
+    (void)state;
+    expect(conf, "auth.http_auth.cache_ttl", "1m");
+    expect(conf, "auth.http_auth.cache_size", "1024");
+    conf_free(conf);
+    assert_null(refused("auth.cache.size = 7"));
+}
+
 static void what_is_wrong_is_refused(void **state)
 {
     static const char *const cases[] = {
@@ -114,9 +126,8 @@ static void what_is_wrong_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_form_means_the_same),
-        cmocka_unit_test(commas_and_backslashes_stay),
-        cmocka_unit_test(credentials_are_not_shown),
+        cmocka_unit_test(every_form_means_the_same), cmocka_unit_test(commas_and_backslashes_stay),
+        cmocka_unit_test(credentials_are_not_shown), cmocka_unit_test(the_cache_of_the_guides),
         cmocka_unit_test(what_is_wrong_is_refused),
     };
 
