@@ -21,7 +21,7 @@ REFUSED = (Closed, ConnectionResetError, ConnectionRefusedError, BrokenPipeError
 
 def conf(folder):
     keys = 'certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
-    return ["log.level = debug", 'listeners.tcp.few { bind = "127.0.0.1:0", max_connections = 5 }',
+    return ["log.level = debug", "auth.allow_anonymous = true", 'listeners.tcp.few { bind = "127.0.0.1:0", max_connections = 5 }',
             'listeners.tcp.slow { bind = "127.0.0.1:0", max_conn_rate = 6 }',
             'listeners.tcp.small { bind = "127.0.0.1:0", max_packet_size = 1KB }',
             'listeners.tcp.proxied { bind = "127.0.0.1:0", proxy_from = "10.0.0.0/8, 127.0.0.0/8" }',
