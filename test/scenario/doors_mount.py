@@ -258,6 +258,24 @@ def test_session_through_another_door(broker, _folder, deadline_s):
     whole.close()
 
 
+def test_access_rules(broker, _folder, deadline_s):
+    """They are about whole topics."""
+    tenant = Peer(broker, TENANT, deadline_s)
+    tenant.say("PUBLISH", '"secret" "x" qos=1 id=1')
+    tenant.hear("PUBACK", "id=1 rc=0x87")
+    tenant.say("PUBLISH", '"tenant/a/secret" "x" qos=1 id=2')
+    tenant.hear("PUBACK", "id=2 rc=0x10")
+    tenant.subscribe('"secret" "$share/g/secret"', 0x87)
+    other = Peer(broker, OTHER, deadline_s)
+    other.subscribe('"secret"')
+    Peer(broker, TENANT, deadline_s, 'clean=1 will_topic="secret" will_payload="x"', rc=0x87).close()
+    close(tenant, other)
+
+
+def with_rules(folder):
+    return [*conf(folder), 'auth.acl.rules = [{ permit = deny, action = pubsub, topics = ["tenant/a/secret"] }, { permit = allow }]']
+
+
 if __name__ == "__main__":
-    sys.exit(run([test_publish_and_subscribe, test_shared, test_retained_and_will, test_response_topic, test_aliases,
+    sys.exit(run([test_access_rules], with_rules) or run([test_publish_and_subscribe, test_shared, test_retained_and_will, test_response_topic, test_aliases,
                   test_no_way_out, test_placeholders, test_longest_topics, test_session_through_another_door], conf))
