@@ -27,7 +27,7 @@ def conf(folder):
             'listeners.tcp.proxied { bind = "127.0.0.1:0", proxy_from = "10.0.0.0/8, 127.0.0.0/8" }',
             'listeners.tcp.stranger { bind = "127.0.0.1:0", proxy_from = "10.0.0.0/8" }',
             'listeners.tcp.six { bind = "[::1]:0" }',
-            'listeners.tcp.both { bind = "[::]:0", ipv6_only = false, allow_anonymous = true, proxy_from = "127.0.0.1, ::1" }',
+            'listeners.tcp.both { bind = "[::]:0", ipv6_only = false, proxy_from = "127.0.0.1, ::1" }',
             'listeners.tcp.tuned { bind = "127.0.0.1:0", tcp_nodelay = false, tcp_keepalive = 60s, tcp_user_timeout = 30s, '
             "send_buffer = 64KB, receive_buffer = 64KB }",
             'listeners.ssl.proxied { bind = "127.0.0.1:0", proxy_from = "127.0.0.1", %s }' % keys,
