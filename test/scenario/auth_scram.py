@@ -29,6 +29,7 @@ def write_users(folder):
     path = os.path.join(folder, "users")
     with open(path, "w", encoding="utf-8") as users:
         users.write("theirs:%s\nclear:open text\nodd,na=me:x\n" % MOSQUITTO)
+        users.writelines("theirs-%d:%s\n" % (number, MOSQUITTO) for number in range(6))
     os.chmod(path, 0o600)
     subprocess.run([program, "passwd", "-b", "--cost", "10", "--scram-iterations", "4096", path, "ours", "secret"], check=True,
                    capture_output=True)
@@ -170,6 +171,14 @@ def test_nobody_else_gets_in(broker, _folder, deadline_s):
         session.closed()
     assert len(salts) == 4 and len(set(salts.values())) == 4, "users have salts of their own"
     assert len(shapes) == 1, shapes
+
+
+def test_a_password_is_good_for_nobody_else(broker, _folder, deadline_s):
+    """Who has no keys is asked for the proof of somebody's password: with that one he does not get in either."""
+    for number in range(6):
+        for password in ("open text", "x", "secret"):
+            for user in ("theirs-%d" % number, "nobody-%d" % number):
+                assert Session(broker, deadline_s).log_in(Scram(user, password))["rc"] == BAD_PASSWORD
 
 
 def test_messages_that_are_no_scram(broker, _folder, deadline_s):
