@@ -71,13 +71,17 @@ static bool add_configured(struct password_store *store, const struct conf *conf
 static bool read_passwords(struct policy *policy, const struct conf *conf, char *why, size_t size)
 {
     const char *file = conf->auth_password_file;
+    char what[1024];
 
     if (!conf->auth_enable || (conf->user_count == 0 && file[0] == '\0'))
         return true;
     policy->passwords = password_store_create();
-    if (!add_configured(policy->passwords, conf, why, size) ||
-        (file[0] != '\0' && !password_store_add_file(policy->passwords, file, why, size)))
+    if (!add_configured(policy->passwords, conf, why, size))
         return false;
+    if (file[0] != '\0' && !password_store_add_file(policy->passwords, file, what, sizeof(what))) {
+        snprintf(why, size, "auth.password_file: %s", what);
+        return false;
+    }
     if (password_store_count(policy->passwords) != 0)
         return true;
     snprintf(why, size, "auth.password_file: %s has no user: nobody could log in", file);
