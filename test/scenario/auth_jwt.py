@@ -7,14 +7,13 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
 import tokens  # noqa: E402
-from auth import BAD_CREDENTIALS, EXPIRED, KINDS, NOT_AUTHORIZED, Who, knock, listeners  # noqa: E402
+from auth import BAD_CREDENTIALS, EXPIRED, KINDS, NOT_AUTHORIZED, Who, knock, listeners, start_another  # noqa: E402
 from doors import run  # noqa: E402
 from mqs import wire  # noqa: E402
 
@@ -213,9 +212,7 @@ def test_bad_key_files(broker, folder, _deadline_s):
             for kind in KINDS:
                 assert knock(broker, kind, folder, "c", password=tokens.hs256(claims())) == 0
                 assert knock(broker, kind, folder, "c", password=tokens.hs256(claims(), b"x" * 32)) == BAD_CREDENTIALS
-            started = subprocess.run(broker.command(), capture_output=True, text=True, check=False, timeout=60,
-                                     env={**os.environ, "SHARDMQ_SYSTEM_PID_FILE": os.path.join(folder, "second.pid"),
-                                          "SHARDMQ_CONTROL_SOCKET": os.path.join(folder, "second.sock")})
+            started = start_another(broker, folder)
             assert started.returncode != 0 and why in started.stdout + started.stderr, (line, started)
         answer = reload(broker, [*listeners(folder), 'auth.jwt.issuer = "tests"'])
         assert not answer["ok"] and "auth.jwt needs a key" in answer["error"], answer

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Who may do what, on every kind of listener: the ways past an access list that other brokers had.
 
-What is about passwords, tokens, backends, plug-ins and the API has files of its own, each with its rows at its head.
+What is about passwords, tokens, backends, plug-ins and the API has files of its own; all rows and their tests are in
+test/scenario/auth_rows.txt, and test_every_row_has_a_test holds the two together.
 
   B68   names with wildcards and slashes in a pattern         B73 B74  rights that are taken away: retained, queued, live
   B69   names that a regular expression would take            B75      taken away between PUBLISH and PUBREL
@@ -13,14 +14,14 @@ What is about passwords, tokens, backends, plug-ins and the API has files of its
 """
 
 import os
-import subprocess
+import re
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
 
-from auth import API, KINDS, NOT_AUTHORIZED, Who, ask_all_shards, knock, listeners  # noqa: E402
+from auth import API, KINDS, NOT_AUTHORIZED, Who, ask_all_shards, knock, listeners, start_another  # noqa: E402
 from doors import run  # noqa: E402
 from mqs import wire  # noqa: E402
 
@@ -157,9 +158,7 @@ def test_empty_lists(broker, folder, _deadline_s):
             client = Who(broker, kind, folder, "c")
             assert may(client, "a") and client.subscribe("#") == [0], (name, kind)
             client.close()
-        started = subprocess.run(broker.command(), capture_output=True, text=True, check=False, timeout=60,
-                                 env={**os.environ, "SHARDMQ_SYSTEM_PID_FILE": os.path.join(folder, "second.pid"),
-                                      "SHARDMQ_CONTROL_SOCKET": os.path.join(folder, "second.sock")})
+        started = start_another(broker, folder)
         assert started.returncode != 0 and "acl" in started.stdout + started.stderr, (name, started)
 
 
@@ -315,9 +314,22 @@ def test_whose_session(broker, folder, _deadline_s):
             Who(broker, kind, folder, name).close()
 
 
+def test_every_row_has_a_test(_broker, _folder, _deadline_s):
+    """auth_rows.txt names for every row of the two classes the files that test it, and these name the row."""
+    root = os.path.join(HERE, "..")
+    with open(os.path.join(HERE, "auth_rows.txt"), encoding="utf-8") as table:
+        rows = dict(re.match(r"(B\d\d)\s+(.*)", line).groups() for line in table if re.match(r"B\d\d\s", line))
+    assert list(rows) == ["B%d" % number for number in range(58, 82)], sorted(rows)
+    for row, files in rows.items():
+        assert files.split(), row
+        for name in files.split():
+            with open(os.path.join(root, name), encoding="utf-8") as test:
+                assert re.search(r"\b%s\b" % row, test.read()), "%s does not name %s" % (name, row)
+
+
 TESTS = [test_names_in_patterns, test_names_of_regular_expressions, test_dollar_topics, test_empty_lists, test_every_listener,
          test_revoked_rights, test_between_publish_and_pubrel, test_wills, test_forbidden_within_allowed, test_shared_and_plain,
-         test_whose_session]
+         test_whose_session, test_every_row_has_a_test]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))

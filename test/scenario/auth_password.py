@@ -368,10 +368,10 @@ def test_anonymous(broker, folder, _deadline_s):
         nameless = [Who(broker, kind, folder, "n-" + kind) for kind in KINDS]
         assert reload(broker, [*good, "auth.allow_anonymous = true", "listeners.ws.allow_anonymous = false"])["ok"]
         assert nameless[2].ended() == NOT_AUTHORIZED
-        assert [knock(broker, kind, folder, "c") for kind in KINDS] == [0, 0, BAD_CREDENTIALS, 0]
+        assert [knock(broker, kind, folder, "c") for kind in KINDS] == [0, 0, BAD_CREDENTIALS, 0, 0]
         assert reload(broker, [*good, "listeners.tcp.allow_anonymous = true"])["ok"]
-        assert [nameless[i].ended() for i in (1, 3)] == [NOT_AUTHORIZED] * 2
-        assert [knock(broker, kind, folder, "c") for kind in KINDS] == [0] + [BAD_CREDENTIALS] * 3
+        assert [nameless[i].ended() for i in (1, 3, 4)] == [NOT_AUTHORIZED] * 3
+        assert [knock(broker, kind, folder, "c") for kind in KINDS] == [0] + [BAD_CREDENTIALS] * 4
         nameless[0].ping(nameless[0].deadline)
         stays.ping(stays.deadline)
         assert reload(broker, good)["ok"]

@@ -33,7 +33,7 @@ SECRETS = {  # each with something that shows where it came from
 
 def conf(folder):
     tokens.make_keys(folder)
-    return [*listeners(folder), API, "log.level = trace", "log.to = [console, file]", 'log.dir = "%s"' % folder, 'log.file = "broker.log"',
+    return [*listeners(folder), API, "log.level = trace", "auth.slow_down.delay = 0s", "log.to = [console, file]", 'log.dir = "%s"' % folder, 'log.file = "broker.log"',
             'auth.jwt.secret_file = "%s/jwt.secret"' % folder, 'auth.jwt.public_key = "%s/jwt-ec.pub"' % folder]
 
 

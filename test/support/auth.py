@@ -3,6 +3,7 @@
 
 import base64
 import os
+import subprocess
 import sys
 import time
 import urllib.request
@@ -13,7 +14,7 @@ from mqs import wire  # noqa: E402
 from mqs.client import Client, Closed  # noqa: E402
 from mqs.transport import client_context  # noqa: E402
 
-KINDS = ("tcp", "ssl", "ws", "wss")
+KINDS = ("tcp", "ssl", "ws", "wss", "unix")
 BAD_CREDENTIALS, NOT_AUTHORIZED, BANNED, BAD_METHOD, EXPIRED = 0x86, 0x87, 0x8A, 0x8C, 0xA0
 
 
@@ -21,7 +22,21 @@ def listeners(folder):
     """A listener of every kind beside the one that every broker of the tests has."""
     keys = 'certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
     return ['listeners.ssl { bind = "127.0.0.1:0", %s }' % keys, 'listeners.ws { bind = "127.0.0.1:0" }',
-            'listeners.wss { bind = "127.0.0.1:0", %s }' % keys]
+            'listeners.wss { bind = "127.0.0.1:0", %s }' % keys, 'listeners.unix.bind = "%s"' % socket_path(folder)]
+
+
+def socket_path(folder):
+    return os.path.join(folder, "mqtt.sock")
+
+
+def start_another(broker, folder):
+    """Starts a broker with the configuration that was written last, beside the one that runs: how that ended."""
+    path = os.path.join(folder, "another.conf")
+    with open(broker.conf_path, encoding="utf-8") as old, open(path, "w", encoding="utf-8") as new:
+        new.write(old.read().replace(socket_path(folder), socket_path(folder) + ".another"))
+    return subprocess.run([broker.executable, "start", "--conf", path], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, "SHARDMQ_SYSTEM_PID_FILE": os.path.join(folder, "another.pid"),
+                               "SHARDMQ_CONTROL_SOCKET": os.path.join(folder, "another.sock")})
 
 
 API = "http_server { enable = true, port = 0 }"
@@ -44,7 +59,8 @@ class Who(Client):
 
     def __init__(self, broker, kind, folder, client_id="", username=None, password=None, version=wire.V5, deadline_s=10, waits=True,
                  **fields):
-        super().__init__("c", ("127.0.0.1", broker.ports[kind][0]), version, as_bytes(client_id))
+        place = socket_path(folder) if kind == "unix" else ("127.0.0.1", broker.ports[kind][0])
+        super().__init__("c", place, version, as_bytes(client_id))
         self.deadline_s, self.last_id = deadline_s, 0
         self.transport, self.tls_context = kind, client_context(folder) if kind in ("ssl", "wss") else None
         props, will_props = fields.pop("props", ()), fields.pop("will_props", ())
