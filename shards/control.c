@@ -278,7 +278,7 @@ void control_restart(struct control *control)
  *   all have confirmed                                          <---
  *   MESH_LISTENERS  {set}            ------------------------------>  accept on the new ports, with the new rules
  *
- * Nobody comes in through a new listener before every shard goes by the configuration that it is part of: a client may
+ * Without new ports all three go at once. Nobody comes in through a new listener before every shard goes by the configuration that it is part of: a client may
  * be handed to any of them. Until then it waits in the backlog.
  */
 
@@ -302,12 +302,25 @@ static void close_former(struct shard *shard, void *former)
     listeners_close(former);
 }
 
+static bool opens_sockets(const struct listener_set *set)
+{
+    for (unsigned i = 0; i < set->count; i++)
+        if (set->places[i].socket_count != 0)
+            return true;
+    return false;
+}
+
 static void configured(struct shard *shard, void *former)
 {
     struct control *control = control_of(shard);
     struct reconfiguration *change = former;
 
     retire(control, change->former);
+    if (change->listeners == NULL) {
+        mem_free(change);
+        return; /* they were posted already */
+    }
+    control->sets_delayed--;
     if (control->stopping_step == 0)
         snapshot_post(shard, &control->snapshots, MESH_LISTENERS, change->listeners,
                       change->former_listeners, close_former);
@@ -322,7 +335,7 @@ static const char *no_reload(const struct control *control)
         return "reload is not available";
     if (control->stopping_step != 0)
         return "the broker is shutting down";
-    return snapshot_room(&control->snapshots, 2)
+    return snapshot_room(&control->snapshots, 3)
                ? NULL
                : "too many reloads are under way: a shard does not answer";
 }
@@ -404,6 +417,13 @@ static void configure(struct control *control, struct conf *fresh)
     listener_apply(&control->shard, machine->service_listeners);
     listeners_close(former_service);
     snapshot_post(&control->shard, &control->snapshots, MESH_CONFIGURE, fresh, change, configured);
+    if (control->sets_delayed == 0 && !opens_sockets(machine->listeners)) {
+        snapshot_post(&control->shard, &control->snapshots, MESH_LISTENERS, machine->listeners,
+                      change->former_listeners, close_former);
+        change->listeners = change->former_listeners = NULL;
+    } else {
+        control->sets_delayed++; /* sets come in their order */
+    }
 }
 
 bool control_reload(struct control *control, const struct machine_reload *what, char *report,

@@ -47,6 +47,7 @@ struct control {
     /* what a reload that is under way has opened, NULL otherwise */
     struct listener_set *prepared, *prepared_service;
     struct policy *prepared_policy;
+    unsigned sets_delayed; /* sets of listeners that wait until every shard is configured */
     struct auth_http_set *prepared_auth_http;
     uint64_t watchdog_ms; /* 0: nobody watches */
     struct sys *sys;
