@@ -64,7 +64,7 @@ static void look_at_answer(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint8_t *copy = malloc(size == 0 ? 1 : size);
+    uint8_t *copy = calloc(1, size == 0 ? 1 : size);
     struct http_answer answer;
     struct http_error error;
     struct http_chunks chunks = {0};
