@@ -101,8 +101,8 @@ static const char *const bad[] = {
     "$scrypt$r=8,ln=14,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E",
     "$scrypt$ln=14,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E:",
     "$scrypt$ln=14,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E:x",
-    "$scrypt$ln=14,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E "
-    ":$scram-sha-256$i=4096$",
+    ("$scrypt$ln=14,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E "
+     ":$scram-sha-256$i=4096$"),
     "$scram-sha-256$i=4096$W22ZaJ0SNY7soEsUEjb6gQ==$",
     "$scram-sha-256$i=4095$W22ZaJ0SNY7soEsUEjb6gQ==$",
 };

@@ -304,7 +304,7 @@ static void a_full_queue_refuses_and_the_end_abandons(void **state)
     struct worker_pool *pool = start_pool(1, 2);
     struct fake_shard shard;
     bool abandoned[4] = {false};
-    struct sum *last;
+    struct sum *last = NULL;
 
     (void)state;
     begin(&shard);
