@@ -24,7 +24,8 @@ def conf(folder):
         json.dump({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "AAAA"},
                             {"kty": "oct", "kid": "second", "k": tokens.encode(b"another secret of the tests, long").decode()}]}, out)
     return [*listeners(folder), *keys(folder), 'auth.jwt.audience = "mqtt"', 'auth.jwt.issuer = "tests"',
-            'auth.jwt.superuser_claim = "is_superuser"', "auth.jwt.leeway = 0s", "workers.threads = 1", "workers.queue = 2"]
+            'auth.jwt.superuser_claim = "is_superuser"', "auth.jwt.leeway = 0s", "workers.threads = 1", "workers.queue = 2",
+            "auth.slow_down.delay = 0s"]  # or what is refused here would be held back for seconds
 
 
 def keys(folder):
