@@ -87,7 +87,7 @@ struct broker {
 
     bool
         answered; /* a packet that waited can be run again: the loop may not sleep before its next turn */
-    struct plugin_desk *plugins; /* NULL: there are none */
+    struct plugin_desk *plugins;     /* NULL: there are none */
     const struct banned *banned;     /* NULL: nobody */
     const struct policy *policy;     /* NULL: there is none, everybody may do everything */
     struct authn_table attempts;     /* CONNECTs that are being decided */
@@ -206,7 +206,7 @@ void session_init(struct session *session);
 void session_drop_will(struct session *session);
 /* Frees a will that no session has (any more); NULL is allowed. */
 void will_free(struct will *will);
-/* Removes one subscription (by index in session->subscriptions). */
+/* on_unsubscribe.c: removes one subscription (by index in session->subscriptions). */
 void session_unsubscribe_at(struct broker *broker, struct session *session, uint32_t index);
 
 /* ---- route.c ---- */
@@ -226,12 +226,13 @@ void interest_on_entry(struct broker *broker, unsigned from, const struct mesh_e
 /* True when every shard has confirmed that announcement. */
 bool interest_confirmed(const struct broker *broker, uint32_t announcement);
 
-/* ---- on_subscribe.c: operations ---- */
-struct subscribe_op;
+/* ---- subscribe_op.c ---- */
 /* Called when something an operation may wait for has happened. */
 void subscribe_ops_advance(struct broker *broker);
 void subscribe_op_share_ready(struct broker *broker, uint32_t serial, bool failed);
 void subscribe_ops_cancel(struct broker *broker, const struct session *session);
+
+/* ---- on_subscribe.c, on_unsubscribe.c: orders ---- */
 struct subscribe_order;
 /* Subscribes for the client of a session that is connected. False: the order is kept, and goes back with
  * errand_return() when all shards know. */

@@ -20,7 +20,7 @@
  * listener it is not sent what lies outside of that one's mount point: it would have no name there (drop_outside_mount). A
  * Response Topic that lies outside is left out.
  *
- * Who calls it: on_connect.c, on_publish.c, on_subscribe.c, deliver.c; only for connections that have one.
+ * Who calls it: connect_session.c, on_publish.c, on_subscribe.c, on_unsubscribe.c, deliver.c; only for connections that have one.
  */
 #ifndef SHARDMQ_BROKER_MOUNT_H
 #define SHARDMQ_BROKER_MOUNT_H

@@ -1,74 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * on_subscribe - SUBSCRIBE and UNSUBSCRIBE.
- *
- * A subscription is live on this shard at once; SUBACK waits until every other shard has confirmed
- * its interest (and share groups that the member has joined). What waits is a struct subscribe_op.
- * After SUBACK the retained messages are fetched; live messages for the session wait behind both
- * (session->hold), so a client sees SUBACK, retained messages, live messages, in this order.
+ * on_subscribe - SUBSCRIBE: its filters become subscriptions. How it waits for its SUBACK is in subscribe_op.c.
  *
  * Invariants
  *   I1  one SUBACK per SUBSCRIBE with a code per filter, in their order [MQTT-3.8.4-1]
  *       [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT-3.8.4-4]
- *   I2  an operation names its session by handle and connection serial: an answer for a connection
- *       that is gone goes nowhere
- *   I3  an operation that waits for interest waits for all that had been announced when it began, so
- *       those in the list are in the order of their announcements
- *   I4  whether the client may is asked for all filters before anything is done for one: the packet may have to wait,
+ *   I2  whether the client may is asked for all filters before anything is done for one: the packet may have to wait,
  *       and is then run again
  */
 #include "broker/audit.h"
-#include "broker/mqtt_orders.h"
+#include "broker/authz_priv.h"
 #include "broker/plugins.h"
 #include "broker/policy.h"
 #include "broker/share.h"
-#include "mqtt/decode.h"
-#include "mqtt/encode.h"
-
-/* Of one SUBSCRIBE or UNSUBSCRIBE, and of subscriptions that wait for their retained messages. */
-#define FILTERS_MAX 65536u
-
-struct subscribe_item {
-    struct span filter; /* as in SUBSCRIBE; points into the operation */
-    struct subscription subscription;
-    bool fetch_retained;
-};
-
-struct subscribe_op {
-    struct list node;
-    struct session_handle session;
-    uint32_t connection_serial, serial;
-    uint32_t announcement;  /* to be confirmed */
-    uint32_t share_waiting; /* groups that have not answered */
-    uint16_t packet_identifier;
-    bool holds, waits;             /* counted in session->hold, in connection->subscribes */
-    struct subscribe_order *order; /* an operator's, which goes back instead of a SUBACK */
-    uint32_t count;
-    uint8_t *text; /* where the next filter is copied to */
-    uint8_t *codes;
-    struct subscribe_item *items;
-    uint8_t bytes[];
-};
-
-/* For that many filters, whose texts have filters_len bytes. */
-static struct subscribe_op *op_create(struct broker *broker, const struct session *session,
-                                      uint32_t filter_count, uint32_t filters_len)
-{
-    size_t items_size = filter_count * sizeof(struct subscribe_item);
-    struct subscribe_op *op = mem_try_zalloc(sizeof(*op) + items_size + filters_len + filter_count);
-
-    if (op == NULL)
-        return NULL;
-    list_init(&op->node);
-    op->session = session->handle;
-    op->connection_serial = session->connection->serial;
-    op->serial = ++broker->subscribe_serial;
-    op->announcement = broker->interest.all_confirmed;
-    op->items = (struct subscribe_item *)(void *)op->bytes;
-    op->text = op->bytes + items_size;
-    op->codes = op->text + filters_len;
-    return op;
-}
+#include "broker/subscribe.h"
 
 /* ---- one filter ---- */
 
@@ -90,14 +35,6 @@ static void count_subscription(struct broker *broker, const struct session *sess
     STAT_INC(broker->stats, subscription_count);
     if (session->subscription_count == 1 && session->connection != NULL)
         STAT_INC(broker->stats, session_subscribed);
-}
-
-/* ... one less. */
-static void uncount_subscription(struct broker *broker, const struct session *session)
-{
-    STAT_DEC(broker->stats, subscription_count);
-    if (session->subscription_count == 0 && session->connection != NULL)
-        STAT_DEC(broker->stats, session_subscribed);
 }
 
 static enum mqtt_reason subscribe_plain(struct broker *broker, struct session *session,
@@ -152,7 +89,7 @@ static enum mqtt_reason subscribe_shared(struct broker *broker, struct session *
     return (enum mqtt_reason)(membership->options & SUBSCRIBE_QOS); /* [MQTT-4.8.2-3] */
 }
 
-static bool has_filter(struct broker *broker, const struct session *session, struct span filter)
+bool session_has_filter(struct broker *broker, const struct session *session, struct span filter)
 {
     struct topic_filter *found = topic_tree_find(broker->tree, filter);
 
@@ -165,7 +102,7 @@ static bool already_subscribed(struct broker *broker, const struct session *sess
 {
     if (parts->share_name.len > 0)
         return membership_find(session, parts->share_name, parts->filter) != NULL;
-    return has_filter(broker, session, parts->filter);
+    return session_has_filter(broker, session, parts->filter);
 }
 
 static enum mqtt_reason subscribe_one(struct broker *broker, struct session *session,
@@ -194,133 +131,7 @@ static enum mqtt_reason subscribe_one(struct broker *broker, struct session *ses
     return reason;
 }
 
-/* ---- the operation ---- */
-
-/* SUBACK or UNSUBACK. Without it the client could not go on, so one that is larger than the client
- * takes ends the connection. */
-static void send_suback(struct broker *broker, struct connection *connection,
-                        enum mqtt_packet_type type, uint16_t packet_identifier,
-                        const uint8_t *codes, uint32_t count)
-{
-    uint32_t room = mqtt_suback_size_max(count), size;
-    uint8_t *to = connection_reserve(broker, connection, room);
-
-    if (to == NULL)
-        return;
-    size = mqtt_encode_suback(to, room, connection->version, type, packet_identifier, codes,
-                              count);        /* [MQTT-3.8.4-2] [MQTT-2.2.1-6] [MQTT-2.3.1-7] */
-    if (size <= connection->packet_size_max) /* [MQTT-3.1.2-24] */
-        connection_commit(broker, connection, size);
-    else
-        connection_end(broker, connection, MQTT_REASON_PACKET_TOO_LARGE,
-                       "an answer larger than the client's Maximum Packet Size");
-}
-
-/* The session that asked, as long as it is on the same connection; NULL otherwise. */
-static struct session *op_session(struct broker *broker, const struct subscribe_op *op)
-{
-    struct session *session = session_table_get(&broker->sessions, op->session);
-
-    return session != NULL && session->connection != NULL &&
-                   session->connection->serial == op->connection_serial /* I2 */
-               ? session
-               : NULL;
-}
-
-static void op_finish(struct broker *broker, struct subscribe_op *op)
-{
-    struct session *session = op_session(broker, op);
-
-    list_remove(&op->node);
-    if (session != NULL && op->waits)
-        session->connection->subscribes--;
-    if (op->order != NULL)
-        errand_return(broker, &op->order->errand);
-    else if (session != NULL && op->packet_identifier != 0)
-        send_suback(broker, session->connection, MQTT_SUBACK, op->packet_identifier, op->codes,
-                    op->count);
-    session = op_session(broker, op); /* SUBACK may have ended it */
-    if (session != NULL) {
-        for (uint32_t i = 0; i < op->count; i++) {
-            struct subscribe_item *item = &op->items[i];
-
-            /* an UNSUBSCRIBE may have come while the operation waited */
-            if (item->fetch_retained && has_filter(broker, session, item->filter))
-                retain_fetch(broker, session, item->filter, &item->subscription);
-        }
-        if (op->holds)
-            session_release_hold(broker, session);
-    }
-    mem_free(op);
-}
-
-static bool op_ready(const struct broker *broker, const struct subscribe_op *op)
-{
-    return op->share_waiting == 0 && interest_confirmed(broker, op->announcement);
-}
-
-/* Those that wait for interest are in the order of their announcements (I3): behind the first that
- * is not confirmed there is none to be found. */
-static struct subscribe_op *first_ready(const struct broker *broker)
-{
-    for (struct list *node = broker->subscribe_ops.next; node != &broker->subscribe_ops;
-         node = node->next) {
-        struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
-
-        if (!interest_confirmed(broker, op->announcement))
-            return NULL;
-        if (op->share_waiting == 0)
-            return op;
-    }
-    return NULL;
-}
-
-void subscribe_ops_advance(struct broker *broker)
-{
-    struct subscribe_op *op;
-
-    /* from the front each time: finishing one may end a connection, and with it other operations */
-    while ((op = first_ready(broker)) != NULL)
-        op_finish(broker, op);
-}
-
-void subscribe_op_share_ready(struct broker *broker, uint32_t serial, bool failed)
-{
-    for (struct list *node = broker->subscribe_ops.next; node != &broker->subscribe_ops;
-         node = node->next) {
-        struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
-
-        if (op->serial != serial)
-            continue;
-        ASSERT(op->share_waiting > 0);
-        op->share_waiting--;
-        if (failed)
-            LOG_WARN("a shared subscription was not made: out of memory");
-        if (op_ready(broker, op))
-            op_finish(broker, op);
-        return;
-    }
-    STAT_INC(broker->stats, stale_handle); /* the connection ended meanwhile */
-}
-
-void subscribe_ops_cancel(struct broker *broker, const struct session *session)
-{
-    struct list *node = broker->subscribe_ops.next;
-
-    while (node != &broker->subscribe_ops) {
-        struct subscribe_op *op = LIST_ENTRY(node, struct subscribe_op, node);
-
-        node = node->next;
-        if (session_handle_equal(op->session, session->handle)) {
-            list_remove(&op->node);
-            if (op->order != NULL) { /* the client has gone meanwhile */
-                op->order->connected = false;
-                errand_return(broker, &op->order->errand);
-            }
-            mem_free(op);
-        }
-    }
-}
+/* ---- the packet ---- */
 
 static void deny_filter(struct broker *broker, struct session *session,
                         const struct subscribe_item *item)
@@ -412,10 +223,8 @@ static bool no_local_on_shared(const struct subscribe_packet *packet, enum mqtt_
     return false;
 }
 
-/* Each filter of a packet takes some memory and time at once, so there is a limit to them. True: the
- * connection has been ended. */
-static bool too_many_filters(struct broker *broker, struct connection *connection,
-                             const struct subscribe_packet *packet)
+bool filters_too_many(struct broker *broker, struct connection *connection,
+                      const struct subscribe_packet *packet)
 {
     if (packet->filter_count <= FILTERS_MAX)
         return false;
@@ -440,49 +249,13 @@ static bool op_denied(const struct subscribe_op *op)
     return false;
 }
 
-static bool op_wants_retained(const struct subscribe_op *op)
-{
-    for (uint32_t i = 0; i < op->count; i++)
-        if (op->items[i].fetch_retained)
-            return true;
-    return false;
-}
-
-/* Before the first filter, for joins can answer it. */
-static void op_begin(struct broker *broker, struct subscribe_op *op)
-{
-    list_append(&broker->subscribe_ops, &op->node);
-    op->share_waiting = 1; /* ours, until all filters are through */
-}
-
-static void op_all_through(struct broker *broker, struct subscribe_op *op)
-{
-    op->share_waiting--;
-    if (!interest_confirmed(broker, op->announcement))
-        op->announcement = broker->interest.announced; /* I3 */
-}
-
-static void op_wait(struct subscribe_op *op, struct session *session)
-{
-    op->waits = true;
-    session->connection->subscribes++;
-    op->holds = op_wants_retained(op) && session_hold(session);
-}
-
-static void op_give_up(struct broker *broker, struct connection *connection,
-                       struct subscribe_op *op, enum mqtt_reason reason, const char *why)
-{
-    list_remove(&op->node);
-    mem_free(op);
-    connection_end(broker, connection, reason, why);
-}
-
 /* Subscribes the filters of a packet that is right as a whole. */
 static void subscribe(struct broker *broker, struct connection *connection,
                       struct subscribe_packet *packet)
 {
     struct session *session = connection->session;
-    struct subscribe_op *op = op_create(broker, session, packet->filter_count, packet->filters.len);
+    struct subscribe_op *op =
+        subscribe_op_create(broker, session, packet->filter_count, packet->filters.len);
     struct filter_view view;
 
     if (op == NULL) {
@@ -494,34 +267,32 @@ static void subscribe(struct broker *broker, struct connection *connection,
         return;
     }
     op->packet_identifier = packet->packet_identifier;
-    op_begin(broker, op);
+    subscribe_op_begin(broker, op);
     while (filters_next(packet, &view))
         op_subscribe(broker, session, op, view.filter, view.options,
                      props_has(&packet->props, MQTT_PROPERTY_SUBSCRIPTION_IDENTIFIER)
                          ? packet->props.subscription_identifier
                          : 0);
-    op_all_through(broker, op);
+    subscribe_op_all_through(broker, op);
     if (broker->policy != NULL && broker->policy->deny_disconnects && op_denied(op)) {
-        op_give_up(broker, connection, op, MQTT_REASON_NOT_AUTHORIZED,
-                   "it may not subscribe to that topic filter");
+        subscribe_op_give_up(broker, connection, op, MQTT_REASON_NOT_AUTHORIZED,
+                             "it may not subscribe to that topic filter");
         return;
     }
     if (connection->version == MQTT_3_1 && op_refused(op)) {
         /* SUBACK of 3.1 knows no failure: what cannot be granted ends the connection */
-        op_give_up(broker, connection, op, MQTT_REASON_TOPIC_FILTER_INVALID,
-                   "a subscription that cannot be granted");
+        subscribe_op_give_up(broker, connection, op, MQTT_REASON_TOPIC_FILTER_INVALID,
+                             "a subscription that cannot be granted");
         return;
     }
-    if (op_ready(broker, op))
-        op_finish(broker, op);
+    if (subscribe_op_ready(broker, op))
+        subscribe_op_finish(broker, op);
     else
-        op_wait(op, session);
+        subscribe_op_wait(op, session);
 }
 
-/* Makes the filters of a packet whole ones, behind a mount point; *block is to be freed. False: the connection has been
- * ended. */
-static bool whole_filters(struct broker *broker, struct connection *connection,
-                          struct subscribe_packet *packet, uint8_t **block)
+bool filters_make_whole(struct broker *broker, struct connection *connection,
+                        struct subscribe_packet *packet, uint8_t **block)
 {
     *block = NULL;
     if (connection->mount == NULL)
@@ -542,7 +313,7 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
         connection_end(broker, connection, reason, "malformed SUBSCRIBE");
         return;
     }
-    if (too_many_filters(broker, connection, &packet))
+    if (filters_too_many(broker, connection, &packet))
         return;
     if (connection->retain_queries > FILTERS_MAX * broker->shard_count) {
         connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED,
@@ -554,11 +325,13 @@ void on_subscribe(struct broker *broker, struct connection *connection, const st
                        "No Local on a shared subscription");
         return;
     }
-    if (!whole_filters(broker, connection, &packet, &block))
+    if (!filters_make_whole(broker, connection, &packet, &block))
         return;
     subscribe(broker, connection, &packet);
     mem_free(block); /* each has been copied */
 }
+
+/* ---- an operator's order ---- */
 
 /* An operator subscribes for the client to what the client may have. Nobody can be waited for, so who would have to
  * be says no. */
@@ -583,125 +356,20 @@ bool subscribe_ordered(struct broker *broker, struct session *session,
         return true;
     }
     if (session->connection->subscribes < SUBSCRIBES_MARK) /* nobody waits in its place */
-        op = op_create(broker, session, 1, filter.len);
+        op = subscribe_op_create(broker, session, 1, filter.len);
     if (op == NULL) {
         order->reason = MQTT_REASON_QUOTA_EXCEEDED;
         return true;
     }
-    op_begin(broker, op);
+    subscribe_op_begin(broker, op);
     op_subscribe(broker, session, op, filter, order->qos, 0);
-    op_all_through(broker, op);
+    subscribe_op_all_through(broker, op);
     order->reason = (enum mqtt_reason)op->codes[0];
-    if (op_ready(broker, op)) {
-        op_finish(broker, op);
+    if (subscribe_op_ready(broker, op)) {
+        subscribe_op_finish(broker, op);
         return true;
     }
     op->order = order;
-    op_wait(op, session);
+    subscribe_op_wait(op, session);
     return false;
-}
-
-/* ---- UNSUBSCRIBE ---- */
-
-static void forget_membership(struct broker *broker, struct session *session,
-                              struct membership *membership)
-{
-    share_give_up(broker, session, membership);
-    uncount_subscription(broker, session);
-    STAT_DEC(broker->stats, shared_subscription_count);
-    mem_free(membership);
-}
-
-static void forget_filter(struct broker *broker, struct session *session,
-                          struct topic_filter *filter)
-{
-    struct span text = topic_filter_text(filter);
-    uint64_t hash = topic_filter_hash(filter);
-    bool wildcard = topic_filter_is_wildcard(filter);
-    uint8_t small[256];
-    uint8_t *copy = text.len <= sizeof(small) ? small : mem_alloc(text.len);
-    bool last;
-
-    memcpy(copy, text.data, text.len); /* the filter goes with its last subscriber */
-    topic_tree_unsubscribe(broker->tree, filter, session, &last);
-    uncount_subscription(broker, session);
-    if (last)
-        interest_withdraw(broker, span_of(copy, text.len), hash, wildcard);
-    if (copy != small)
-        mem_free(copy);
-}
-
-void session_unsubscribe_at(struct broker *broker, struct session *session, uint32_t index)
-{
-    struct session_subscription at = session->subscriptions[index];
-
-    session->subscriptions[index] = session->subscriptions[--session->subscription_count];
-    if (at.membership != NULL)
-        forget_membership(broker, session, at.membership);
-    else
-        forget_filter(broker, session, at.filter);
-}
-
-static enum mqtt_reason unsubscribe_one(struct broker *broker, struct session *session,
-                                        struct span text)
-{
-    struct filter_parts parts = filter_parse(text, broker->conf->mqtt_max_topic_levels);
-
-    if (parts.form == FILTER_INVALID)
-        return MQTT_REASON_TOPIC_FILTER_INVALID;
-    if (parts.share_name.len > 0) {
-        struct membership *membership = membership_find(session, parts.share_name, parts.filter);
-
-        if (membership == NULL)
-            return MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
-        session_remove_subscription(session, NULL, membership);
-        forget_membership(broker, session, membership);
-    } else { /* compared character by character [MQTT-3.10.4-1] */
-        struct topic_filter *filter = topic_tree_find(broker->tree, text);
-
-        if (filter == NULL || topic_filter_get(filter, session) == NULL)
-            return MQTT_REASON_NO_SUBSCRIPTION_EXISTED;
-        session_remove_subscription(session, filter, NULL);
-        forget_filter(broker, session,
-                      filter); /* [MQTT-3.10.4-2]; what is in flight is finished [MQTT-3.10.4-3] */
-    }
-    if (UNLIKELY(broker->plugin_hooks & PLUGIN_UNSUBSCRIBE))
-        plugins_unsubscribed(broker, session, text);
-    return MQTT_REASON_SUCCESS;
-}
-
-enum mqtt_reason unsubscribe_ordered(struct broker *broker, struct session *session,
-                                     struct span filter)
-{
-    return unsubscribe_one(broker, session, filter);
-}
-
-void on_unsubscribe(struct broker *broker, struct connection *connection, const struct frame *frame)
-{
-    struct subscribe_packet packet;
-    enum mqtt_reason reason = mqtt_decode_subscribe(frame, connection->version, &packet);
-    struct filter_view view;
-    uint32_t count = 0;
-    uint8_t *codes, *block;
-
-    if (reason != MQTT_REASON_SUCCESS) {
-        connection_end(broker, connection, reason, "malformed UNSUBSCRIBE");
-        return;
-    }
-    if (too_many_filters(broker, connection, &packet))
-        return;
-    if (!whole_filters(broker, connection, &packet, &block))
-        return;
-    codes = mem_try_alloc(packet.filter_count);
-    if (codes == NULL) {
-        mem_free(block);
-        connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
-        return;
-    }
-    while (filters_next(&packet, &view)) /* [MQTT-3.10.4-6] */
-        codes[count++] = (uint8_t)unsubscribe_one(broker, connection->session, view.filter);
-    send_suback(broker, connection, MQTT_UNSUBACK, packet.packet_identifier, codes,
-                count); /* [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.11.3-1] */
-    mem_free(codes);
-    mem_free(block);
 }
