@@ -11,6 +11,7 @@
  *       end as one whose proof is wrong
  *   I2  what a worker could not do is DENY
  *   I3  the user name of CONNECT, if there is one, and that of a certificate are the one that is proved
+ *   I4  what was proved counts only if the present policy still has the entry that the challenge was made from
  */
 #include "auth/login_cache.h"
 #include "auth/password_store.h"
@@ -22,6 +23,7 @@
 struct scram_exchange {
     struct scram_server server;
     bool challenged, known;
+    uint64_t credential; /* of a known user: the entry that the challenge is made from (I4) */
     char message[SCRAM_MESSAGE_MAX]; /* the last one that was sent */
 };
 
@@ -128,6 +130,14 @@ static struct span user_of(const struct scram_exchange *exchange)
     return span_of(exchange->server.user, exchange->server.user_len);
 }
 
+static uint64_t credential_of(const struct broker *broker, struct span user)
+{
+    bool known = false;
+    const struct password *stored = password_store_find(broker->policy->passwords, user, &known);
+
+    return known ? login_fingerprint(&broker->shared->login_secret, stored) : 0;
+}
+
 /* From here on the attempt counts for the name that it is about. */
 static bool may_try(const struct broker *broker, struct authn_attempt *attempt, struct span user)
 {
@@ -160,6 +170,7 @@ static enum authn_answer take_first(struct broker *broker, struct authn_attempt 
     if (source == SCRAM_NONE)
         return deny(attempt, MQTT_REASON_BAD_AUTHENTICATION_METHOD,
                     "no user has keys for SCRAM-SHA-256");
+    exchange->credential = credential_of(broker, user_of(exchange));
     answer = source == SCRAM_READY ? challenge(broker, attempt, &keys)
                                    : derive(broker, attempt, &keys, clear);
     mem_wipe(&keys, sizeof(keys));
@@ -171,16 +182,15 @@ static enum authn_answer allow(struct broker *broker, struct authn_attempt *atte
 {
     const struct scram_exchange *exchange = attempt->state;
     struct span user = user_of(exchange);
-    const struct password *stored;
-    bool known = false;
 
-    stored = password_store_find(broker->policy->passwords, user, &known);
-    attempt->new_username = mem_try_alloc(user.len + 1u);
-    if (!known || attempt->new_username == NULL) /* removed meanwhile */
+    if (!authn_credential_good(broker, user, exchange->credential)) /* I4 */
         return deny(attempt, MQTT_REASON_SUCCESS, "wrong user name or password");
+    attempt->new_username = mem_try_alloc(user.len + 1u);
+    if (attempt->new_username == NULL)
+        return deny(attempt, MQTT_REASON_SERVER_BUSY, "out of memory"); /* I2 */
     memcpy(attempt->new_username, user.data, user.len);
     attempt->new_username[user.len] = '\0';
-    attempt->result.credential = login_fingerprint(&broker->shared->login_secret, stored);
+    attempt->result.credential = exchange->credential;
     return AUTHN_ALLOW;
 }
 
@@ -208,6 +218,8 @@ enum authn_answer authn_scram_ask(struct broker *broker, struct authn_attempt *a
 
     if (!span_equal(attempt->method, span_text(SCRAM_METHOD)))
         return AUTHN_IGNORE;
+    if (!authn_scram_configured(broker)) /* a reload took the users away between two steps */
+        return deny(attempt, MQTT_REASON_BAD_AUTHENTICATION_METHOD, "there are no users any more");
     if (attempt->state == NULL) {
         attempt->state = mem_try_zalloc(sizeof(*exchange));
         attempt->free_state = exchange_free;

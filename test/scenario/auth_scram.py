@@ -377,6 +377,56 @@ def test_a_user_who_is_removed(broker, folder, deadline_s):
     online(broker, deadline_s).client.close()
 
 
+def test_a_password_that_changes_between_two_steps(broker, folder, deadline_s):
+    """What was proved is the password that the user had; the one that he has now is another."""
+    path = os.path.join(folder, "users")
+    with open(path, encoding="utf-8") as users:
+        before = users.read()
+    session, scram = Session(broker, deadline_s, b"in-between"), Scram("ours", "secret")
+    clear, clear_scram = Session(broker, deadline_s, b"in-between"), Scram("clear", "open text")
+    session.connect(data=scram.first())
+    challenge = session.data("AUTH", CONTINUE)
+    clear.connect(data=clear_scram.first())
+    clear_challenge = clear.data("AUTH", CONTINUE)
+    try:
+        for user in ("ours", "clear"):
+            subprocess.run([program, "passwd", "-b", "--cost", "10", "--scram-iterations", "4096", path, user, "changed"], check=True,
+                           capture_output=True)
+        assert broker.control("reload")["ok"]
+        other = Session(broker, deadline_s, b"in-between")  # the same shard: it has the new ones
+        assert other.log_in(Scram("ours", "changed"))["rc"] == SUCCESS
+        session.auth(CONTINUE, scram.final(challenge))
+        session.refused(BAD_PASSWORD)
+        clear.auth(CONTINUE, clear_scram.final(clear_challenge))
+        clear.refused(BAD_PASSWORD)
+    finally:
+        with open(path, "w", encoding="utf-8") as users:
+            users.write(before)
+        assert broker.control("reload")["ok"]
+
+
+def test_users_that_are_taken_away_between_two_steps(broker, _folder, deadline_s):
+    """At the first step, when the server began, and at the last."""
+    early, late, scram = Session(broker, deadline_s, b"taken"), Session(broker, deadline_s, b"taken"), Scram("ours", "secret")
+    early.connect()
+    early.expect("AUTH", CONTINUE)
+    late.connect(data=scram.first())
+    challenge = late.data("AUTH", CONTINUE)
+    try:
+        broker.write_conf(["auth.allow_anonymous = true", "mqtt.connect_timeout = 2s", "sys.interval = 0"])
+        assert broker.control("reload")["ok"]
+        other = Session(broker, deadline_s, b"taken")
+        other.connect(method=None)
+        other.expect("CONNACK", SUCCESS)  # the same shard: there is nobody to be asked any more
+        early.auth(CONTINUE, scram.first())
+        early.refused(BAD_METHOD)
+        late.auth(CONTINUE, scram.final(challenge))
+        late.refused(BAD_METHOD)
+    finally:
+        broker.write_conf(broker.conf)
+        assert broker.control("reload")["ok"]
+
+
 TESTS = [value for name, value in sorted(globals().items()) if name.startswith("test_")]
 
 if __name__ == "__main__":
