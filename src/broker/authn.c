@@ -183,8 +183,11 @@ static enum connection_verdict conclude(struct broker *broker, struct authn_atte
 static enum connection_verdict settle(struct broker *broker, struct authn_attempt *attempt,
                                       enum authn_answer answer)
 {
-    if (answer == AUTHN_ALLOW)
+    if (answer == AUTHN_ALLOW) {
+        if (attempt->policy_generation == 0)
+            attempt->policy_generation = broker->authz_generation;
         answer = http_super_ask(broker, attempt);
+    }
     attempt->waiting = answer == AUTHN_WAIT;
     if (attempt->waiting) {
         STAT_INC(broker->stats, authn_waited);

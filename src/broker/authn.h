@@ -102,9 +102,10 @@ struct authn_attempt {
     bool awaits_client; /* its next AUTH decides how to go on */
     uint8_t *said;      /* what it said last, of said_len bytes; NULL: what CONNECT said */
     uint32_t said_len;
-    struct timer deadline; /* of `again` */
-    bool allowed;          /* and its will is being decided (broker/authz.h) */
-    bool held;             /* it was wrong, and the answer is held back until `timer` fires */
+    struct timer deadline;      /* of `again` */
+    uint32_t policy_generation; /* of the policy when it was let in; 0: it was not yet */
+    bool allowed;               /* and its will is being decided (broker/authz.h) */
+    bool held;                  /* it was wrong, and the answer is held back until `timer` fires */
     struct slow_down_keys slow_down;
     struct timer timer;
     bool assigned_identifier;

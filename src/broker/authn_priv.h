@@ -86,6 +86,9 @@ bool authn_any_behind(const struct broker *broker, const struct authn_link *link
 /* The policy is another one: ends the connections of those whom it would not let in as they came, some in each step. True
  * while there are more to look at. */
 bool authn_sweep(struct broker *broker);
+/* Whether what a client was let in with, which `identity` has, is still good. */
+bool authn_still_welcome(const struct broker *broker, const struct connection *connection,
+                         const struct identity *identity, bool has_username, struct span username);
 
 /* ---- authn_password.c ---- */
 /* Whether the link let somebody in with what the present policy has for that user. */

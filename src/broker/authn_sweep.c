@@ -7,7 +7,8 @@
  *     let in as nobody in particular  clients like it must still be welcome on its listener
  *     by another link                 stays: whoever vouched for it said for how long (identity.c)
  *
- * Whoever is not welcome any more hears 0x87. Its session stays, as after any loss of connection.
+ * Whoever is not welcome any more hears 0x87. Its session stays, as after any loss of connection. A client that was let in, and
+ * then had to wait for somebody else (is it a super user, may it publish its will?), is looked at when it goes on.
  */
 #include "broker/authn_priv.h"
 #include "broker/broker_priv.h"
@@ -31,19 +32,17 @@ static struct span username_of(const struct session *session)
     return session->username != NULL ? span_text(session->username) : (struct span){0};
 }
 
-static bool still_welcome(const struct broker *broker, const struct session *session)
+bool authn_still_welcome(const struct broker *broker, const struct connection *connection,
+                         const struct identity *identity, bool has_username, struct span username)
 {
-    const struct identity *identity = session->connection->identity;
     struct peer_door door;
 
     if (identity == NULL || identity->link == NULL) {
-        port_peer_door(session->connection, &door);
-        return authn_nameless_welcome(broker, door.listener, session->username != NULL);
+        port_peer_door(connection, &door);
+        return authn_nameless_welcome(broker, door.listener, has_username);
     }
-    if (identity->credential == 0)
-        return true;
-    return session->username != NULL &&
-           authn_credential_good(broker, username_of(session), identity->credential);
+    return identity->credential == 0 ||
+           (has_username && authn_credential_good(broker, username, identity->credential));
 }
 
 static bool look_at(struct broker *broker, struct session *session)
@@ -52,7 +51,8 @@ static bool look_at(struct broker *broker, struct session *session)
         return false;
     session->superuser =
         authn_superuser(broker, session->connection->identity, username_of(session));
-    if (still_welcome(broker, session))
+    if (authn_still_welcome(broker, session->connection, session->connection->identity,
+                            session->username != NULL, username_of(session)))
         return false;
     STAT_INC(broker->stats, authn_revoked);
     connection_end(broker, session->connection, MQTT_REASON_NOT_AUTHORIZED,

@@ -114,17 +114,19 @@ static struct will *make_will(const struct mount_point *mount, const struct conn
     return will;
 }
 
-static void set_username(struct session *session, const struct connect_packet *packet)
+/* A copy of the user name, terminated; NULL when there is none. False when memory is gone: without its name no rule that
+ * denies would find the client. */
+static bool copy_username(const struct connect_packet *packet, char **username)
 {
-    mem_free(session->username);
-    session->username = NULL;
+    *username = NULL;
     if (!packet->has_username)
-        return;
-    session->username = mem_try_alloc(packet->username.len + 1u);
-    if (session->username == NULL)
-        return; /* only events miss it */
-    memcpy(session->username, packet->username.data, packet->username.len);
-    session->username[packet->username.len] = '\0';
+        return true;
+    *username = mem_try_alloc(packet->username.len + 1u);
+    if (*username == NULL)
+        return false;
+    memcpy(*username, packet->username.data, packet->username.len);
+    (*username)[packet->username.len] = '\0';
+    return true;
 }
 
 /* ---- the connection ---- */
@@ -268,6 +270,7 @@ enum connection_verdict connect_session(struct broker *broker, struct connection
     enum mqtt_reason reason = mount_settle(broker, connection, &whole, client_identifier, &why);
     struct will *will;
     struct session *session;
+    char *username;
 
     if (reason != MQTT_REASON_SUCCESS)
         return connect_refuse(broker, connection, packet, reason, why);
@@ -283,7 +286,8 @@ enum connection_verdict connect_session(struct broker *broker, struct connection
     authz_forget(broker, connection);
     will = packet->has_will ? make_will(connection->mount, packet) : NULL; /* [MQTT-3.1.2-12] */
     /* what needs memory comes before any session is touched (I3) */
-    if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet)) {
+    if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet) ||
+        !copy_username(packet, &username)) {
         will_free(will);
         return connect_refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED,
                               "out of memory");
@@ -291,12 +295,14 @@ enum connection_verdict connect_session(struct broker *broker, struct connection
     session = find_session(broker, client_identifier, packet->clean_start, result);
     if (session == NULL) {
         will_free(will);
+        mem_free(username);
         return connect_refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED,
                               "no more sessions are allowed");
     }
     go_online(broker, connection, packet, session);
     set_expiry(broker, session, packet, result);
-    set_username(session, packet);
+    mem_free(session->username);
+    session->username = username;
     authz_admit(broker, session, grant);
     set_keep_alive(broker, connection, packet, result);
     if (UNLIKELY(broker->plugin_hooks & PLUGIN_CONNECT))

@@ -238,6 +238,12 @@ enum connection_verdict connect_allowed(struct broker *broker, struct connection
         reason = MQTT_REASON_QUOTA_EXCEEDED;
         why = "out of memory";
     }
+    if (reason == MQTT_REASON_SUCCESS && attempt->policy_generation != broker->authz_generation &&
+        !authn_still_welcome(broker, connection, connection->identity, packet->has_username,
+                             packet->username)) {
+        reason = MQTT_REASON_NOT_AUTHORIZED; /* a reload, while it waited: authn_sweep.c */
+        why = "the client would not be let in any more";
+    }
     if (reason != MQTT_REASON_SUCCESS)
         return connect_refuse(broker, connection, packet, reason, why);
     grant = (struct authz_grant){authn_superuser(broker, connection->identity, packet->username),

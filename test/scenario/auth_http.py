@@ -41,6 +41,13 @@ def conf(_folder):
     return [LOGIN, ALLOWED, QUICK, PATIENT]
 
 
+def reached(broker):
+    """What was posted to the shards has been done there."""
+    broker.counters()  # answered in a later turn than the one that told the shards
+    for resident in broker.residents + broker.residents:  # and the second time in a turn that began after that
+        resident.ping(resident.until())
+
+
 def configure(broker, *lines):
     """Another configuration, at run time."""
     if not hasattr(broker, "residents"):
@@ -51,9 +58,7 @@ def configure(broker, *lines):
     broker.signal(1)
     done = broker.wait_log(r"reload: \{", time.monotonic() + 10, mark)
     assert done and '"ok":true' in done[0], done
-    broker.counters()  # answered in a later turn than the one that told the shards
-    for resident in broker.residents + broker.residents:  # and the second time in a turn that began after that
-        resident.ping(resident.until())
+    reached(broker)
     BACKEND.silent = False
     BACKEND.released.clear()
     BACKEND.forget()
@@ -371,6 +376,24 @@ def test_super_users(broker, _folder, deadline_s):
     del deadline_s
 
 
+def test_a_reload_while_somebody_waits(broker, _folder, deadline_s):
+    """Who was let in, and waits to hear whether it is a super user, is not when a reload has taken away what it came with."""
+    others = [ALLOWED, PATIENT, SUPER, "auth.slow_down.after = 0", 'auth.password { other = "secret" }']
+    with_user = [ALLOWED, PATIENT, SUPER, 'auth.password { "u/late" = "secret" }']
+    open_to_all = [ALLOWED, PATIENT, SUPER, "auth.allow_anonymous = true"]
+    for before, after, rc in ((with_user, with_user, 0), (with_user, others, NOT_AUTHORIZED), (open_to_all, open_to_all, 0),
+                              (open_to_all, others, NOT_AUTHORIZED)):
+        configure(broker, *before)
+        peer = Peer(broker, b"u/late", b"waits")
+        BACKEND.wait_asked(1, deadline_s, "/super")
+        broker.write_conf(after)
+        assert broker.control("reload")["ok"]
+        reached(broker)
+        BACKEND.released.set()
+        assert peer.connack() == rc, (before, after)
+        peer.close()
+
+
 def test_wills(broker, _folder, _deadline_s):
     """A will is asked about at CONNECT."""
     configure(broker, LOGIN, RULE, ALLOWED, QUICK, PATIENT)
@@ -549,6 +572,6 @@ def test_the_end_while_clients_wait(broker, _folder, deadline_s):
 if __name__ == "__main__":
     sys.exit(run([test_what_is_asked, test_good_answers, test_denials, test_bad_backends, test_backend_comes_and_goes,
                   test_client_goes_first, test_name_that_is_none, test_limits, test_breaker, test_cache, test_rules,
-                  test_only_that_client_waits, test_super_users, test_wills, test_https,
+                  test_only_that_client_waits, test_super_users, test_a_reload_while_somebody_waits, test_wills, test_https,
                   test_what_is_not_good_stops_the_start, test_old_form, test_no_secret_is_told, test_nobody_else_waits,
                   test_the_end_while_clients_wait], conf))
