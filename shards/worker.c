@@ -130,6 +130,7 @@ static void *thread_main(void *argument)
             break;
         work = take_announced(pool);
         work->blocking(work);
+        mem_wipe_stack(); /* it was about passwords, tokens and keys */
         send_back(work);
     }
     return NULL;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,14 @@ void mem_wipe(void *pointer, size_t size)
 {
     if (size != 0)
         explicit_bzero(pointer, size);
+}
+
+/* A sanitizer would put what is to be overwritten elsewhere. */
+__attribute__((noinline, no_sanitize("address"))) void mem_wipe_stack(void)
+{
+    uint8_t below[MEM_STACK_WIPED];
+
+    explicit_bzero(below, sizeof(below));
 }
 
 void mem_free_wiped(void *pointer, size_t size)

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 
 #include <openssl/err.h>
@@ -225,6 +226,7 @@ static int read_secret(struct transport *transport)
         left -= taken;
     }
     OPENSSL_cleanse(ignored, sizeof(ignored));
+    mem_wipe_stack(); /* AES-GCM leaves some blocks there */
     if (result > 0)
         transport->record_len = 0;
     return result;

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,6 +161,41 @@ static void panic_says_where_and_dumps_once(void **unused)
     assert_null(strstr(text, "elsewhere"));
 }
 
+/* Leaves words on the stack below its caller, and says where. They are written ~mark, so that who looks for them leaves
+ * none there himself. */
+__attribute__((noinline)) static uintptr_t leave_on_stack(uint64_t mark)
+{
+    volatile uint64_t room[512];
+
+    for (unsigned i = 0; i < 512; i++)
+        room[i] = ~mark;
+    return (uintptr_t)room;
+}
+
+/* What is there now, looked at from outside, for nothing in the language may look at it. */
+static unsigned count_marks(uintptr_t where, uint64_t mark)
+{
+    static uint64_t seen[512];
+    struct iovec to = {.iov_base = seen, .iov_len = sizeof(seen)};
+    struct iovec from = {.iov_base = (void *)where, .iov_len = sizeof(seen)};
+    unsigned marks = 0;
+
+    assert_int_equal(process_vm_readv(getpid(), &to, 1, &from, 1, 0), sizeof(seen));
+    for (unsigned i = 0; i < 512; i++)
+        marks += seen[i] == ~mark;
+    return marks;
+}
+
+static void nothing_stays_on_the_stack(void **unused)
+{
+    static volatile uint64_t mark = 0x5365637265743a29;
+    uintptr_t where = leave_on_stack(mark);
+
+    (void)unused;
+    mem_wipe_stack();
+    assert_int_equal(count_marks(where, mark), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +203,7 @@ int main(void)
         cmocka_unit_test_teardown(refused_resize_leaves_the_old, end_injection),
         cmocka_unit_test_teardown(injection_leaves_the_panicking_family_alone, end_injection),
         cmocka_unit_test(zeroed_and_aligned),
+        cmocka_unit_test(nothing_stays_on_the_stack),
         cmocka_unit_test(panic_says_where_and_dumps_once),
     };
 
