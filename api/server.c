@@ -533,7 +533,6 @@ struct api_request *api_resume(struct api *api, struct api_handle handle)
 
 static const struct conn_protocol protocol = {
     .state_size = sizeof(struct server_conn),
-    .confidential = true,
     .opened = opened,
     .on_bytes = on_bytes,
     .may_read = may_read,

@@ -189,13 +189,14 @@ static void settle(struct shard *shard, struct conn *conn, enum transport_status
 static void receive_steady(struct shard *shard, struct conn *conn, struct span input)
 {
     struct conn_filter *filter = conn->filter;
+    bool secret = conn_confides(shard, conn);
     enum transport_status status;
     struct span plain;
 
     while ((status = transport_unwrap(filter->transport, &input, &plain, &filter->next)) ==
            TRANSPORT_MORE) {
         conn_feed(shard, conn, plain.data, plain.len);
-        if (shard->conns.protocol->confidential)
+        if (secret)
             mem_wipe((uint8_t *)(uintptr_t)plain.data, plain.len);
     }
     settle(shard, conn, status, input);

@@ -98,8 +98,6 @@ enum conn_verdict {
 /* A protocol on byte connections. Class: boot. All functions run on the shard's thread. */
 struct conn_protocol {
     uint32_t state_size; /* begins with its struct outbox, which is empty in zeroed memory */
-    /* Whatever comes may be a password: of no byte a copy is left behind. Without it that is so until steady(). */
-    bool confidential;
     /* Connected; the state is zeroed. `adopted`: another shard has accepted it. */
     void (*opened)(struct shard *shard, struct conn *conn, bool adopted);
     /* Bytes came; *consumed, 0 at first, says how far it came when it pauses. */
@@ -109,6 +107,8 @@ struct conn_protocol {
     bool (*may_read)(struct shard *shard, const struct conn *conn);
     /* Whether one receive may stay armed from now on: it will not be given away any more. */
     bool (*steady)(const struct conn *conn);
+    /* Whether what comes next may be a secret, such as a password: of no byte a copy is left behind. NULL: it always may. */
+    bool (*confides)(const struct conn *conn);
     /* Calls conn_flush() for every connection that it has marked. True when there was any. NULL: it
      * marks none, but calls conn_again(). */
     bool (*flush_marked)(struct shard *shard);

@@ -50,6 +50,11 @@ static bool steady(const struct conn *conn)
     return conn_mqtt_of(conn)->state == CONNECTION_ONLINE;
 }
 
+static bool confides(const struct conn *conn)
+{
+    return connection_confides(conn_mqtt_of(conn));
+}
+
 static bool flush_marked(struct shard *shard)
 {
     struct connection *dirty = broker_take_dirty(shard->broker);
@@ -98,6 +103,7 @@ const struct conn_protocol conn_mqtt = {
     .on_bytes = on_bytes,
     .may_read = may_read,
     .steady = steady,
+    .confides = confides,
     .flush_marked = flush_marked,
     .marked = marked,
     .sent = sent,

@@ -4,8 +4,8 @@
  *
  * Until the protocol says that a connection stays (steady()) every receive is armed singly, so that
  * nothing is in flight when it is given to another shard; from then on one multishot receive stays
- * armed. A buffer is given back as soon as the protocol has looked at it: what it keeps it copies. Until then, and for
- * a protocol of secrets always, it is overwritten before, for there may have been a password in it.
+ * armed. A buffer is given back as soon as the protocol has looked at it: what it keeps it copies. While the protocol says
+ * that there may be a password in it (confides()), it is overwritten before.
  */
 #include "base/log.h"
 #include "shards/bufring.h"
@@ -56,7 +56,9 @@ void conn_drop_held(struct conn *conn)
 
 bool conn_confides(const struct shard *shard, const struct conn *conn)
 {
-    return shard->conns.protocol->confidential || !shard->conns.protocol->steady(conn);
+    const struct conn_protocol *protocol = shard->conns.protocol;
+
+    return protocol->confides == NULL || protocol->confides(conn);
 }
 
 static void pause_reading(struct shard *shard, struct conn *conn)

@@ -4,6 +4,7 @@
 #include "auth/base64url.h"
 #include "base/check.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "conf/conf.h"
 
 #include <strings.h>
@@ -143,6 +144,7 @@ static enum jwt_verdict verify_signature(const struct jwt_keys *keys, const stru
 {
     uint8_t room[SIGNATURE_BYTES_MAX];
     enum jwt_algorithm algorithm;
+    enum jwt_key_answer answer;
     struct span kid, signature;
     enum jwt_verdict verdict = read_header(header, &algorithm, &kid, why);
 
@@ -151,7 +153,10 @@ static enum jwt_verdict verify_signature(const struct jwt_keys *keys, const stru
     if (BASE64URL_BYTES(parts->signature.len) > sizeof(room) ||
         !base64url_decode(parts->signature, room, &signature))
         return refuse(why, JWT_MALFORMED, "the token's signature is not base64url");
-    switch (jwt_keys_verify(keys, algorithm, kid, parts->message, signature)) {
+    answer = jwt_keys_verify(keys, algorithm, kid, parts->message, signature);
+    mem_wipe(room, signature.len); /* with the claims it would be the token */
+    mem_wipe_stack();
+    switch (answer) {
     case JWT_KEY_RIGHT:
         return JWT_GOOD;
     case JWT_KEY_WRONG:

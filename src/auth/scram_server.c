@@ -8,6 +8,7 @@
 #include "auth/base64.h"
 #include "auth/scram_priv.h"
 #include "base/check.h"
+#include "base/mem.h"
 #include "base/utf8.h"
 
 #include <openssl/mem.h>
@@ -172,10 +173,11 @@ bool scram_server_final(struct scram_server *server, struct span message, char *
         return refuse(why, "the last message is too long");
     if (!take_final(server, message, proof, why))
         return false;
-    if (!proof_right(server, proof)) {
-        *guess = true;
+    *guess = !proof_right(server, proof);
+    OPENSSL_cleanse(proof, sizeof(proof));
+    mem_wipe_stack(); /* of the client's key, which was hashed */
+    if (*guess)
         return refuse(why, "the proof is not that of the password");
-    }
     if (!scram_hmac(server->keys.server_key, server->text, server->text_len, signature))
         return refuse(why, "out of memory");
     base64_encode(text, signature, sizeof(signature));

@@ -132,10 +132,17 @@ void connection_open(struct broker *broker, struct connection *connection, bool 
         refuse_banned_address(broker, connection);
 }
 
-/* There is a password in a CONNECT; in no other packet. */
+/* There is a password in a CONNECT, and the proof of one in an AUTH; in no other packet. */
 static bool input_confides(const struct connection *connection)
 {
-    return connection->input_len != 0 && connection->input[0] == MQTT_CONNECT << 4;
+    return connection->input_len != 0 &&
+           (connection->input[0] == MQTT_CONNECT << 4 || connection->input[0] == MQTT_AUTH << 4);
+}
+
+bool connection_confides(const struct connection *connection)
+{
+    return connection->state != CONNECTION_ONLINE ||
+           (connection->identity != NULL && connection->identity->method != NULL);
 }
 
 static void free_input(struct connection *connection)

@@ -90,6 +90,8 @@ enum connection_verdict {
  * zeroed. */
 void connection_open(struct broker *broker, struct connection *connection, bool adopted);
 
+/* Whether there may be a secret in what comes next: before CONNACK, and when the client can authenticate again. */
+bool connection_confides(const struct connection *connection);
 /* Bytes came. */
 enum connection_verdict connection_receive(struct broker *broker, struct connection *connection,
                                            const uint8_t *data, uint32_t len, uint32_t *consumed,

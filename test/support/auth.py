@@ -42,10 +42,10 @@ def start_another(broker, folder):
 API = "http_server { enable = true, port = 0 }"
 
 
-def ask_all_shards(broker):
+def ask_all_shards(broker, account=b"admin:public"):
     """Has every shard answer a question of the API: what was posted to them before has been done then."""
     request = urllib.request.Request("http://127.0.0.1:%d/api/v4/clients?clientid=nobody&limit=1" % broker.ports["http"][0],
-                                     headers={"Authorization": "Basic " + base64.b64encode(b"admin:public").decode()})
+                                     headers={"Authorization": "Basic " + base64.b64encode(account).decode()})
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 200 and answer.read()
 
@@ -55,14 +55,15 @@ def as_bytes(value):
 
 
 class Who(Client):
-    """A client of one of the kinds, that has sent its CONNECT and has the CONNACK, whatever it says, in `connack`."""
+    """A client of one of the kinds, that has sent its CONNECT and has the CONNACK, whatever it says, in `connack`.
+    `tls`: what its context is to be like, when it has one."""
 
     def __init__(self, broker, kind, folder, client_id="", username=None, password=None, version=wire.V5, deadline_s=10, waits=True,
                  **fields):
         place = socket_path(folder) if kind == "unix" else ("127.0.0.1", broker.ports[kind][0])
         super().__init__("c", place, version, as_bytes(client_id))
         self.deadline_s, self.last_id = deadline_s, 0
-        self.transport, self.tls_context = kind, client_context(folder) if kind in ("ssl", "wss") else None
+        self.transport, self.tls_context = kind, client_context(folder, **fields.pop("tls", {})) if kind in ("ssl", "wss") else None
         props, will_props = fields.pop("props", ()), fields.pop("will_props", ())
         fields = {"id": as_bytes(client_id), **fields}
         if username is not None:

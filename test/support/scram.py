@@ -19,6 +19,7 @@ class Scram:
         self.nonce = base64.b64encode(os.urandom(18)).decode()
         self.bare = "n=%s,r=%s" % (user.replace("=", "=3D").replace(",", "=2C"), self.nonce)
         self.signature = None
+        self.derived = []  # what final() made of the password, of which any one is enough to log in or to find it out
 
     def first(self):
         return (self.header + self.bare).encode()
@@ -32,6 +33,7 @@ class Scram:
         whole = ("%s,%s,%s" % (self.bare, challenge.decode(), without_proof)).encode()
         proof = hmac.digest(hashlib.sha256(client_key).digest(), whole, "sha256")
         proof = bytes(a ^ b for a, b in zip(client_key, proof))
+        self.derived = [salted, client_key, proof, base64.b64encode(proof)]
         self.signature = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), whole, "sha256")
         return ("%s,p=%s" % (without_proof, base64.b64encode(proof).decode())).encode()
 
