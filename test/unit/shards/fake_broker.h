@@ -376,6 +376,11 @@ bool connection_may_read(struct broker *broker, const struct connection *connect
     return broker->now_ms >= connection->heard_ms && connection->out.bytes < READ_MARK / 2;
 }
 
+bool connection_confides(const struct connection *connection)
+{
+    return connection->state != CONNECTION_ONLINE;
+}
+
 void connection_sent(struct broker *broker, struct connection *connection,
                      struct outbox_chunk *chunk)
 {
