@@ -224,8 +224,7 @@ bool acl_rule_topic(struct acl_builder *builder, struct span topic, enum acl_top
     last_rule(builder)->topic_count++;
     builder->level_count += level_count(topic);
     if (added->text.len != topic.len)
-        if (added->text.len != topic.len)
-            builder->template_count += level_count(topic);
+        builder->template_count += level_count(topic);
     return true;
 }
 
