@@ -25,12 +25,30 @@ static void take_over(struct broker *broker, struct session *session, bool clean
                    "the client identifier connected again");
 }
 
+/* Backends and plug-ins are asked about a subscription, and not about each message that it brings: what they allowed one
+ * user is not another's who comes with the same client identifier, nor his own when he was a super user. Rules are asked
+ * about each message (broker/authz_client.c), so what they allow whom is no reason to end a session. */
+static bool is_anothers(const struct broker *broker, const struct session *session,
+                        const struct connect_packet *packet, const struct authz_grant *grant)
+{
+    bool same =
+        session->username == NULL
+            ? !packet->has_username
+            : packet->has_username && span_equal(span_text(session->username), packet->username);
+
+    return !broker->authz_rules_alone && !grant->superuser && (!same || session->superuser);
+}
+
 /* The session that this CONNECT gets; NULL when there can be none. */
 static struct session *find_session(struct broker *broker, struct span client_identifier,
-                                    bool clean_start, struct connect_result *result)
+                                    const struct connect_packet *packet,
+                                    const struct authz_grant *grant, struct connect_result *result)
 {
     /* by the whole identifier, whatever its length and characters [MQTT-3.1.3-2] [MQTT-3.1.3-5] */
     struct session *session = session_table_find(&broker->sessions, client_identifier);
+
+    bool clean_start =
+        packet->clean_start || (session != NULL && is_anothers(broker, session, packet, grant));
 
     if (session != NULL && session->connection != NULL) {
         take_over(broker, session, clean_start);
@@ -292,7 +310,7 @@ enum connection_verdict connect_session(struct broker *broker, struct connection
         return connect_refuse(broker, connection, packet, MQTT_REASON_QUOTA_EXCEEDED,
                               "out of memory");
     }
-    session = find_session(broker, client_identifier, packet->clean_start, result);
+    session = find_session(broker, client_identifier, packet, grant, result);
     if (session == NULL) {
         will_free(will);
         mem_free(username);

@@ -69,12 +69,13 @@ class Peer(Client):
         super().__init__("c", broker.address, version, client_id)
         self.deadline_s = deadline_s
         self.open()
+        props = more.pop("props", ())
         said = {"id": client_id, "clean": 1, **more}
         if username is not None:
             said["username"] = username
         if password is not None:
             said["password"] = password
-        self.write(wire.frame(0x10, wire.connect(version, said)), self.until())
+        self.write(wire.frame(0x10, wire.connect(version, said, props)), self.until())
 
     def until(self):
         return time.monotonic() + self.deadline_s
@@ -376,6 +377,23 @@ def test_super_users(broker, _folder, deadline_s):
     del deadline_s
 
 
+def test_a_session_is_nobody_elses(broker, _folder, _deadline_s):
+    """What the backend allowed one user to subscribe to is not sent to another who comes with the same client identifier."""
+    configure(broker, LOGIN, SUPER, RULE, ALLOWED, PATIENT)
+    publisher = Peer(broker, b"p/super", b"publisher").let_in()
+    keeps = {"clean": 0, "props": [("session_expiry", 100)]}
+    for user, present in ((b"a/allow", 0), (b"a/allow", 1), (b"b/allow", 0), (b"b/super", 1), (b"b/allow", 0), (None, 0)):
+        if user is None:
+            configure(broker, "auth.allow_anonymous = true", RULE, ALLOWED, PATIENT)
+        peer = Peer(broker, user, b"kept", password=user and b"secret", **keeps)
+        packet = peer.receive(peer.until())
+        assert (packet["type"], packet["rc"], packet["sp"]) == ("CONNACK", 0, present), (user, packet)
+        if not present:
+            assert peer.subscribe(b"x/allow") == [1]
+        peer.close()
+    publisher.close()
+
+
 def test_a_reload_while_somebody_waits(broker, _folder, deadline_s):
     """Who was let in, and waits to hear whether it is a super user, is not when a reload has taken away what it came with."""
     others = [ALLOWED, PATIENT, SUPER, "auth.slow_down.after = 0", 'auth.password { other = "secret" }']
@@ -572,6 +590,6 @@ def test_the_end_while_clients_wait(broker, _folder, deadline_s):
 if __name__ == "__main__":
     sys.exit(run([test_what_is_asked, test_good_answers, test_denials, test_bad_backends, test_backend_comes_and_goes,
                   test_client_goes_first, test_name_that_is_none, test_limits, test_breaker, test_cache, test_rules,
-                  test_only_that_client_waits, test_super_users, test_a_reload_while_somebody_waits, test_wills, test_https,
+                  test_only_that_client_waits, test_super_users, test_a_session_is_nobody_elses, test_a_reload_while_somebody_waits, test_wills, test_https,
                   test_what_is_not_good_stops_the_start, test_old_form, test_no_secret_is_told, test_nobody_else_waits,
                   test_the_end_while_clients_wait], conf))
