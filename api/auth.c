@@ -152,13 +152,15 @@ enum auth_verdict auth_check_token(struct auth *auth, struct span header, uint8_
         return AUTH_ABSENT;
     if (is_slowed(auth, family, address, now_ms, wait_s))
         return AUTH_SLOWED;
-    switch (jwt_login_ask(login, token, now_s, &bearer, why)) {
+    switch (jwt_login_ask(login, token, NULL, now_s, &bearer, why)) {
     case JWT_GOOD:
         break;
     case JWT_EXPIRED:
         return AUTH_EXPIRED;
     case JWT_CLAIM:
         return AUTH_WRONG;
+    case JWT_FAILED:
+        return AUTH_FAILED;
     default:
         count_wrong(auth, family, address, now_ms);
         return AUTH_WRONG;

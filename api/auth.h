@@ -38,6 +38,7 @@ enum auth_verdict {
     AUTH_ABSENT, /* no Authorization header, another scheme, or not one pair in base64 */
     AUTH_WRONG,
     AUTH_EXPIRED, /* a token */
+    AUTH_FAILED,  /* there is no memory to look at it */
     AUTH_SLOWED   /* too many wrong ones from there: *wait_s until the next may come */
 };
 
@@ -48,7 +49,7 @@ enum auth_verdict auth_check(struct auth *auth, struct span header, uint8_t fami
                              const char *password, unsigned *wait_s);
 
 /* The same for "Bearer <token>": `login` has its keys and rules, `now_s` is seconds since 1970. With AUTH_RIGHT *scope is
- * what its bearer may do; with AUTH_WRONG and AUTH_EXPIRED *why is a sentence for the log. */
+ * what its bearer may do; with AUTH_WRONG, AUTH_EXPIRED and AUTH_FAILED *why is a sentence for the log. */
 enum auth_verdict auth_check_token(struct auth *auth, struct span header, uint8_t family,
                                    const uint8_t *address, uint64_t now_ms, uint64_t now_s,
                                    const struct jwt_login *login, enum jwt_scope *scope,

@@ -287,6 +287,9 @@ static bool admit_account(struct api_request *request, const struct conn *conn)
         LOG_WARN("http: %s from %s", why, peer);
         return challenge(request, API_WRONG_PASSWORD,
                          tokens ? "this token is not taken" : "wrong user name or password");
+    case AUTH_FAILED:
+        api_reply_error(request, 503, API_UNKNOWN, "the broker has no memory left for this token");
+        return false;
     case AUTH_SLOWED:
         api_reply_error(request, 429, API_WRONG_PASSWORD,
                         "too many wrong passwords came from this address: try again later");

@@ -79,20 +79,53 @@ static void check_http(const struct conf *conf, struct conf_report *report)
     }
 }
 
+/* What stands in braces and is no client's would be taken for text that no claim has: nobody could come in. */
+static void check_claim(const struct conf *conf, const char *name, const char *value,
+                        struct conf_report *report)
+{
+    static const char client[] = "${clientid}", user[] = "${username}";
+
+    for (const char *at = strstr(value, "${"); at != NULL; at = strstr(at + 1, "${")) {
+        bool is_user = strncmp(at, user, strlen(user)) == 0;
+
+        if (!is_user && strncmp(at, client, strlen(client)) != 0)
+            conf_report_add(report,
+                            "auth.jwt.verify_claims.%s: %.20s is neither ${clientid} nor "
+                            "${username}",
+                            name, at);
+        else if (is_user && conf->auth_jwt_from == CONF_JWT_FROM_USERNAME)
+            conf_report_add(report,
+                            "auth.jwt.verify_claims.%s: with auth.jwt.from = username, "
+                            "${username} would be the token itself",
+                            name);
+    }
+}
+
+static void check_claims(const struct conf *conf, struct conf_report *report)
+{
+    const char *claims = conf->auth_jwt_verify_claims;
+    char name[CONF_MAP_NAME_BYTES], value[CONF_VALUE_BYTES];
+
+    while (conf_map_next(&claims, name, value))
+        check_claim(conf, name, value, report);
+}
+
 /* A rule without a key would be a lock without a door: it would look as if somebody were kept out. */
 static void check_jwt(const struct conf *conf, struct conf_report *report)
 {
     bool has_key = conf->auth_jwt_secret_file[0] != '\0' || conf->auth_jwt_public_key[0] != '\0' ||
                    conf->auth_jwt_jwks_file[0] != '\0';
 
-    if (!has_key && (conf->auth_jwt_issuer[0] != '\0' || conf->auth_jwt_audience[0] != '\0' ||
-                     conf->auth_jwt_superuser_claim[0] != '\0'))
+    if (!has_key &&
+        (conf->auth_jwt_issuer[0] != '\0' || conf->auth_jwt_audience[0] != '\0' ||
+         conf->auth_jwt_superuser_claim[0] != '\0' || conf->auth_jwt_verify_claims[0] != '\0'))
         conf_report_add(report, "auth.jwt needs a key: set auth.jwt.secret_file, "
                                 "auth.jwt.public_key or auth.jwt.jwks_file");
     if (has_key && conf->auth_jwt_from == CONF_JWT_FROM_USERNAME &&
         conf->auth_jwt_username_claim[0] == '\0')
         conf_report_add(report, "with auth.jwt.from = username, auth.jwt.username_claim must say "
                                 "what the user name is: the token itself cannot be");
+    check_claims(conf, report);
 }
 
 bool conf_check(const struct conf *conf, char *errors, size_t size)

@@ -36,6 +36,7 @@
 struct array {
     void *items;
     uint32_t count, space;
+    bool starved; /* there was no memory for more */
 };
 
 struct topic {
@@ -59,6 +60,7 @@ static void *array_grow(struct array *array, size_t item, uint32_t more)
         if (space < (uint64_t)array->count + more)
             space = (uint64_t)array->count + more;
         grown = space > UINT32_MAX / 2 ? NULL : mem_try_realloc(array->items, space * item);
+        array->starved |= grown == NULL;
         if (grown == NULL)
             return NULL;
         array->items = grown;
@@ -90,6 +92,12 @@ void acl_builder_free(struct acl_builder *builder)
     mem_free(builder->tests.items);
     mem_free(builder->topics.items);
     mem_free(builder);
+}
+
+bool acl_builder_starved(const struct acl_builder *builder)
+{
+    return builder->text.starved || builder->rules.starved || builder->tests.starved ||
+           builder->topics.starved;
 }
 
 uint32_t acl_builder_count(const struct acl_builder *builder)

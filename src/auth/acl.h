@@ -84,6 +84,8 @@ enum acl_topic_form {
 bool acl_rule_topic(struct acl_builder *builder, struct span topic, enum acl_topic_form form,
                     char *why, size_t size);
 
+/* Whether one of the above was refused because memory is gone. */
+bool acl_builder_starved(const struct acl_builder *builder);
 uint32_t acl_builder_count(const struct acl_builder *builder);
 /* Compiles; frees the builder in any case. NULL when memory is gone. */
 struct acl *acl_compile(struct acl_builder *builder);

@@ -80,20 +80,27 @@ static bool split(struct span token, struct parts *parts)
     return !take_part(&rest, &parts->signature); /* five parts are encrypted (JWE) */
 }
 
-/* An object in base64url; NULL when it is none. */
-static cJSON *read_object(struct span text)
+static enum jwt_verdict no_memory(const char **why)
+{
+    return refuse(why, JWT_FAILED, "out of memory");
+}
+
+/* An object in base64url. NULL when it is none, which `malformed` says, or when memory is gone; *verdict tells. */
+static cJSON *read_object(struct span text, const char *malformed, enum jwt_verdict *verdict,
+                          const char **why)
 {
     uint8_t room[PART_BYTES_MAX];
+    const char *reason = NULL;
+    cJSON *object = NULL;
     struct span bytes;
-    const char *why;
-    cJSON *object;
 
-    if (!base64url_decode(text, room, &bytes))
-        return NULL;
-    object = json_parse(bytes, &why);
+    *verdict = JWT_GOOD;
+    if (base64url_decode(text, room, &bytes))
+        object = json_parse(bytes, &reason);
     if (cJSON_IsObject(object))
         return object;
     cJSON_Delete(object);
+    *verdict = reason == json_no_memory ? no_memory(why) : refuse(why, JWT_MALFORMED, malformed);
     return NULL;
 }
 
@@ -161,6 +168,8 @@ static enum jwt_verdict verify_signature(const struct jwt_keys *keys, const stru
         return JWT_GOOD;
     case JWT_KEY_WRONG:
         return refuse(why, JWT_SIGNATURE, "the token's signature is wrong");
+    case JWT_KEY_FAILED:
+        return no_memory(why);
     case JWT_KEY_ABSENT:
         break;
     }
@@ -257,18 +266,20 @@ static enum jwt_verdict verify_parts(const struct jwt_keys *keys, const struct j
                                      const struct parts *parts, uint64_t now_s, struct jwt *jwt,
                                      const char **why)
 {
-    cJSON *header = read_object(parts->header);
     enum jwt_verdict verdict;
+    cJSON *header = read_object(parts->header, "the token's header is no JSON object in base64url",
+                                &verdict, why);
 
     if (header == NULL)
-        return refuse(why, JWT_MALFORMED, "the token's header is no JSON object in base64url");
+        return verdict;
     verdict = verify_signature(keys, parts, header, why);
     cJSON_Delete(header);
     if (verdict != JWT_GOOD)
         return verdict;
-    jwt->claims = read_object(parts->claims);
+    jwt->claims = read_object(parts->claims, "the token's claims are no JSON object in base64url",
+                              &verdict, why);
     if (jwt->claims == NULL)
-        return refuse(why, JWT_MALFORMED, "the token's claims are no JSON object in base64url");
+        return verdict;
     verdict = check_claims(rules, now_s, jwt, why);
     if (verdict != JWT_GOOD)
         jwt_free(jwt);
@@ -294,13 +305,14 @@ enum jwt_verdict jwt_verify(const struct jwt_keys *keys, const struct jwt_rules 
 bool jwt_is_slow(struct span token)
 {
     struct span rest = token, part;
+    enum jwt_verdict verdict;
+    const char *name, *why;
     cJSON *header;
-    const char *name;
     bool slow;
 
     if (token.len > JWT_BYTES_MAX || !take_part(&rest, &part))
         return false;
-    header = read_object(part);
+    header = read_object(part, "", &verdict, &why);
     name = cJSON_GetStringValue(member(header, "alg"));
     slow = name != NULL && strcmp(name, "ES256") == 0;
     cJSON_Delete(header);

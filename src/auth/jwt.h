@@ -48,7 +48,8 @@ enum jwt_verdict {
     JWT_UNKNOWN_KEY, /* no key of that algorithm has the name that the token gives */
     JWT_SIGNATURE,   /* wrong */
     JWT_EXPIRED,
-    JWT_CLAIM, /* signed, and not for us, not yet, or incomplete */
+    JWT_CLAIM,  /* signed, and not for us, not yet, or incomplete */
+    JWT_FAILED, /* memory is gone: nothing is known about it, and nobody is to blame */
 };
 
 /* Looks at a token. With JWT_GOOD *jwt is to be freed, with any other it is empty, and *why is a sentence (static text)

@@ -137,15 +137,21 @@ static bool add_rules(struct acl_builder *builder, const cJSON *rules)
     return true;
 }
 
-struct acl *jwt_acl_compile(const cJSON *claim)
+struct acl *jwt_acl_compile(const cJSON *claim, bool *starved)
 {
     struct acl_builder *builder = acl_builder_create();
+    struct acl *acl = NULL;
 
+    *starved = builder == NULL;
     if (builder == NULL)
         return NULL;
     if (cJSON_IsObject(claim) ? add_lists(builder, claim)
-                              : cJSON_IsArray(claim) && add_rules(builder, claim))
-        return acl_compile(builder);
+                              : cJSON_IsArray(claim) && add_rules(builder, claim)) {
+        acl = acl_compile(builder);
+        *starved = acl == NULL;
+        return acl;
+    }
+    *starved = acl_builder_starved(builder);
     acl_builder_free(builder);
     return NULL;
 }

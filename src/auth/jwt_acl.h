@@ -17,7 +17,8 @@
 
 #include <cjson/cJSON.h>
 
-/* Compiles the claim; it is the caller's (acl_free). NULL when it is none of the above, or memory is gone. */
-struct acl *jwt_acl_compile(const cJSON *claim);
+/* Compiles the claim; it is the caller's (acl_free). NULL when it is none of the above, or memory is gone: *starved tells
+ * which. */
+struct acl *jwt_acl_compile(const cJSON *claim, bool *starved);
 
 #endif

@@ -268,16 +268,17 @@ bool jwt_algorithm_read(struct span name, enum jwt_algorithm *algorithm)
     return false;
 }
 
-static bool is_hs256(const struct jwt_key *key, struct span bytes, struct span signature)
+static enum jwt_key_answer is_hs256(const struct jwt_key *key, struct span bytes,
+                                    struct span signature)
 {
     uint8_t wanted[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    bool same = HMAC(EVP_sha256(), key->secret, key->secret_len, bytes.data, bytes.len, wanted,
-                     &len) != NULL &&
-                len == signature.len && CRYPTO_memcmp(wanted, signature.data, len) == 0;
+    bool made = HMAC(EVP_sha256(), key->secret, key->secret_len, bytes.data, bytes.len, wanted,
+                     &len) != NULL;
+    bool same = made && len == signature.len && CRYPTO_memcmp(wanted, signature.data, len) == 0;
 
     OPENSSL_cleanse(wanted, sizeof(wanted));
-    return same;
+    return same ? JWT_KEY_RIGHT : made ? JWT_KEY_WRONG : JWT_KEY_FAILED;
 }
 
 static bool is_rs256(const struct jwt_key *key, struct span bytes, struct span signature)
@@ -317,9 +318,21 @@ static bool is_es256(const struct jwt_key *key, struct span bytes, struct span s
     return same;
 }
 
-static bool signed_by(const struct jwt_key *key, struct span bytes, struct span signature)
+/* Wrong signatures leave their mark on the thread, and so does memory that is gone. */
+static bool take_errors(void)
 {
-    bool same = false;
+    bool starved = false;
+    uint32_t error;
+
+    while ((error = (uint32_t)ERR_get_error()) != 0)
+        starved |= ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
+    return starved;
+}
+
+static enum jwt_key_answer signed_by(const struct jwt_key *key, struct span bytes,
+                                     struct span signature)
+{
+    bool same = false, starved;
 
     switch (key->algorithm) {
     case JWT_HS256:
@@ -331,8 +344,8 @@ static bool signed_by(const struct jwt_key *key, struct span bytes, struct span 
         same = is_es256(key, bytes, signature);
         break;
     }
-    ERR_clear_error(); /* wrong signatures leave their mark on the thread */
-    return same;
+    starved = take_errors();
+    return same ? JWT_KEY_RIGHT : starved ? JWT_KEY_FAILED : JWT_KEY_WRONG;
 }
 
 enum jwt_key_answer jwt_keys_verify(const struct jwt_keys *keys, enum jwt_algorithm algorithm,
@@ -342,13 +355,16 @@ enum jwt_key_answer jwt_keys_verify(const struct jwt_keys *keys, enum jwt_algori
 
     for (unsigned i = 0; i < keys->count; i++) {
         const struct jwt_key *key = &keys->list[i];
+        enum jwt_key_answer one;
 
         if (key->algorithm != algorithm ||
             (key->kid != NULL && kid.len != 0 && !span_equal(kid, span_text(key->kid))))
             continue;
-        if (signed_by(key, bytes, signature))
+        one = signed_by(key, bytes, signature);
+        if (one == JWT_KEY_RIGHT)
             return JWT_KEY_RIGHT;
-        answer = JWT_KEY_WRONG;
+        if (answer != JWT_KEY_FAILED)
+            answer = one;
     }
     return answer;
 }

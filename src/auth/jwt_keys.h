@@ -57,8 +57,9 @@ bool jwt_algorithm_read(struct span name, enum jwt_algorithm *algorithm);
 
 enum jwt_key_answer {
     JWT_KEY_RIGHT,
-    JWT_KEY_WRONG, /* none of the keys that may have signed it has */
-    JWT_KEY_ABSENT /* no key is of this algorithm and this name */
+    JWT_KEY_WRONG,  /* none of the keys that may have signed it has */
+    JWT_KEY_ABSENT, /* no key is of this algorithm and this name */
+    JWT_KEY_FAILED  /* memory is gone before all of them were tried */
 };
 
 /* Whether one of the keys signed these bytes. `kid` is the key identifier that the token names; empty: none. A key

@@ -10,6 +10,7 @@
 struct jwt_login {
     struct jwt_keys *keys;
     struct jwt_rules rules;
+    struct jwt_claims *claims; /* NULL: none must be anything */
     /* Claims; NULL: none is for that. */
     char *username, *superuser, *acl, *scope;
     bool from_username, ends;
@@ -41,6 +42,7 @@ void jwt_login_destroy(struct jwt_login *login)
     mem_free((char *)(uintptr_t)login->rules.issuer);
     mem_free((char *)(uintptr_t)login->rules.audience);
     mem_free((char *)(uintptr_t)login->rules.required);
+    jwt_claims_destroy(login->claims);
     mem_free(login->username);
     mem_free(login->superuser);
     mem_free(login->acl);
@@ -82,6 +84,7 @@ bool jwt_login_create(const struct conf *conf, struct jwt_login **login, char *w
         return true;
     *login = create(conf->auth_jwt_issuer, conf->auth_jwt_audience, conf->auth_jwt_required_claims,
                     conf->auth_jwt_leeway_ms);
+    (*login)->claims = jwt_claims_create(conf->auth_jwt_verify_claims);
     (*login)->username = copy_name(conf->auth_jwt_username_claim);
     (*login)->superuser = copy_name(conf->auth_jwt_superuser_claim);
     (*login)->acl = copy_name(conf->auth_jwt_acl_claim);
@@ -125,7 +128,8 @@ static enum jwt_verdict refuse(struct jwt_bearer *bearer, const char **why, cons
     return JWT_CLAIM;
 }
 
-enum jwt_verdict jwt_login_ask(const struct jwt_login *login, struct span token, uint64_t now_s,
+enum jwt_verdict jwt_login_ask(const struct jwt_login *login, struct span token,
+                               const struct jwt_client *client, uint64_t now_s,
                                struct jwt_bearer *bearer, const char **why)
 {
     enum jwt_verdict verdict;
@@ -134,6 +138,8 @@ enum jwt_verdict jwt_login_ask(const struct jwt_login *login, struct span token,
     verdict = jwt_verify(login->keys, &login->rules, token, now_s, &bearer->token, why);
     if (verdict != JWT_GOOD)
         return verdict;
+    if (client != NULL && !jwt_claims_match(login->claims, &bearer->token, client))
+        return refuse(bearer, why, "the token is not for this client (auth.jwt.verify_claims)");
     if (login->username != NULL) {
         bearer->username = jwt_text(&bearer->token, login->username);
         if (bearer->username == NULL || bearer->username[0] == '\0' ||

@@ -6,7 +6,7 @@
 #ifndef SHARDMQ_AUTH_JWT_LOGIN_H
 #define SHARDMQ_AUTH_JWT_LOGIN_H
 
-#include "auth/jwt.h"
+#include "auth/jwt_claims.h"
 #include "conf/conf.h"
 
 /* Class: boot; a part of broker/policy.h. Any thread may ask. */
@@ -33,9 +33,10 @@ struct jwt_bearer {
 /* CONNECT has the token where its user name is, not its password. */
 bool jwt_login_from_username(const struct jwt_login *login);
 
-/* Looks at the token that a client shows. With JWT_GOOD *bearer is to be given to jwt_login_done(); with any other verdict it is
+/* Looks at the token that a client shows; NULL: a user of the API. With JWT_GOOD *bearer is to be given to jwt_login_done(); with any other verdict it is
  * empty, and *why is a sentence (static text) without anything of the token in it. */
-enum jwt_verdict jwt_login_ask(const struct jwt_login *login, struct span token, uint64_t now_s,
+enum jwt_verdict jwt_login_ask(const struct jwt_login *login, struct span token,
+                               const struct jwt_client *client, uint64_t now_s,
                                struct jwt_bearer *bearer, const char **why);
 void jwt_login_done(struct jwt_bearer *bearer);
 

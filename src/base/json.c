@@ -7,6 +7,10 @@
 #include <ctype.h>
 #include <math.h>
 
+#define NUMBER_BYTES_MAX 63 /* cJSON cuts longer ones off */
+
+const char json_no_memory[] = "there is no memory";
+
 struct scan {
     const uint8_t *at, *end;
     const char *why;
@@ -34,10 +38,9 @@ static bool take(struct scan *scan, char c)
     return true;
 }
 
-static bool scan_unicode(struct scan *scan)
+static bool scan_hexadecimal(struct scan *scan, unsigned *value)
 {
-    unsigned value = 0;
-
+    *value = 0;
     if (scan->end - scan->at < 4)
         return fail(scan, "a string does not end");
     for (unsigned i = 0; i < 4; i++) {
@@ -45,9 +48,26 @@ static bool scan_unicode(struct scan *scan)
 
         if (!isxdigit(c))
             return fail(scan, "\\u without four hexadecimal digits");
-        value = value * 16 + (unsigned)(isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
+        *value = *value * 16 + (unsigned)(isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
     }
     scan->at += 4;
+    return true;
+}
+
+/* Behind \u; the two halves of a pair are one character. */
+static bool scan_unicode(struct scan *scan)
+{
+    unsigned value, other;
+
+    if (!scan_hexadecimal(scan, &value))
+        return false;
+    if (value >= 0xD800 && value <= 0xDBFF) {
+        if (!take(scan, '\\') || !take(scan, 'u') || !scan_hexadecimal(scan, &other) ||
+            other < 0xDC00 || other > 0xDFFF)
+            return fail(scan, "half of a character in a string");
+    } else if (value >= 0xDC00 && value <= 0xDFFF) {
+        return fail(scan, "half of a character in a string");
+    }
     return value != 0 || fail(scan, "a string contains U+0000");
 }
 
@@ -86,7 +106,7 @@ static bool scan_digits(struct scan *scan)
     return scan->at != begin || fail(scan, "a number was expected");
 }
 
-static bool scan_number(struct scan *scan)
+static bool scan_number_parts(struct scan *scan)
 {
     take(scan, '-');
     if (!take(scan, '0') && !scan_digits(scan))
@@ -99,6 +119,14 @@ static bool scan_number(struct scan *scan)
         return scan_digits(scan);
     }
     return true;
+}
+
+static bool scan_number(struct scan *scan)
+{
+    const uint8_t *begin = scan->at;
+
+    return scan_number_parts(scan) && (scan->at - begin <= NUMBER_BYTES_MAX ||
+                                       fail(scan, "a number has more than 63 characters"));
 }
 
 static bool scan_word(struct scan *scan, const char *word)
@@ -212,7 +240,7 @@ cJSON *json_parse(struct span text, const char **why)
         return NULL;
     }
     value = cJSON_ParseWithLength((const char *)text.data, text.len);
-    *why = value == NULL ? "a string is not Unicode, or there is no memory" : check_tree(value);
+    *why = value == NULL ? json_no_memory : check_tree(value);
     if (*why == NULL)
         return value;
     cJSON_Delete(value);

@@ -15,6 +15,9 @@
 #define JSON_DEPTH_MAX   32u
 #define JSON_MEMBERS_MAX 256u
 
+/* What *why is, the same pointer, when it was not the text's fault. */
+extern const char json_no_memory[];
+
 /* The value, or NULL and a sentence (static text) in *why. */
 cJSON *json_parse(struct span text, const char **why);
 

@@ -15,7 +15,7 @@
 #include "broker/policy.h"
 #include "broker/work.h"
 
-/* A token that a worker looks at. Class: wire. */
+/* A token that a worker looks at, and whose it is. Class: wire. */
 struct token_check {
     struct work work;
     const struct policy *policy; /* a reference */
@@ -24,8 +24,10 @@ struct token_check {
     enum jwt_verdict verdict;
     const char *why;
     struct jwt_bearer bearer;
+    struct jwt_client client; /* views of `bytes`, as is the token */
+    struct span token;
     uint32_t len;
-    uint8_t token[];
+    uint8_t bytes[];
 };
 
 bool authn_jwt_configured(const struct broker *broker)
@@ -39,6 +41,21 @@ static enum authn_answer deny(struct authn_attempt *attempt, const char *why)
     return AUTHN_DENY;
 }
 
+/* Nobody is to be taken for somebody who tries passwords because we have no memory. */
+static enum authn_answer starved(struct authn_attempt *attempt)
+{
+    attempt->code = MQTT_REASON_SERVER_BUSY;
+    return deny(attempt, "out of memory");
+}
+
+static struct jwt_client client_of(const struct authn_attempt *attempt)
+{
+    return (struct jwt_client){
+        .client_identifier = attempt->client_identifier,
+        .username = attempt->has_username ? attempt->username : (struct span){0},
+    };
+}
+
 /* Gives the attempt what the token says. */
 static enum authn_answer allow(struct authn_attempt *attempt, const struct jwt_bearer *bearer)
 {
@@ -47,15 +64,18 @@ static enum authn_answer allow(struct authn_attempt *attempt, const struct jwt_b
 
         attempt->new_username = mem_try_alloc(len);
         if (attempt->new_username == NULL)
-            return deny(attempt, "out of memory");
+            return starved(attempt);
         memcpy(attempt->new_username, bearer->username, len);
     }
     attempt->result.superuser = bearer->superuser;
     attempt->result.expires_ms = bearer->ends_s * 1000;
     if (bearer->acl != NULL && !bearer->superuser) {
-        attempt->result.rules = jwt_acl_compile(bearer->acl);
+        bool no_memory;
+
+        attempt->result.rules = jwt_acl_compile(bearer->acl, &no_memory);
         if (attempt->result.rules == NULL)
-            return deny(attempt, "the rules in the token cannot be read");
+            return no_memory ? starved(attempt)
+                             : deny(attempt, "the rules in the token cannot be read");
     }
     return AUTHN_ALLOW;
 }
@@ -68,6 +88,8 @@ static enum authn_answer conclude(struct authn_attempt *attempt, enum jwt_verdic
         return allow(attempt, bearer);
     case JWT_FOREIGN:
         return AUTHN_IGNORE;
+    case JWT_FAILED:
+        return starved(attempt);
     default:
         return deny(attempt, why);
     }
@@ -76,11 +98,12 @@ static enum authn_answer conclude(struct authn_attempt *attempt, enum jwt_verdic
 static enum authn_answer check_here(struct broker *broker, struct authn_attempt *attempt,
                                     struct span token)
 {
+    const struct jwt_client client = client_of(attempt);
     struct jwt_bearer bearer;
     enum authn_answer answer;
     const char *why;
     enum jwt_verdict verdict =
-        jwt_login_ask(broker->policy->jwt, token, broker->wall_ms / 1000, &bearer, &why);
+        jwt_login_ask(broker->policy->jwt, token, &client, broker->wall_ms / 1000, &bearer, &why);
 
     answer = conclude(attempt, verdict, &bearer, why);
     jwt_login_done(&bearer);
@@ -93,15 +116,15 @@ static void check_token(struct work *work)
 {
     struct token_check *check = CONTAINER_OF(work, struct token_check, work);
 
-    check->verdict = jwt_login_ask(check->policy->jwt, span_of(check->token, check->len),
-                                   check->now_s, &check->bearer, &check->why);
+    check->verdict = jwt_login_ask(check->policy->jwt, check->token, &check->client, check->now_s,
+                                   &check->bearer, &check->why);
 }
 
 static void free_check(struct token_check *check)
 {
     jwt_login_done(&check->bearer);
     policy_unref(check->policy);
-    mem_wipe(check->token, check->len);
+    mem_wipe(check->bytes, check->len);
     mem_free(check);
 }
 
@@ -113,7 +136,7 @@ static enum authn_answer answer_of(struct broker *broker, struct authn_attempt *
         return conclude(attempt, check->verdict, &check->bearer, check->why);
     if (!authn_jwt_configured(broker))
         return AUTHN_IGNORE;
-    return check_here(broker, attempt, span_of(check->token, check->len));
+    return check_here(broker, attempt, check->token);
 }
 
 static void token_checked(struct broker *broker, struct work *work)
@@ -133,11 +156,23 @@ static void token_checked(struct broker *broker, struct work *work)
     authn_complete(broker, handle, answer);
 }
 
+static struct span keep(struct token_check *check, struct span text)
+{
+    uint8_t *to = check->bytes + check->len;
+
+    if (text.len != 0)
+        memcpy(to, text.data, text.len);
+    check->len += text.len;
+    return span_of(to, text.len);
+}
+
 /* False when there is no room. */
 static bool check_elsewhere(struct broker *broker, const struct authn_attempt *attempt,
                             struct span token)
 {
-    struct token_check *check = mem_try_alloc(sizeof(*check) + token.len);
+    struct jwt_client client = client_of(attempt);
+    struct token_check *check = mem_try_alloc(sizeof(*check) + token.len +
+                                              client.client_identifier.len + client.username.len);
 
     if (check == NULL)
         return false;
@@ -146,9 +181,10 @@ static bool check_elsewhere(struct broker *broker, const struct authn_attempt *a
         .policy = policy_ref(broker->policy),
         .handle = attempt->handle,
         .now_s = broker->wall_ms / 1000,
-        .len = token.len,
     };
-    memcpy(check->token, token.data, token.len);
+    check->token = keep(check, token);
+    check->client.client_identifier = keep(check, client.client_identifier);
+    check->client.username = keep(check, client.username);
     if (port_work(broker, &check->work))
         return true;
     free_check(check);

@@ -253,8 +253,38 @@ def test_from_the_user_name(broker, folder, _deadline_s):
         assert reload(broker, good)["ok"]
 
 
+def test_whose_token_it_is(broker, folder, _deadline_s):
+    """auth.jwt.verify_claims: a token is good for its client alone."""
+    good = broker.conf
+    wanted = 'auth.jwt.verify_claims { clientid = "${clientid}", account = "at-${username}", site = north }'
+    assert reload(broker, [*good, wanted])["ok"]
+    mine = {"clientid": "c-1", "account": "at-u1", "site": ["south", "north"]}
+    try:
+        for kind in KINDS:
+            for sign in (tokens.hs256, lambda said: tokens.es256(said, folder)):  # by the shard, by a worker
+                for version in (wire.V311, wire.V5):
+                    assert knock(broker, kind, folder, "c-1", username="u1", password=sign(claims(**mine)), version=version) == 0, kind
+                assert knock(broker, kind, folder, "c-2", username="u1", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
+                assert knock(broker, kind, folder, "c-1", username="u2", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
+                assert knock(broker, kind, folder, "c-1", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
+            assert knock(broker, kind, folder, "", username="u1", password=tokens.hs256(claims(**{**mine, "clientid": ""}))) == BAD_CREDENTIALS
+            for name in mine:
+                less = {key: value for key, value in mine.items() if key != name}
+                mark = len(broker.log)
+                assert knock(broker, kind, folder, "c-1", username="u1", password=tokens.hs256(claims(**less))) == BAD_CREDENTIALS, name
+                assert broker.wait_log(r"auth\.jwt\.verify_claims", time.monotonic() + 10, mark)
+        for wrong, why in (('verify_claims { a = "${client}" }', "neither ${clientid} nor ${username}"),
+                           ('verify_claims { a = "${username}" }, auth.jwt.from = username', "the token itself")):
+            answer = reload(broker, [*good, "auth.jwt." + wrong.split(", ")[0], *wrong.split(", ")[1:]])
+            assert not answer["ok"] and "auth.jwt.verify_claims.a" in answer["error"] and why in answer["error"], answer
+        answer = reload(broker, [*listeners(folder), "auth.allow_anonymous = true", wanted])
+        assert not answer["ok"] and "auth.jwt needs a key" in answer["error"], answer
+    finally:
+        assert reload(broker, good)["ok"]
+
+
 TESTS = [test_good_tokens, test_bad_tokens, test_no_token, test_who_it_is, test_rules_with_an_order, test_wills, test_until_it_expires, test_many_at_once,
-         test_bad_key_files, test_other_keys, test_from_the_user_name]
+         test_bad_key_files, test_other_keys, test_from_the_user_name, test_whose_token_it_is]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/json.h"
+#include "base/mem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,11 +16,42 @@ static struct acl *compile(const char *text)
 {
     const char *why;
     cJSON *claim = json_parse(span_text(text), &why);
-    struct acl *acl = jwt_acl_compile(claim);
+    bool starved;
+    struct acl *acl = jwt_acl_compile(claim, &starved);
 
     assert_non_null(claim);
+    assert_false(starved);
     cJSON_Delete(claim);
     return acl;
+}
+
+static void memory_that_is_gone(void **state)
+{
+    static const char *const texts[] = {
+        "{\"pub\":[\"p/+\",\"${clientid}/x\"],\"sub\":\"s/#\"}",
+        "[{\"permission\":\"allow\",\"action\":\"all\",\"topics\":[\"a/b\",\"eq c/+\"]},"
+        "{\"permit\":\"allow\",\"username\":\"u\",\"topics\":[\"d\"]}]"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        const char *why;
+        cJSON *claim = json_parse(span_text(texts[i]), &why);
+        unsigned long needed = 0;
+        bool starved = true;
+
+        assert_non_null(claim);
+        while (starved) {
+            struct acl *acl;
+
+            mem_fail_after(++needed);
+            acl = jwt_acl_compile(claim, &starved);
+            mem_fail_after(0);
+            assert_true((acl == NULL) == starved);
+            acl_free(acl);
+        }
+        assert_true(needed > 5);
+        cJSON_Delete(claim);
+    }
 }
 
 static bool may(const struct acl *acl, enum acl_action action, const char *topic)
@@ -133,6 +165,7 @@ int main(void)
         cmocka_unit_test(nothing_is_nothing),
         cmocka_unit_test(rules_in_order),
         cmocka_unit_test(what_is_not_understood_is_refused),
+        cmocka_unit_test(memory_that_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

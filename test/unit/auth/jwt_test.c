@@ -509,6 +509,38 @@ static void which_are_slow(void **state)
     assert_false(jwt_is_slow(span_text("W10.e30."))); /* [] */
 }
 
+static unsigned long left; /* allocations of cJSON that succeed */
+
+static void *allocate(size_t size)
+{
+    return left == 0 ? NULL : (left--, malloc(size));
+}
+
+/* Neither a good token nor a bad one is taken for a bad one then. */
+static void memory_that_is_gone(void **state)
+{
+    cJSON_Hooks hooks = {allocate, free};
+    static char good[TOKEN_SIZE], bad[TOKEN_SIZE];
+    static const struct jwt_rules rules = {"", "a", "", 0};
+    enum jwt_verdict verdict = JWT_FAILED;
+    unsigned long needed = 0;
+
+    (void)state;
+    snprintf(good, sizeof(good), "%s", token("{\"sub\":\"u\",\"aud\":[\"a\"]}"));
+    snprintf(bad, sizeof(bad), "%s", token("{\"sub\":\"u\",\"aud\":[\"b\"]}"));
+    cJSON_InitHooks(&hooks);
+    while (verdict == JWT_FAILED) {
+        left = needed;
+        verdict = verify(all, &rules, good, NOW);
+        left = needed++;
+        assert_int_equal(verify(all, &rules, bad, NOW),
+                         verdict == JWT_FAILED ? JWT_FAILED : JWT_CLAIM);
+    }
+    cJSON_InitHooks(NULL);
+    assert_int_equal(verdict, JWT_GOOD);
+    assert_true(needed > 8);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -526,6 +558,7 @@ int main(void)
         cmocka_unit_test(long_tokens),
         cmocka_unit_test(what_a_token_says),
         cmocka_unit_test(which_are_slow),
+        cmocka_unit_test(memory_that_is_gone),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -74,6 +74,11 @@ static void what_is_not_is_refused(void **state)
         "\"\\u12",
         "\"\\u0000\"",
         "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\ud800\\ud800\"",
+        "\"\\ud800x\"",
+        "1000000000000000000000000000000000000000000000000000000000000000", /* 64 digits */
         "\"a\nb\"",
         "\"\xff\"",
         "\"\xed\xa0\x80\"",
@@ -104,7 +109,38 @@ static void what_is_not_is_refused(void **state)
 
         if (parse(bad[i], strlen(bad[i]), &why) != NULL)
             fail_msg("was taken: %s", bad[i]);
+        if (why == json_no_memory)
+            fail_msg("it is said that there was no memory for: %s", bad[i]);
     }
+}
+
+static unsigned long left; /* allocations of cJSON that succeed */
+
+static void *allocate(size_t size)
+{
+    return left == 0 ? NULL : (left--, malloc(size));
+}
+
+static void memory_that_is_gone_is_told_from_bad_text(void **state)
+{
+    static const char text[] = "{\"a\":[1,\"\\ud83d\\ude00\",{\"b\":null}],\"c\":\"d\"}";
+    cJSON_Hooks hooks = {allocate, free};
+    unsigned long needed = 0;
+    cJSON *value = NULL;
+
+    (void)state;
+    cJSON_InitHooks(&hooks);
+    while (value == NULL) {
+        const char *why;
+
+        left = needed++;
+        value = parse(text, strlen(text), &why);
+        if (value == NULL && why != json_no_memory)
+            fail_msg("with memory for %lu pieces: %s", needed - 1, why);
+    }
+    cJSON_Delete(value);
+    cJSON_InitHooks(NULL);
+    assert_true(needed > 8);
 }
 
 static char *repeated(const char *begin, const char *end, unsigned count)
@@ -180,6 +216,7 @@ int main(void)
         cmocka_unit_test(what_is_not_is_refused),
         cmocka_unit_test(depth_and_members_are_limited),
         cmocka_unit_test(digits_come_back_as_they_stand),
+        cmocka_unit_test(memory_that_is_gone_is_told_from_bad_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

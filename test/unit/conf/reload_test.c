@@ -198,8 +198,8 @@ static void test_the_checked_in_file_is_fresh(void **state)
 
 static void test_the_examples_are_good(void **state)
 {
-    static const char *const names[] = {"small.conf", "bench.conf", "tls.conf", "http_auth.conf",
-                                        "server.conf"};
+    static const char *const names[] = {"small.conf",     "bench.conf", "tls.conf",
+                                        "http_auth.conf", "jwt.conf",   "server.conf"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
