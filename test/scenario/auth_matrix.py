@@ -315,16 +315,20 @@ def test_whose_session(broker, folder, _deadline_s):
 
 
 def test_every_row_has_a_test(_broker, _folder, _deadline_s):
-    """auth_rows.txt names for every row of the two classes the files that test it, and these name the row."""
+    """auth_rows.txt names for every row of the two classes the files that test it, and these name the row; one of them goes
+    by every kind of listener, unless the row is about none."""
     root = os.path.join(HERE, "..")
     with open(os.path.join(HERE, "auth_rows.txt"), encoding="utf-8") as table:
-        rows = dict(re.match(r"(B\d\d)\s+(.*)", line).groups() for line in table if re.match(r"B\d\d\s", line))
-    assert list(rows) == ["B%d" % number for number in range(58, 82)], sorted(rows)
-    for row, files in rows.items():
-        assert files.split(), row
-        for name in files.split():
+        rows = [line.split() for line in table if re.match(r"B\d\d\s", line)]
+    assert [row[0] for row in rows] == ["B%d" % number for number in range(58, 82)], rows
+    for row, kinds, *files in rows:
+        texts = {}
+        for name in files:
             with open(os.path.join(root, name), encoding="utf-8") as test:
-                assert re.search(r"\b%s\b" % row, test.read()), "%s does not name %s" % (name, row)
+                texts[name] = test.read()
+            assert re.search(r"\b%s\b" % row, texts[name]), "%s does not name %s" % (name, row)
+        assert kinds in ("all", "none") and files, row
+        assert kinds == "none" or any(re.search(r"\bin KINDS\b|by_kind\(", text) for text in texts.values()), row
 
 
 TESTS = [test_names_in_patterns, test_names_of_regular_expressions, test_dollar_topics, test_empty_lists, test_every_listener,

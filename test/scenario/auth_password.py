@@ -264,9 +264,10 @@ def test_bad_files(broker, folder, _deadline_s):
             assert status != 200 and answer.get("code") != 0, (name, status, answer)
             broker.signal(signal.SIGHUP)
             assert broker.wait_log(r'ERROR reload: {"ok":false', time.monotonic() + 10, mark, 3), name
-            assert knock(broker, "tcp", folder, "c", "sha512", SECRET + "sha512") == 0, name
-            assert knock(broker, "tcp", folder, "c", "bad", "x") == BAD_CREDENTIALS, name
-            assert knock(broker, "tcp", folder, "c") == BAD_CREDENTIALS, name
+            for kind in KINDS:
+                assert knock(broker, kind, folder, "c", "sha512", SECRET + "sha512") == 0, (name, kind)
+                assert knock(broker, kind, folder, "c", "bad", "x") == BAD_CREDENTIALS, (name, kind)
+                assert knock(broker, kind, folder, "c") == BAD_CREDENTIALS, (name, kind)
             check = subprocess.run([broker.executable, "start", "--check-config", "--conf", broker.conf_path],
                                    capture_output=True, text=True, timeout=60, check=False)
             assert check.returncode != 0 and check.stderr.count("\n") == 1, (name, check)
@@ -301,8 +302,9 @@ def test_without_descriptors(broker, folder, _deadline_s):
     client.ping(client.deadline)
     keeper.close()
     client.close()
-    assert knock(broker, "tcp", folder, "c") == BAD_CREDENTIALS
-    assert knock(broker, "tcp", folder, "c", "clear", SECRET + "clear") == 0
+    for kind in KINDS:
+        assert knock(broker, kind, folder, "c") == BAD_CREDENTIALS, kind
+        assert knock(broker, kind, folder, "c", "clear", SECRET + "clear") == 0, kind
     assert reload(broker, good)["ok"]
 
 
@@ -382,7 +384,7 @@ def test_opening_the_door(broker, folder, _deadline_s):
     bare = [line for line in good if "auth" not in line]
     answer = reload(broker, [*bare, 'listeners.tcp.lan.bind = "192.0.2.1:18830"'])
     assert not answer["ok"] and "listeners.tcp.lan" in answer["error"] and "allow_anonymous" in answer["error"], answer
-    assert knock(broker, "tcp", folder, "c") == BAD_CREDENTIALS
+    assert [knock(broker, kind, folder, "c") for kind in KINDS] == [BAD_CREDENTIALS] * 5
     assert reload(broker, good)["ok"]
     status, answer = api(broker, "configuration/auth")
     assert status == 200 and answer["data"]["auth"]["allow_anonymous"] == "auto" and SECRET not in json.dumps(answer), answer
@@ -434,6 +436,13 @@ def test_defaults(broker, folder, _deadline_s):
         assert (check.returncode == 0) == (said or not addresses[address]), (lines, check)
         if check.returncode:
             assert "auth.allow_anonymous = true" in check.stderr and "auth.password_file" in check.stderr, check.stderr
+    keys = ', certfile = "%s/server.pem", keyfile = "%s/server.key"' % (folder, folder)
+    for kind, address, method in itertools.product(("ssl", "ws", "wss"), ("127.0.0.1:0", "0.0.0.0:0"), ("", "auth.password.a = b")):
+        with open(path, "w", encoding="utf-8") as out:
+            out.write('listeners.%s { bind = "%s"%s }\n%s\n' % (kind, address, "" if kind == "ws" else keys, method))
+        check = subprocess.run([broker.executable, "start", "--check-config", "--conf", path], capture_output=True, text=True,
+                               timeout=60, check=False)
+        assert (check.returncode == 0) == (method != "" or not addresses[address]), (kind, address, method, check)
     dump = subprocess.run([broker.executable, "start", "--dump-config"], capture_output=True, text=True, timeout=60, check=True).stdout
     assert 'bind = "127.0.0.1:1883"' in dump and "allow_anonymous = auto" in dump, dump
     old = subprocess.run([broker.executable, "start", "--check-config"], capture_output=True, text=True, timeout=60, check=False,

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
+from auth import by_kind, go_by, listeners  # noqa: E402
 from doors import run  # noqa: E402
 from mqs import wire  # noqa: E402
 from mqs.client import Client, Closed  # noqa: E402
@@ -37,7 +38,8 @@ def write_users(folder):
 
 
 def conf(folder):
-    return ['auth.password_file = "%s"' % write_users(folder), "auth.slow_down.after = 1000000", "mqtt.connect_timeout = 2s",
+    Session.folder = folder
+    return [*listeners(folder), 'auth.password_file = "%s"' % write_users(folder), "auth.slow_down.after = 1000000", "mqtt.connect_timeout = 2s",
             "sys.interval = 0"]
 
 
@@ -46,8 +48,11 @@ def conf(folder):
 class Session:
     """One connection. What the client sends with a step is the caller's business."""
 
+    kind, folder = "tcp", None
+
     def __init__(self, broker, deadline_s, client_id=b""):
-        self.client = Client("c", broker.address, wire.V5, client_id)
+        self.client = Client("c", None, wire.V5, client_id)
+        go_by(self.client, broker, Session.kind, Session.folder)
         self.client.open()
         self.deadline_s = deadline_s
 
@@ -413,7 +418,7 @@ def test_users_that_are_taken_away_between_two_steps(broker, _folder, deadline_s
     late.connect(data=scram.first())
     challenge = late.data("AUTH", CONTINUE)
     try:
-        broker.write_conf(["auth.allow_anonymous = true", "mqtt.connect_timeout = 2s", "sys.interval = 0"])
+        broker.write_conf([*listeners(Session.folder), "auth.allow_anonymous = true", "mqtt.connect_timeout = 2s", "sys.interval = 0"])
         assert broker.control("reload")["ok"]
         other = Session(broker, deadline_s, b"taken")
         other.connect(method=None)
@@ -427,8 +432,16 @@ def test_users_that_are_taken_away_between_two_steps(broker, _folder, deadline_s
         assert broker.control("reload")["ok"]
 
 
+def choose(kind):
+    Session.kind = kind
+
+
+# What is the same for every kind of listener is not tried on each: what comes, and in what order, is.
+ON_EVERY_KIND = [test_users_get_in, test_nobody_else_gets_in, test_what_was_said_once_is_no_use_again, test_another_name_in_connect,
+                 test_methods_that_nobody_knows, test_only_auth_comes_before_connack, test_a_step_in_pieces,
+                 test_again_while_everything_goes_on, test_again_with_a_wrong_password, test_again_as_somebody_else]
 TESTS = [value for name, value in sorted(globals().items()) if name.startswith("test_")]
 
 if __name__ == "__main__":
     program = os.path.abspath(sys.argv[sys.argv.index("--broker") + 1])
-    sys.exit(run(TESTS, conf))
+    sys.exit(run([*TESTS, *by_kind(choose, ON_EVERY_KIND)], conf))

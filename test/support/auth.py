@@ -39,6 +39,29 @@ def start_another(broker, folder):
                                "SHARDMQ_CONTROL_SOCKET": os.path.join(folder, "another.sock")})
 
 
+def go_by(client, broker, kind, folder, **tls):
+    """Has a client that is not open yet come to the listener of that kind; what `tls` says is for client_context()."""
+    client.address = socket_path(folder) if kind == "unix" else ("127.0.0.1", broker.ports[kind][0])
+    client.transport, client.tls_context = kind, client_context(folder, **tls) if kind in ("ssl", "wss") else None
+
+
+def by_kind(choose, tests, kinds=KINDS[1:]):
+    """The tests again, once for each kind: choose(kind) is called before, and with "tcp" afterwards. With several shards
+    only: who comes is handed over to another one then, which is the longer way."""
+    def one(test, kind):
+        def chosen(broker, *arguments):
+            if broker.shards == 1:
+                return
+            choose(kind)
+            try:
+                test(broker, *arguments)
+            finally:
+                choose("tcp")
+        chosen.__name__ = "%s on %s" % (test.__name__, kind)
+        return chosen
+    return [one(test, kind) for kind in kinds for test in tests]
+
+
 API = "http_server { enable = true, port = 0 }"
 
 
@@ -60,10 +83,9 @@ class Who(Client):
 
     def __init__(self, broker, kind, folder, client_id="", username=None, password=None, version=wire.V5, deadline_s=10, waits=True,
                  **fields):
-        place = socket_path(folder) if kind == "unix" else ("127.0.0.1", broker.ports[kind][0])
-        super().__init__("c", place, version, as_bytes(client_id))
+        super().__init__("c", None, version, as_bytes(client_id))
         self.deadline_s, self.last_id = deadline_s, 0
-        self.transport, self.tls_context = kind, client_context(folder, **fields.pop("tls", {})) if kind in ("ssl", "wss") else None
+        go_by(self, broker, kind, folder, **fields.pop("tls", {}))
         props, will_props = fields.pop("props", ()), fields.pop("will_props", ())
         fields = {"id": as_bytes(client_id), **fields}
         if username is not None:
