@@ -317,6 +317,18 @@ def test_method(broker, _folder, deadline_s):
     assert Guest(broker, deadline_s, "em").refused(method="NONE") == 0x8C
 
 
+def test_method_without_end(broker, _folder, deadline_s):
+    guest = Guest(broker, deadline_s, "endless")
+    packet, steps = guest.connect(method="ENDLESS"), 0
+    while packet["type"] == "AUTH":
+        steps += 1
+        assert steps < 100
+        guest.say("AUTH", b"\x18" + properties(b"\x15" + text("ENDLESS")))
+        packet = guest.hear()
+    assert packet["type"] == "CONNACK" and packet["rc"] == 0x86, packet
+    guest.ends()
+
+
 # ---- topics ----
 
 def test_topics(broker, _folder, deadline_s):
@@ -426,7 +438,8 @@ def test_log_and_options(broker, _folder, _deadline_s):
 
 CONTRARY = [test_at_once, test_nobody_decides, test_put_off, test_many_wait_at_once, test_answered_twice,
             test_answered_early, test_void_ticket, test_never_answered, test_answered_late, test_client_gone_meanwhile,
-            test_no_sense, test_name_and_rights, test_valid_for_a_second, test_slow_hook, test_method, test_topics, test_order_is_kept,
+            test_no_sense, test_name_and_rights, test_valid_for_a_second, test_slow_hook, test_method, test_method_without_end,
+            test_topics, test_order_is_kept,
             test_gone_while_a_topic_waits, test_messages, test_wills, test_events, test_api, test_log_and_options]
 
 

@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from auth import BAD_CREDENTIALS, KINDS, NOT_AUTHORIZED, Who, as_bytes, knock, listeners  # noqa: E402
+from auth import BAD_CREDENTIALS, KINDS, NOT_AUTHORIZED, Who, as_bytes, knock, listeners, start_another  # noqa: E402
 from doors import run  # noqa: E402
 from mqs import wire  # noqa: E402
 from mqs.client import Client  # noqa: E402
@@ -233,6 +234,61 @@ def test_held_back_to_the_end(broker, folder, _deadline_s):
         assert reload(broker, good)["ok"]
 
 
+def test_a_password_that_changes_while_it_is_hashed(broker, folder, _deadline_s):
+    """What a worker found right by the former file is wrong by this one, and not remembered either."""
+    path = password_path(folder)
+    with open(path, encoding="utf-8") as file:
+        whole = file.read()
+    slow, old, new = scrypt("x", 15), scrypt("old"), scrypt("new")
+    busy = "".join("busy-%d:%s\n" % (number, slow) for number in range(20))
+
+    def change(password):
+        with open(path, "w", encoding="utf-8") as out:
+            out.write("%s%schanges:%s\n" % (whole, busy, password))
+        assert broker.control("reload")["ok"]
+
+    try:
+        name = broker.client_id_on(0, fresh("hashed"))
+        for _ in range(10):  # until the worker was slower than the reload
+            change(old)
+            queue = [Who(broker, "tcp", folder, "busy-%d" % number, "busy-%d" % number, "x", waits=False) for number in range(20)]
+            target = Who(broker, "tcp", folder, name, "changes", "old", waits=False)
+            change(new)
+            in_time = not select.select([target.sock], [], [], 0)[0]
+            code = target.answered()
+            for client in (*queue, target):
+                client.close()
+            if in_time:
+                break
+        assert in_time and code == BAD_CREDENTIALS, (in_time, code)
+        assert knock(broker, "tcp", folder, name, "changes", "old") == BAD_CREDENTIALS
+        assert knock(broker, "tcp", folder, name, "changes", "new") == 0
+    finally:
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(whole)
+        assert broker.control("reload")["ok"]
+
+
+def test_who_came_before_the_door_was_opened(broker, folder, _deadline_s):
+    """A connection goes by what its listener said when it was made: who was not to come in without a name still is not."""
+    good, before = broker.conf, broker.counters()
+    early = [Client("c", ("127.0.0.1", broker.port), wire.V5, b"early") for _ in range(8)]
+    for client in early:
+        client.open()
+    deadline = time.monotonic() + 10
+    while grew(broker, before, "connection_accepted") < len(early):
+        assert time.monotonic() < deadline
+    assert reload(broker, [line for line in good if "password" not in line] + ["auth.allow_anonymous = true"])["ok"]
+    try:
+        opens(broker, folder)
+        for client in early:
+            client.write(wire.frame(0x10, wire.connect(wire.V5, {"id": b"early"}, (), ())), deadline)
+            assert client.receive(deadline)["rc"] == BAD_CREDENTIALS
+            client.close()
+    finally:
+        assert reload(broker, good)["ok"]
+
+
 BAD_FILES = {
     "a line without a password": b"good:x\nbad\n",
     "an empty password": b"bad:\n",
@@ -271,10 +327,8 @@ def test_bad_files(broker, folder, _deadline_s):
             check = subprocess.run([broker.executable, "start", "--check-config", "--conf", broker.conf_path],
                                    capture_output=True, text=True, timeout=60, check=False)
             assert check.returncode != 0 and check.stderr.count("\n") == 1, (name, check)
-            started = subprocess.run([broker.executable, "start", "--conf", broker.conf_path, "--pid_file",
-                                      os.path.join(folder, "other.pid")],
-                                     capture_output=True, text=True, timeout=60, check=False)
-            assert started.returncode != 0, (name, started)
+            started = start_another(broker, folder)
+            assert started.returncode != 0 and ("listed" if "configuration" in name else path) in started.stderr, (name, started)
         os.remove(path)
         assert not broker.control("reload")["ok"]
         os.mkdir(path)
@@ -456,7 +510,8 @@ def test_defaults(broker, folder, _deadline_s):
 
 
 TESTS = [test_good_passwords, test_bad_passwords, test_nothing_to_check, test_the_same_work, test_hashed_once, test_who_tries_waits,
-         test_held_back_to_the_end, test_bad_files, test_without_descriptors, test_changed_users, test_anonymous,
+         test_held_back_to_the_end, test_a_password_that_changes_while_it_is_hashed, test_who_came_before_the_door_was_opened,
+         test_bad_files, test_without_descriptors, test_changed_users, test_anonymous,
          test_opening_the_door, test_certificates, test_defaults]
 
 if __name__ == "__main__":
