@@ -309,6 +309,22 @@ def test_cache(broker, _folder, deadline_s):
 
 # -------------------------------------------------------------------------------------------- who may do what
 
+def test_what_was_asked_before_a_reload(broker, _folder, deadline_s):
+    """is answered, but not remembered: the reload was to forget it."""
+    lines = [LOGIN, ALLOWED, PATIENT, "auth.http_auth.cache_ttl = 1h"]
+    configure(broker, *lines)
+    peer = Peer(broker, b"late", b"c1")
+    BACKEND.wait_asked(1, deadline_s)
+    broker.write_conf(lines)
+    assert broker.control("reload")["ok"]
+    reached(broker)
+    BACKEND.released.set()
+    peer.let_in().close()
+    for count in (2, 2):
+        Peer(broker, b"late", b"c1").let_in().close()
+        assert len(BACKEND.asked()) == count
+
+
 def test_rules(broker, _folder, deadline_s):
     """acl_req is asked about every publication and every filter; what it does not allow is not done."""
     configure(broker, LOGIN, RULE, ALLOWED, QUICK, PATIENT)
@@ -376,6 +392,9 @@ def test_super_users(broker, _folder, deadline_s):
     configure(broker, SUPER, RULE, ALLOWED, QUICK, PATIENT)
     peer = Peer(broker, b"super", b"c1", password=None).let_in()
     assert peer.publish(b"x/deny") in (0, 0x10)
+    peer.close()
+    peer = Peer(broker, b"json-ignore", b"c4").let_in()  # no yes is no
+    assert peer.publish(b"x/deny") == NOT_AUTHORIZED
     peer.close()
     BACKEND.stop()
     peer = Peer(broker, b"super", b"c3").let_in()
@@ -620,7 +639,8 @@ ON_EVERY_KIND = [test_what_is_asked, test_good_answers, test_denials, test_bad_b
 if __name__ == "__main__":
     sys.exit(run([*by_kind(choose, ON_EVERY_KIND), test_what_is_asked, test_good_answers, test_denials, test_bad_backends,
                   test_backend_comes_and_goes, test_client_goes_first, test_name_that_is_none, test_limits, test_breaker, test_cache,
-                  test_rules, test_only_that_client_waits, test_super_users, test_a_session_is_nobody_elses,
-                  test_a_reload_while_somebody_waits, test_wills, test_https, test_what_is_not_good_stops_the_start,
+                  test_what_was_asked_before_a_reload, test_rules, test_only_that_client_waits, test_super_users,
+                  test_a_session_is_nobody_elses, test_a_reload_while_somebody_waits, test_wills, test_https,
+                  test_what_is_not_good_stops_the_start,
                   test_what_is_not_good_changes_nothing, test_nothing_answers_here, test_old_form, test_no_secret_is_told,
                   test_nobody_else_waits, test_the_end_while_clients_wait], conf))

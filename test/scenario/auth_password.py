@@ -114,6 +114,22 @@ def test_bad_passwords(broker, folder, _deadline_s):
         assert SECRET not in "".join(broker.log) and "horse" not in "".join(broker.log)
 
 
+def test_a_password_is_good_for_nobody_else(broker, folder, _deadline_s):
+    """A name that nobody has is checked against somebody's password: whoever knows that does not get in either."""
+    for name in FORMS:
+        for number in range(3 * len(FORMS)):
+            assert knock(broker, "tcp", folder, "c", "nobody-%d" % number, SECRET + name) == BAD_CREDENTIALS, (name, number)
+    good = broker.conf
+    for form in FORMS.values():  # the only one there is to be checked against
+        assert reload(broker, [line for line in good if "auth {" not in line])["ok"]
+        write_passwords(folder, {"alone": form("his own")})
+        assert broker.control("reload")["ok"]
+        assert knock(broker, "tcp", folder, "c", "nobody", "his own") == BAD_CREDENTIALS
+        assert knock(broker, "tcp", folder, "c", "alone", "his own") == 0
+    write_passwords(folder, {name: form(SECRET + name) for name, form in FORMS.items()})
+    assert reload(broker, good)["ok"]
+
+
 def test_nothing_to_check(broker, folder, _deadline_s):
     """No user name, or no password."""
     for kind in KINDS:
@@ -509,7 +525,8 @@ def test_defaults(broker, folder, _deadline_s):
     assert half.returncode != 0 and "auth.2.password" in half.stderr and "matrix.conf:4" in half.stderr, half.stderr
 
 
-TESTS = [test_good_passwords, test_bad_passwords, test_nothing_to_check, test_the_same_work, test_hashed_once, test_who_tries_waits,
+TESTS = [test_good_passwords, test_bad_passwords, test_a_password_is_good_for_nobody_else, test_nothing_to_check, test_the_same_work,
+         test_hashed_once, test_who_tries_waits,
          test_held_back_to_the_end, test_a_password_that_changes_while_it_is_hashed, test_who_came_before_the_door_was_opened,
          test_bad_files, test_without_descriptors, test_changed_users, test_anonymous,
          test_opening_the_door, test_certificates, test_defaults]

@@ -170,7 +170,7 @@ class Backend:
         special = getattr(self, "_do_" + name.replace("-", "_"), None)
         if special is not None:
             return special(sock)
-        if question.path == "/super" and name != "super":
+        if question.path == "/super" and name not in ("super", "json-ignore"):
             name = "deny"
         sock.sendall(ANSWERS.get(name, ANSWERS["deny"]))
         return True
