@@ -276,32 +276,46 @@ void authz_admit(struct broker *broker, struct session *session, struct authz_gr
 void authz_retire(struct session *session)
 {
     authz_client_drop(session);
+    authz_author_drop(session);
     acl_free(session->rules);
     session->rules = NULL;
+}
+
+/* What the links of rules say; IGNORE: nothing. */
+static enum authz_answer ask_rules(struct broker *broker, const struct authz_question *question)
+{
+    enum authz_answer answer = AUTHZ_IGNORE;
+    struct authz_reason reason;
+
+    for (unsigned i = 0; links[i] != NULL && answer == AUTHZ_IGNORE; i++)
+        if (links[i]->rules_alone && links[i]->configured(broker))
+            answer = links[i]->ask(broker, question, &reason);
+    return answer;
+}
+
+bool authz_rules_allow(struct broker *broker, const struct authz_question *question)
+{
+    enum authz_answer answer = ask_rules(broker, question);
+
+    /* whoever else was asked has allowed it */
+    return answer == AUTHZ_ALLOW || (answer == AUTHZ_IGNORE &&
+                                     (!broker->authz_rules_alone || authz_no_match_allows(broker)));
 }
 
 static __attribute__((noinline)) bool ask_about_delivery(struct broker *broker,
                                                          struct session *session, struct span topic)
 {
     struct authz_question question = authz_question_of(session);
-    struct authz_reason reason;
+    enum authz_answer answer;
 
     question.action = AUTHZ_RECEIVE;
     question.topic = topic;
-    for (unsigned i = 0; links[i] != NULL; i++) {
-        enum authz_answer answer = links[i]->rules_alone && links[i]->configured(broker)
-                                       ? links[i]->ask(broker, &question, &reason)
-                                       : AUTHZ_IGNORE;
-
-        if (answer == AUTHZ_DENY)
-            return false;
-        if (answer == AUTHZ_ALLOW) {
-            authz_remember(broker, session, AUTHZ_RECEIVE, topic);
-            return true;
-        }
-    }
+    answer = ask_rules(broker, &question);
+    if (answer == AUTHZ_ALLOW)
+        authz_remember(broker, session, AUTHZ_RECEIVE, topic);
     /* whoever else was asked about the subscription has allowed it */
-    return !broker->authz_rules_alone || authz_no_match_allows(broker);
+    return answer == AUTHZ_ALLOW || (answer == AUTHZ_IGNORE &&
+                                     (!broker->authz_rules_alone || authz_no_match_allows(broker)));
 }
 
 bool authz_may_receive(struct broker *broker, struct session *session, struct span topic)

@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 struct acl;
+struct author;
 struct broker;
 struct connection;
 struct session;
@@ -144,6 +145,13 @@ bool authz_remembers(struct broker *broker, struct session *session, enum authz_
 /* Whether a will may be published now, by a session that may have no connection any more. */
 bool authz_will(struct broker *broker, struct session *session, struct span topic, uint8_t qos,
                 bool retain, struct authz_reason *reason);
+
+/* The author of what the session's client publishes; the session's. NULL when memory is gone. */
+const struct author *authz_author(struct session *session);
+/* The client is somebody else from here on, or the session ends. */
+void authz_author_drop(struct session *session);
+/* Whether a retained message of that author (NULL: of nobody in particular) for that topic may be sent to subscribers now. */
+bool authz_source_may(struct broker *broker, const struct author *author, struct span topic);
 
 /* The packet is done, or its connection: forgets the answers. */
 void authz_forget(struct broker *broker, struct connection *connection);

@@ -43,6 +43,9 @@ void authz_remember(struct broker *broker, struct session *session, enum authz_a
 /* The question that a session's client has; topic, action and whose packet it is are to be put in. */
 struct authz_question authz_question_of(struct session *session);
 
+/* Whether the links of rules, and auth.no_match, allow that; nobody else is asked. */
+bool authz_rules_allow(struct broker *broker, const struct authz_question *question);
+
 /* Whether what no link minds is allowed. */
 bool authz_no_match_allows(const struct broker *broker);
 

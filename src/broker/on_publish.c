@@ -369,6 +369,26 @@ static void publish(struct broker *broker, struct connection *connection,
     route(broker, connection, publication, packet->packet_identifier);
 }
 
+static void end_without_memory(struct broker *broker, struct connection *connection,
+                               const struct publish_packet *packet)
+{
+    if (packet->qos == 2) /* what is sent again is not a repetition: this one is lost */
+        inbound_remove(connection->session->inbound, packet->packet_identifier);
+    connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+}
+
+/* Says who it is that publishes. False: the packet has been dealt with. */
+static __attribute__((noinline)) bool name_author(struct broker *broker,
+                                                  struct connection *connection,
+                                                  const struct publish_packet *packet,
+                                                  struct publication *publication)
+{
+    publication->author = authz_author(connection->session);
+    if (publication->author == NULL)
+        end_without_memory(broker, connection, packet);
+    return publication->author != NULL;
+}
+
 void on_publish(struct broker *broker, struct connection *connection, const struct frame *frame)
 {
     struct publish_packet packet;
@@ -399,15 +419,15 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         .qos = packet.qos,
         .retain = packet.retain,
     };
+    if (UNLIKELY(packet.retain) && !name_author(broker, connection, &packet, &publication))
+        return;
     if (connection->version == MQTT_5 && packet.props.raw.len > 0) {
         uint32_t len = packet.props.raw.len + mount_len(connection->mount);
 
         if (len > PROPS_ON_STACK)
             forwarded = mem_try_alloc(len);
         if (forwarded == NULL) {
-            if (packet.qos == 2) /* what is sent again is not a repetition: this one is lost */
-                inbound_remove(connection->session->inbound, packet.packet_identifier);
-            connection_end(broker, connection, MQTT_REASON_QUOTA_EXCEEDED, "out of memory");
+            end_without_memory(broker, connection, &packet);
             return;
         }
         ASSERT(mount_props(connection->mount, &packet.props, forwarded, &len));

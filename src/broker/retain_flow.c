@@ -338,6 +338,11 @@ static void deliver_retained(struct broker *broker, struct session *session,
     if ((subscription->options & SUBSCRIBE_NO_LOCAL) &&
         session_handle_equal(publication->publisher, session->handle))
         return;
+    if (UNLIKELY(broker->authz_active) &&
+        !authz_source_may(broker, publication->author, publication->topic)) {
+        STAT_INC(broker->stats, retained_withheld);
+        return;
+    }
     message_ref(message, 1);
     routing_begin(&routing, &untimed, message);
     routing.matched = 1;

@@ -105,7 +105,10 @@ static void publish_will(struct broker *broker, struct session *session)
     STAT_INC(broker->stats, will_published);
     /* retained or not as the client asked [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.2-16]
      * [MQTT-3.1.2-17] */
-    if (publication.retain && retain_allowed(broker, &publication) == RETAIN_REFUSED)
+    if (publication.retain)
+        publication.author = authz_author(session);
+    if (publication.retain &&
+        (publication.author == NULL || retain_allowed(broker, &publication) == RETAIN_REFUSED))
         publication.retain = false;
     if (!route_publication(broker, &publication, &matched))
         LOG_WARN("a will was not published: its topic is not valid any more");
@@ -146,6 +149,8 @@ void session_init(struct session *session)
 
 void session_detach(struct broker *broker, struct session *session)
 {
+    if (session->will != NULL && session->will->message->publication.retain)
+        authz_author(session); /* while it is known who let it in */
     retain_abandon(broker, session);
     subscribe_ops_cancel(broker, session);
     session->connection = NULL;
@@ -193,7 +198,6 @@ void session_end(struct broker *broker, struct session *session)
     }
     authz_retire(session);
     STAT_DEC(broker->stats, session_count);
-    authz_retire(session);
     session_table_destroy(&broker->sessions, session);
 }
 

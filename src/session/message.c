@@ -27,6 +27,7 @@ struct message *message_create(const struct publication *publication, uint32_t r
     message->publication.topic = copy_span(&to, publication->topic);
     message->publication.props = copy_span(&to, publication->props);
     message->publication.payload = copy_span(&to, publication->payload);
+    author_ref(publication->author);
     message->size = (uint32_t)size;
     atomic_init(&message->references, references);
     return message;
@@ -39,6 +40,8 @@ void message_unref_many(struct message *message, uint32_t references)
         atomic_fetch_sub_explicit(&message->references, references, memory_order_acq_rel);
 
     ASSERT(before >= references);
-    if (before == references)
-        mem_free(message);
+    if (before != references)
+        return;
+    author_unref(message->publication.author);
+    mem_free(message);
 }

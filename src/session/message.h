@@ -14,6 +14,7 @@
 #define SHARDMQ_SESSION_MESSAGE_H
 
 #include "base/span.h"
+#include "session/author.h"
 
 #include <stdatomic.h>
 
@@ -39,6 +40,7 @@ struct publication {
     uint64_t expires_ms;             /* monotonic; 0: never (Message Expiry Interval) */
     uint64_t received_ns;            /* monotonic: when its turn began; 0: nobody's PUBLISH */
     struct session_handle publisher; /* for No Local; SESSION_HANDLE_NONE for the broker itself */
+    const struct author *author;     /* of a retained one; NULL: nobody who could lose the right */
     uint8_t qos;
     bool retain;
 };
@@ -61,7 +63,7 @@ static inline size_t message_size(const struct publication *publication)
            publication->payload.len;
 }
 
-/* Copies the publication into one allocation with `references` references. NULL when memory is
+/* Copies the publication into one allocation with `references` references; it has one of the author. NULL when memory is
  * gone. */
 struct message *message_create(const struct publication *publication, uint32_t references);
 

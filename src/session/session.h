@@ -15,6 +15,7 @@
 #include "session/window.h"
 
 struct acl;
+struct author;
 struct authz_client;
 struct connection;
 struct topic_filter;
@@ -48,6 +49,7 @@ struct session {
     struct acl *rules;                /* the client's own (broker/authz.h); NULL: it has none */
     char *username;                   /* of the last CONNECT, for events; NULL without one */
     struct authz_client *authz;       /* what its rules came to (broker/authz_client.c) */
+    struct author *author;            /* of its retained messages; NULL: it has sent none */
     struct timer timer;               /* while disconnected: will delay, then session expiry */
     uint64_t will_due_ms, expires_ms; /* while disconnected; TIMER_NEVER: not pending */
     uint64_t serial;                  /* grows with every session that is made on this shard */

@@ -195,6 +195,17 @@ def test_revoked_rights(broker, folder, _deadline_s):
         silent(reader)
         assert reader.subscribe("r/kept", "$share/g/r/kept", "#") == [NOT_AUTHORIZED, NOT_AUTHORIZED, 0]
         silent(reader)
+        revoked = rules("permit = deny, action = publish, clientid = source", "permit = allow")
+        for check in (True, False):  # the right of whoever published it
+            in_force(broker, folder, revoked, "auth.check_retain_source = %s" % str(check).lower())
+            assert reader.subscribe("r/kept") == [0]
+            if check:
+                ask_all_shards(broker)
+                ask_all_shards(broker)  # to the owner and back
+                silent(reader)
+            else:
+                assert reader.wait("PUBLISH")["payload"] == b"kept", kind
+        in_force(broker, folder, ALL)
         source.publish("r/kept", b"", retain=True)
         reader.close()
         source.close()

@@ -63,6 +63,29 @@ static void references_are_given_back_in_parts(void **state)
     message_unref(message);
 }
 
+/* Of its author as well, which messages share: whoever is last frees it. */
+static void an_author_lives_as_long_as_its_messages(void **state)
+{
+    const struct peer_address peer = {.port = 7};
+    struct author *author = author_create(span_text("client"), span_text(""), &peer);
+    const struct publication publication = {.topic = span_text("t"), .author = author};
+    struct message *first = message_create(&publication, 2);
+    struct message *second = message_create(&publication, 1);
+
+    (void)state;
+    assert_int_equal(atomic_load(&author->references), 3);
+    author_unref(author);
+    message_unref_many(first, 2);
+    assert_int_equal(atomic_load(&author->references), 1);
+    assert_true(span_equal(author_client_identifier(author), span_text("client")));
+    assert_true(author_username(author).data != NULL); /* empty is not none */
+    assert_int_equal(author->peer.port, 7);
+    message_unref(second);
+    author = author_create(span_text("client"), (struct span){0}, &peer);
+    assert_null(author_username(author).data);
+    author_unref(author);
+}
+
 static void no_memory_is_told(void **state)
 {
     const struct publication publication = {.topic = span_text("t")};
@@ -79,6 +102,7 @@ int main(void)
         cmocka_unit_test(copy_is_complete_and_its_own),
         cmocka_unit_test(empty_parts_stay_empty),
         cmocka_unit_test(references_are_given_back_in_parts),
+        cmocka_unit_test(an_author_lives_as_long_as_its_messages),
         cmocka_unit_test(no_memory_is_told),
     };
 
