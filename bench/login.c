@@ -26,7 +26,8 @@ const char *login_fault(const char *method, const char *username, const char *pa
         return "--auth-method needs MQTT 5.0";
     if (username == NULL || password == NULL)
         return "--auth-method needs a user name and a password";
-    if (username[0] == '\0' || strlen(username) > USERNAME_MAX)
+    if (username[0] == '\0' || strlen(username) > USERNAME_MAX ||
+        !scram_client_name_good(span_text(username)))
         return "--auth-method: the user name must have 1 to 600 bytes";
     return NULL;
 }

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 build_packages=(gcc g++ cmake ninja-build liburing-dev android-libboringssl-dev libcjson-dev
-    libmimalloc-dev libxxhash-dev libhttp-parser-dev libwslay-dev)
+    libmimalloc-dev libxxhash-dev libhttp-parser-dev libwslay-dev libunistring-dev)
 test_packages=(git clang libcmocka-dev libbenchmark-dev mosquitto mosquitto-clients python3
     python3-paho-mqtt openssl curl chromium prometheus fail2ban man-db groff zsh
     iproute2)

@@ -2,6 +2,7 @@
  *
  * scram - what both sides have in common.
  */
+#include "auth/saslprep.h"
 #include "auth/scram_priv.h"
 
 #include <openssl/digest.h>
@@ -21,12 +22,19 @@ bool scram_derive_all(struct scram_keys *keys, struct span password, uint8_t *cl
 {
     static const char client[] = "Client Key", server[] = "Server Key";
     uint8_t salted[SCRAM_KEY_BYTES];
-    bool good = PKCS5_PBKDF2_HMAC(password.len > 0 ? (const char *)password.data : "", password.len,
-                                  keys->salt, keys->salt_len, keys->iterations, EVP_sha256(),
-                                  sizeof(salted), salted) == 1 &&
-                scram_hmac(salted, client, strlen(client), client_key) &&
-                scram_hmac(salted, server, strlen(server), keys->server_key);
+    struct prepared prepared;
+    struct span text;
+    bool good;
 
+    if (!saslprep(password, &prepared))
+        return false;
+    text = prepared.text;
+    good = PKCS5_PBKDF2_HMAC(text.len > 0 ? (const char *)text.data : "", text.len, keys->salt,
+                             keys->salt_len, keys->iterations, EVP_sha256(), sizeof(salted),
+                             salted) == 1 &&
+           scram_hmac(salted, client, strlen(client), client_key) &&
+           scram_hmac(salted, server, strlen(server), keys->server_key);
+    saslprep_free(&prepared);
     if (good)
         SHA256(client_key, SCRAM_KEY_BYTES, keys->stored_key);
     OPENSSL_cleanse(salted, sizeof(salted));

@@ -16,8 +16,8 @@
  *   - No channel binding (SCRAM-SHA-256-PLUS): a client that asks for it (p=) is refused, one that would have used it
  *     (y) is served like any other, for the method that it could have chosen is not offered.
  *   - An authorisation identity (a=) other than the user name is refused: nobody acts for somebody else.
- *   - Passwords and user names are taken as they are, without the normalisation of SASLprep. It changes nothing for ASCII;
- *     for other characters client and server must agree on their form, as they must for a password in CONNECT.
+ *   - Passwords and user names are taken in the form of SASLprep (saslprep.h), by both sides, as RFC 5802 wants it. The
+ *     password in a CONNECT is not.
  *   - A server takes a client through all steps whether the user is known or not; only the last answer is no.
  */
 #ifndef SHARDMQ_AUTH_SCRAM_H
@@ -53,7 +53,8 @@ bool scram_derive(struct scram_keys *keys, struct span password);
 
 /* One exchange. Zeroed before the first message; scram_server_end() it. Owner: shard. */
 struct scram_server {
-    char user[SCRAM_MESSAGE_MAX]; /* decoded, user_len bytes; good after scram_server_first() */
+    char user
+        [SCRAM_MESSAGE_MAX]; /* decoded and in the form of SASLprep, user_len bytes; good after scram_server_first() */
     uint32_t user_len;
     char binding[SCRAM_MESSAGE_MAX * 4 / 3 + 8]; /* what c= must be */
     char text[3 * SCRAM_MESSAGE_MAX];            /* the messages that the proof is over */
@@ -88,7 +89,10 @@ struct scram_client {
     uint8_t server_signature[SCRAM_KEY_BYTES];
 };
 
-/* Writes the first message, to[0 .. SCRAM_MESSAGE_MAX), and returns its length; 0 when the user name is too long. `random`
+/* Whether scram_client_first() takes that user name: it may be too long, or memory is gone. */
+bool scram_client_name_good(struct span user);
+
+/* Writes the first message, to[0 .. SCRAM_MESSAGE_MAX), and returns its length; 0 when the user name is not good. `random`
  * is SCRAM_RANDOM_BYTES that were never used before. */
 size_t scram_client_first(struct scram_client *client, struct span user, const uint8_t *random,
                           char *to);

@@ -3,6 +3,7 @@
  * scram_client - the client's side. text[] is as in scram_server.c.
  */
 #include "auth/base64.h"
+#include "auth/saslprep.h"
 #include "auth/scram_priv.h"
 #include "base/check.h"
 
@@ -20,15 +21,23 @@ static void append(struct scram_client *client, struct span more)
     ASSERT(fits); /* there is room for three messages, whose length was looked at */
 }
 
-size_t scram_client_first(struct scram_client *client, struct span user, const uint8_t *random,
-                          char *to)
+/* Each byte may become three. */
+static bool name_fits(struct span name)
 {
-    char nonce[BASE64_SIZE(SCRAM_RANDOM_BYTES)];
+    return name.len > 0 && name.len <= (SCRAM_MESSAGE_MAX - 64) / 3;
+}
 
-    *client = (struct scram_client){0};
-    if (user.len == 0 || user.len > (SCRAM_MESSAGE_MAX - 64) / 3)
-        return 0;
-    append(client, span_text("n="));
+bool scram_client_name_good(struct span user)
+{
+    struct prepared name;
+    bool good = saslprep(user, &name) && name_fits(name.text);
+
+    saslprep_free(&name);
+    return good;
+}
+
+static void append_name(struct scram_client *client, struct span user)
+{
     for (uint32_t i = 0; i < user.len; i++) {
         if (user.data[i] == ',')
             append(client, span_text("=2C"));
@@ -37,6 +46,22 @@ size_t scram_client_first(struct scram_client *client, struct span user, const u
         else
             append(client, span_of(user.data + i, 1));
     }
+}
+
+size_t scram_client_first(struct scram_client *client, struct span user, const uint8_t *random,
+                          char *to)
+{
+    char nonce[BASE64_SIZE(SCRAM_RANDOM_BYTES)];
+    struct prepared name;
+
+    *client = (struct scram_client){0};
+    if (!saslprep(user, &name) || !name_fits(name.text)) {
+        saslprep_free(&name);
+        return 0;
+    }
+    append(client, span_text("n="));
+    append_name(client, name.text);
+    saslprep_free(&name);
     append(client, span_text(",r="));
     client->nonce_at = client->text_len;
     client->nonce_len = (uint32_t)base64_encode(nonce, random, SCRAM_RANDOM_BYTES);

@@ -6,6 +6,7 @@
  * its header, the challenge, and the last message without its proof.
  */
 #include "auth/base64.h"
+#include "auth/saslprep.h"
 #include "auth/scram_priv.h"
 #include "base/check.h"
 #include "base/mem.h"
@@ -31,6 +32,21 @@ static bool append(struct scram_server *server, struct span more)
     return fits;
 }
 
+/* In place, to[0 .. SCRAM_MESSAGE_MAX). */
+static bool prepare_name(char *to, uint32_t *len)
+{
+    struct prepared name;
+    bool fits = saslprep(span_of(to, *len), &name) && name.text.len > 0 &&
+                name.text.len <= SCRAM_MESSAGE_MAX;
+
+    if (fits && name.room != NULL) {
+        memcpy(to, name.text.data, name.text.len);
+        *len = name.text.len;
+    }
+    saslprep_free(&name);
+    return fits;
+}
+
 /* "=2C" is a comma, "=3D" an equals sign, and no other "=" may stand there. */
 static bool decode_name(struct span name, char *to, uint32_t *len)
 {
@@ -50,7 +66,7 @@ static bool decode_name(struct span name, char *to, uint32_t *len)
         to[used++] = c;
     }
     *len = used;
-    return used > 0 && utf8_valid((const uint8_t *)to, used);
+    return used > 0 && utf8_valid((const uint8_t *)to, used) && prepare_name(to, len);
 }
 
 /* Takes "n," or "y," and the authorisation identity with its comma off the front. */

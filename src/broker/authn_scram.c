@@ -15,6 +15,7 @@
  */
 #include "auth/login_cache.h"
 #include "auth/password_store.h"
+#include "auth/saslprep.h"
 #include "broker/authn_priv.h"
 #include "broker/broker_priv.h"
 #include "broker/policy.h"
@@ -157,7 +158,7 @@ static enum authn_answer take_first(struct broker *broker, struct authn_attempt 
 
     if (!scram_server_first(&exchange->server, attempt->data, &why))
         return deny(attempt, MQTT_REASON_NOT_AUTHORIZED, why);
-    if (attempt->has_username && !span_equal(attempt->username, user_of(exchange))) /* I3 */
+    if (attempt->has_username && !saslprep_same(attempt->username, user_of(exchange))) /* I3 */
         return deny(attempt, MQTT_REASON_NOT_AUTHORIZED,
                     "its user name is not the one that it authenticates");
     if (!may_try(broker, attempt, user_of(exchange))) {

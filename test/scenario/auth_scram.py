@@ -26,14 +26,15 @@ program = ""
 
 
 def write_users(folder):
-    """ours: hashed, with keys; theirs: hashed, without; clear: as it is."""
+    """ours: hashed, with keys; theirs: hashed, without; clear: as it is; two with passwords that can be typed in several ways."""
     path = os.path.join(folder, "users")
     with open(path, "w", encoding="utf-8") as users:
-        users.write("theirs:%s\nclear:open text\nodd,na=me:x\n" % MOSQUITTO)
+        users.write("theirs:%s\nclear:open text\nodd,na=me:x\nz\u00fcrich:cafe\u0301 IX\n" % MOSQUITTO)
         users.writelines("theirs-%d:%s\n" % (number, MOSQUITTO) for number in range(6))
     os.chmod(path, 0o600)
-    subprocess.run([program, "passwd", "-b", "--cost", "10", "--scram-iterations", "4096", path, "ours", "secret"], check=True,
-                   capture_output=True)
+    for name, password in (("ours", "secret"), ("hashed-\u00e9", "caf\u00e9\u3000IX")):
+        subprocess.run([program, "passwd", "-b", "--cost", "10", "--scram-iterations", "4096", path, name, password], check=True,
+                       capture_output=True)
     return path
 
 
@@ -134,6 +135,24 @@ def test_users_get_in(broker, _folder, deadline_s):
             session.client.close()
         session = online(broker, deadline_s, user, password, username=user.encode())
         session.client.close()
+
+
+def test_text_in_another_form_is_the_same(broker, _folder, deadline_s):
+    """SASLprep: what is typed in another way is the same; the clients are one of ours and one that is not."""
+    composed, typed = "caf\u00e9 IX", "cafe\u0301\u00a0\u2168"
+    for user, form in (("z\u00fcrich", "zu\u0308rich"), ("hashed-\u00e9", "hashed-e\u0301")):
+        for password in (composed, typed):
+            session = online(broker, deadline_s, form, password)
+            session.client.close()
+            session = online(broker, deadline_s, user, password, username=form.encode())
+            session.client.close()
+            done = subprocess.run([program, "pub", "-p", str(broker.port), "-t", "t", "-m", "x", "-V", "5", "-u", form, "-P", password,
+                                   "--auth-method", METHOD], capture_output=True, check=False, timeout=60)
+            assert done.returncode == 0, done
+        assert Session(broker, deadline_s).log_in(Scram(user, "cafe IX"))["rc"] == BAD_PASSWORD
+        session = Session(broker, deadline_s)
+        session.connect(data=Scram(user, composed).first(), username=b"zurich")
+        session.refused(NOT_AUTHORIZED)
 
 
 def test_the_proved_name_is_the_clients(broker, _folder, deadline_s):

@@ -13,6 +13,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import secrets
 import socket
 import ssl
@@ -39,7 +40,8 @@ SUCCESS, CONTINUE, AGAIN, BAD_CREDENTIALS, UNAVAILABLE = 0x00, 0x18, 0x19, 0x86,
 
 # Of the configuration; each with something that shows where it came from.
 KNOWN = {name: "known-%s-%s" % (name, secrets.token_hex(8)) for name in (
-    "api", "scrypt", "pbkdf2", "sha512", "scram", "clear", "listed", "header-form", "header-json", "header-query", "header-https")}
+    "api", "scrypt", "pbkdf2", "sha512", "scram", "keys", "clear", "listed", "header-form", "header-json", "header-query", "header-https")}
+ACCENT = "-e\u0301"  # of the one whose form is another than what is typed
 ADMIN = b"admin:" + KNOWN["api"].encode()
 BACKEND, SAFE_BACKEND = Backend(), None
 
@@ -67,14 +69,18 @@ class Shown(list):
 # ---- the configuration ----
 
 def write_users(folder):
-    """Hashed in every way, one of them with keys for SCRAM; and one as it is."""
+    """Hashed in every way; one of them with keys for SCRAM, one with nothing else; and one as it is."""
     path = os.path.join(folder, "users")
     write_file(path, {"scrypt": scrypt(KNOWN["scrypt"], 10), "pbkdf2": pbkdf2(KNOWN["pbkdf2"]), "sha512": sha512(KNOWN["sha512"]),
                       "clear": KNOWN["clear"]})
     os.chmod(path, 0o600)
-    subprocess.run([program, "passwd", "-b", "--cost", "10", "--scram-iterations", "4096", path, "scram", KNOWN["scram"]], check=True,
-                   capture_output=True)
-    return path
+    for name, password in (("scram", KNOWN["scram"]), ("keys", KNOWN["keys"] + ACCENT)):
+        subprocess.run([program, "passwd", "-b", "--cost", "10", "--scram-iterations", "4096", path, name, password], check=True,
+                       capture_output=True)
+    with open(path, encoding="utf-8") as users:
+        text = re.sub(r"^keys:\S*?(?=\$scram-)", "keys:", users.read(), flags=re.MULTILINE)
+    with open(path, "w", encoding="utf-8") as users:
+        users.write(text)
 
 
 def backend_lines(way, folder, timeout):
@@ -153,6 +159,7 @@ def show_passwords(broker, folder, shown, way):
             assert knock(broker, way, folder, "c", username=name, password=shown.known(name), version=version) == 0, (way, name)
             assert knock(broker, way, folder, "c", username=name, password=shown.password("wrong-" + name), version=version) != 0, way
     assert knock(broker, way, folder, "c", username="nobody", password=shown.password("nobody")) != 0
+    assert knock(broker, way, folder, "c", username="keys", password=shown.known("keys") + ACCENT.encode()) == 0, way
     assert knock(broker, way, folder, "c", username="clear", password=KNOWN["clear"]) == 0
     assert knock(broker, way, folder, "c", username="listed", password=KNOWN["listed"]) == 0
     long = shown.password("long-begin") + b"l" * 40000 + shown.password("long-end")

@@ -5,6 +5,8 @@ import base64
 import hashlib
 import hmac
 import os
+import stringprep
+import unicodedata
 
 METHOD = "SCRAM-SHA-256"
 
@@ -13,8 +15,15 @@ def attributes(message):
     return dict(part.split("=", 1) for part in message.decode().split(","))
 
 
+def saslprep(text):
+    """RFC 4013 with the tables of Unicode 3.2 that it names."""
+    mapped = "".join(" " if stringprep.in_table_c12(c) else "" if stringprep.in_table_b1(c) else c for c in text)
+    return unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
+
+
 class Scram:
     def __init__(self, user, password, header="n,,"):
+        user, password = saslprep(user), saslprep(password)
         self.password, self.header = password.encode(), header
         self.nonce = base64.b64encode(os.urandom(18)).decode()
         self.bare = "n=%s,r=%s" % (user.replace("=", "=3D").replace(",", "=2C"), self.nonce)

@@ -113,6 +113,46 @@ static bool exchange(const char *user, const char *password, const struct scram_
     return true;
 }
 
+/* Typed in another way, it is the same user with the same password (RFC 4013). */
+static void text_has_one_form(void **state)
+{
+    struct scram_keys keys = {.iterations = 4096, .salt_len = 4, .salt = "salt"}, other = keys;
+    static struct scram_client client;
+    static struct scram_server server;
+    char message[SCRAM_MESSAGE_MAX], long_name[600];
+    const char *why = "";
+    size_t len;
+    bool guess;
+
+    (void)state;
+    assert_true(scram_derive(&keys, span_text("\xC3\xA9t\xC3\xA9 IX")));
+    assert_true(scram_derive(&other, span_text("e\xCC\x81t\xC3\xA9\xC2\xA0\xE2\x85\xA8")));
+    assert_memory_equal(&keys, &other, sizeof(keys));
+    assert_true(exchange("u", "e\xCC\x81t\xC3\xA9\xC2\xA0I\xC2\xADX", &keys, &guess));
+    assert_false(exchange("u", "ete IX", &keys, &guess));
+
+    len = scram_client_first(&client, span_text("I\xC2\xADX\xEF\xBC\x8C"), random_bytes, message);
+    assert_true(len > 9);
+    assert_memory_equal(message, "n,,n=IX=2C,", 11); /* a wide comma is one */
+    assert_true(scram_server_first(&server, span_text("n,,n=\xE2\x85\xA8,r=x"), &why));
+    assert_true(span_equal(span_of(server.user, server.user_len), span_text("IX")));
+    assert_true(scram_server_first(&server, span_text("n,a=IX,n=\xE2\x85\xA8,r=x"), &why));
+    assert_false(scram_server_first(&server, span_text("n,,n=\xC2\xAD,r=x"), &why));
+
+    for (size_t i = 0; i < sizeof(long_name); i += 3)
+        memcpy(long_name + i, "\xEF\xB7\xBA", 3);
+    assert_int_equal(
+        scram_client_first(&client, span_of(long_name, sizeof(long_name)), random_bytes, message),
+        0);
+    assert_false(scram_client_name_good(span_of(long_name, sizeof(long_name))));
+    assert_true(scram_client_name_good(span_of(long_name, 30)));
+    assert_false(scram_client_name_good(span_text("\xC2\xAD")));
+    memcpy(message, "n,,n=", 5);
+    memcpy(message + 5, long_name, sizeof(long_name));
+    memcpy(message + 5 + sizeof(long_name), ",r=x", 4);
+    assert_false(scram_server_first(&server, span_of(message, 5 + sizeof(long_name) + 4), &why));
+}
+
 static void both_sides_find_each_other(void **state)
 {
     struct scram_keys keys = pencil_keys();
@@ -261,6 +301,7 @@ int main(void)
         cmocka_unit_test(the_server_agrees_with_the_rfc),
         cmocka_unit_test(the_client_agrees_with_the_rfc),
         cmocka_unit_test(both_sides_find_each_other),
+        cmocka_unit_test(text_has_one_form),
         cmocka_unit_test(a_bad_first_message_is_refused),
         cmocka_unit_test(a_bad_last_message_is_refused),
         cmocka_unit_test(a_bad_challenge_is_refused),
