@@ -15,10 +15,30 @@
  *
  * An address is all of IPv4, and the first 64 bits of IPv6: one subscriber has a whole network of those.
  *
+ * There is one table for the whole broker: however many shards share the connections of one who tries, and whichever they
+ * are, he gets what he would get of one.
+ *
  * The table is bounded: a key has eight places that it can be in, and when all are taken by others that count for nothing
  * more than it, the one that was quiet for longest gives way, but none with answers held back.
  *
- * Owner: shard. Time is an argument.
+ *   bucket = hash mod buckets     word[8]:  tag of the key (27) | answers held back (17) | wrong ones (20)
+ *                                 last[8]:  when one was wrong
+ *
+ * Any thread may call everything here. A place is one word, which is only changed by compare-and-swap: whoever finds that it
+ * is another's now begins anew. While no answer is held back, which is always as long as nobody tries passwords, asking
+ * costs one load of a word that nobody writes.
+ *
+ * Invariants
+ *   I1  a place with answers held back stays its key's: it is taken from a word that has none only
+ *   I2  a hold is given back where it was taken: `slow_down_hold` names the places, so none is lost and no key stays held
+ *   I3  a wrong one is counted once; one may be lost for each thread that counts in the moment in which a count begins, or
+ *       begins anew, and no other
+ *   I4  the clocks of shards differ by the length of a turn: what is later than now is now
+ *
+ * Rejected: a table for each shard (N shards give N times the tries), messages between shards (too late for those that
+ * come at the same moment), a lock.
+ *
+ * Class: shared, many writers. Time is an argument.
  */
 #ifndef SHARDMQ_AUTH_SLOW_DOWN_H
 #define SHARDMQ_AUTH_SLOW_DOWN_H
@@ -36,9 +56,19 @@ struct slow_down_keys {
     uint64_t address, user; /* hashes; 0: there is none */
 };
 
+/* The places in which an answer is held back; the caller's, zeroed at first. */
+struct slow_down_hold {
+    uint32_t address, user; /* 1 + the number of the place; 0: none */
+    bool held;
+};
+
+/* What `auth.slow_down` may say, so that it fits into a place. */
+#define SLOW_DOWN_HELD_MAX  100000u
+#define SLOW_DOWN_AFTER_MAX 1000000u
+
 struct slow_down;
 
-/* NULL when memory is gone. */
+/* Never NULL. */
 struct slow_down *slow_down_create(void);
 /* NULL is ignored. */
 void slow_down_destroy(struct slow_down *table);
@@ -48,12 +78,13 @@ struct slow_down_keys slow_down_keys_of(const struct peer_address *peer, struct 
 /* Whether an attempt may be looked at: not too many answers are held back. */
 bool slow_down_may_try(const struct slow_down *table, struct slow_down_keys keys,
                        const struct slow_down_rule *rule);
-/* It was wrong: counts, and says for how long the answer is to be held back; then slow_down_release() is due. 0: not at
- * all, and it is not. */
+/* It was wrong: counts, and says for how many milliseconds the answer is to be held back; then `hold` has it until
+ * slow_down_release(). 0: not at all, and `hold` has nothing. */
 uint64_t slow_down_wrong(struct slow_down *table, struct slow_down_keys keys,
-                         const struct slow_down_rule *rule, uint64_t now_ms);
-/* The answer is on its way, or nobody waits for it any more. */
-void slow_down_release(struct slow_down *table, struct slow_down_keys keys);
+                         const struct slow_down_rule *rule, uint64_t now_ms,
+                         struct slow_down_hold *hold);
+/* The answer is on its way, or nobody waits for it any more. Nothing happens for a hold that has nothing. */
+void slow_down_release(struct slow_down *table, struct slow_down_hold *hold);
 /* It was right: the user name's count begins anew. Not the address's: a right password among wrong ones
  * buys no more of them. */
 void slow_down_right(struct slow_down *table, struct slow_down_keys keys);

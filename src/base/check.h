@@ -9,7 +9,7 @@
  *   boot    immutable after start-up (a reload makes a new one)
  *   shard   touched by one thread only
  *   wire    immutable once posted to another thread, reference counted
- *   shared  single-writer atomics
+ *   shared  atomics with one writer, or words that are changed by compare-and-swap only (auth/slow_down.h)
  */
 #ifndef SHARDMQ_BASE_CHECK_H
 #define SHARDMQ_BASE_CHECK_H

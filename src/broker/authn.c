@@ -144,15 +144,10 @@ static bool hold_back(struct broker *broker, struct authn_attempt *attempt)
     if (attempt->code != MQTT_REASON_SUCCESS || policy == NULL ||
         (!attempt->has_username && attempt->method.len == 0))
         return false;
-    if (broker->slow_down == NULL)
-        broker->slow_down = slow_down_create();
-    if (broker->slow_down == NULL)
-        return false;
-    delay_ms =
-        slow_down_wrong(broker->slow_down, attempt->slow_down, &policy->slow_down, broker->now_ms);
+    delay_ms = slow_down_wrong(broker->shared->slow_down, attempt->slow_down, &policy->slow_down,
+                               broker->now_ms, &attempt->hold);
     if (delay_ms == 0)
         return false;
-    attempt->held = true;
     if (attempt->again)
         return false; /* counted; but it is online, and ends at once */
     STAT_INC(broker->stats, authn_held_back);
@@ -199,8 +194,8 @@ static enum connection_verdict settle(struct broker *broker, struct authn_attemp
         answer = AUTHN_DENY;
     }
     if (answer == AUTHN_ALLOW) {
-        if (attempt->link != NULL && broker->slow_down != NULL)
-            slow_down_right(broker->slow_down, attempt->slow_down);
+        if (attempt->link != NULL)
+            slow_down_right(broker->shared->slow_down, attempt->slow_down);
     } else if (hold_back(broker, attempt)) {
         return CONNECTION_CONTINUE;
     }
@@ -212,15 +207,21 @@ void authn_held_long_enough(void *owner, struct timer *timer)
     (void)conclude(owner, CONTAINER_OF(timer, struct authn_attempt, timer), false);
 }
 
+enum authn_answer authn_unchecked(struct broker *broker, struct authn_attempt *attempt)
+{
+    STAT_INC(broker->stats, authn_unchecked);
+    attempt->code = MQTT_REASON_CONNECTION_RATE_EXCEEDED;
+    attempt->reason = "too many wrong passwords (auth.slow_down)";
+    return AUTHN_DENY;
+}
+
 enum connection_verdict authn_begin(struct broker *broker, struct authn_attempt *attempt)
 {
-    if (UNLIKELY(broker->slow_down != NULL) && broker->policy != NULL &&
-        (attempt->has_username || attempt->method.len != 0) &&
-        !slow_down_may_try(broker->slow_down, attempt->slow_down, &broker->policy->slow_down) &&
+    if (broker->policy != NULL && (attempt->has_username || attempt->method.len != 0) &&
+        !slow_down_may_try(broker->shared->slow_down, attempt->slow_down,
+                           &broker->policy->slow_down) &&
         !authn_password_remembered(broker, attempt)) {
-        STAT_INC(broker->stats, authn_unchecked);
-        attempt->code = MQTT_REASON_CONNECTION_RATE_EXCEEDED;
-        attempt->reason = "too many wrong passwords (auth.slow_down)";
+        (void)authn_unchecked(broker, attempt);
         return conclude(broker, attempt, false);
     }
     return settle(broker, attempt, ask_from(broker, attempt, links));

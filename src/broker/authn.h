@@ -105,8 +105,8 @@ struct authn_attempt {
     struct timer deadline;      /* of `again` */
     uint32_t policy_generation; /* of the policy when it was let in; 0: it was not yet */
     bool allowed;               /* and its will is being decided (broker/authz.h) */
-    bool held;                  /* it was wrong, and the answer is held back until `timer` fires */
     struct slow_down_keys slow_down;
+    struct slow_down_hold hold; /* it was wrong, and the answer is held back until `timer` fires */
     struct timer timer;
     bool assigned_identifier;
     struct connect_packet packet; /* views of `bytes` */

@@ -98,8 +98,7 @@ void authn_abandon(struct broker *broker, struct connection *connection)
     timer_disarm(&broker->timers, &attempt->timer);
     timer_disarm(&broker->timers, &attempt->deadline);
     drop_said(attempt);
-    if (attempt->held)
-        slow_down_release(broker->slow_down, attempt->slow_down);
+    slow_down_release(broker->shared->slow_down, &attempt->hold);
     authn_drop_state(attempt);
     identity_clear(broker, &attempt->result);
     mem_free(attempt->new_username);

@@ -17,6 +17,8 @@
  *   I1  a login has a reference to the policy whose store its worker reads, and copies of everything else
  *   I2  what was found by an older policy counts only if the present one has the same entry for that user
  *   I3  what a worker could not do (no room in the queue, no memory, the end of the process) is DENY
+ *   I4  a password is not tried while too many answers are held back, however many were submitted before they were: so a
+ *       burst of connections tries what one does after the other (auth/slow_down.h)
  */
 #include "auth/login_cache.h"
 #include "auth/password_store.h"
@@ -30,7 +32,9 @@ struct login {
     struct policy *policy; /* I1 */
     const struct password *stored;
     struct login_key key;
-    bool known, right;
+    struct slow_down *slow_down;
+    struct slow_down_keys slow_down_keys; /* of the first that joined */
+    bool known, right, untried;
     struct authn_handle *joined;
     uint32_t joined_count, joined_space;
     uint32_t password_len;
@@ -121,6 +125,10 @@ static void login_blocking(struct work *work)
 {
     struct login *login = CONTAINER_OF(work, struct login, work);
 
+    login->untried = !slow_down_may_try(login->slow_down, login->slow_down_keys,
+                                        &login->policy->slow_down); /* I4 */
+    if (login->untried)
+        return;
     login->right = password_verify(login->stored, span_of(login->password, login->password_len));
 }
 
@@ -135,6 +143,8 @@ static void answer(struct broker *broker, const struct login *login, struct auth
         answer = AUTHN_DENY; /* to be counted as stale */
     else if (login->work.abandoned)
         answer = impossible(attempt, "the server is shutting down");
+    else if (login->untried)
+        answer = authn_unchecked(broker, attempt);
     else if (!login->known || !login->right)
         answer = wrong(broker, attempt, login->known);
     else if (authn_credential_good(broker, attempt->username, credential)) /* I2 */
@@ -195,6 +205,8 @@ static enum authn_answer submit(struct broker *broker, struct authn_attempt *att
     login->stored = stored;
     login->key = key;
     login->known = known;
+    login->slow_down = broker->shared->slow_down;
+    login->slow_down_keys = attempt->slow_down;
     login->password_len = attempt->password.len;
     if (attempt->password.len != 0)
         memcpy(login->password, attempt->password.data, attempt->password.len);

@@ -80,6 +80,8 @@ bool authn_nameless_welcome(const struct broker *broker, const char *listener, b
 /* Whether no rules hold for a client of that user name, which was let in with that; NULL: with nothing. */
 bool authn_superuser(const struct broker *broker, const struct identity *identity,
                      struct span username);
+/* It is refused without being looked at: too many refusals are held back (auth/slow_down.h). DENY. */
+enum authn_answer authn_unchecked(struct broker *broker, struct authn_attempt *attempt);
 /* Whether a link behind that one is configured. */
 bool authn_any_behind(const struct broker *broker, const struct authn_link *link);
 

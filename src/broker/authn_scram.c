@@ -143,8 +143,8 @@ static uint64_t credential_of(const struct broker *broker, struct span user)
 static bool may_try(const struct broker *broker, struct authn_attempt *attempt, struct span user)
 {
     attempt->slow_down = slow_down_keys_of(&attempt->peer, user);
-    return broker->slow_down == NULL ||
-           slow_down_may_try(broker->slow_down, attempt->slow_down, &broker->policy->slow_down);
+    return slow_down_may_try(broker->shared->slow_down, attempt->slow_down,
+                             &broker->policy->slow_down);
 }
 
 static enum authn_answer take_first(struct broker *broker, struct authn_attempt *attempt)
@@ -161,11 +161,8 @@ static enum authn_answer take_first(struct broker *broker, struct authn_attempt 
     if (attempt->has_username && !saslprep_same(attempt->username, user_of(exchange))) /* I3 */
         return deny(attempt, MQTT_REASON_NOT_AUTHORIZED,
                     "its user name is not the one that it authenticates");
-    if (!may_try(broker, attempt, user_of(exchange))) {
-        STAT_INC(broker->stats, authn_unchecked);
-        return deny(attempt, MQTT_REASON_CONNECTION_RATE_EXCEEDED,
-                    "too many wrong passwords (auth.slow_down)");
-    }
+    if (!may_try(broker, attempt, user_of(exchange)))
+        return authn_unchecked(broker, attempt);
     source = password_store_scram(broker->policy->passwords, user_of(exchange), &keys, &clear,
                                   &exchange->known);
     if (source == SCRAM_NONE)

@@ -15,12 +15,14 @@ struct broker_shared *broker_shared_create(unsigned shard_count)
 
     shared->rows = shard_count + 1;
     login_secret_make(&shared->login_secret);
+    shared->slow_down = slow_down_create();
     return shared;
 }
 
 void broker_shared_destroy(struct broker_shared *shared)
 {
     mem_wipe(&shared->login_secret, sizeof(shared->login_secret));
+    slow_down_destroy(shared->slow_down);
     mem_free(shared);
 }
 
@@ -94,7 +96,6 @@ void broker_destroy(struct broker *broker)
     topic_tree_destroy(broker->tree);
     authn_table_fini(&broker->attempts);
     login_cache_destroy(broker->login_cache);
-    slow_down_destroy(broker->slow_down);
     outbox_pool_clear(&broker->pool);
     mem_free(broker);
 }

@@ -5,7 +5,6 @@
 #ifndef SHARDMQ_BROKER_BROKER_PRIV_H
 #define SHARDMQ_BROKER_BROKER_PRIV_H
 
-#include "auth/slow_down.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -93,7 +92,6 @@ struct broker {
     struct authn_table attempts;     /* CONNECTs that are being decided */
     struct list logins;              /* passwords that are being hashed (authn_password.c) */
     struct login_cache *login_cache; /* NULL until one was right */
-    struct slow_down *slow_down;     /* NULL until one was wrong */
     bool sweeping; /* the policy is another one: the clients that are there are looked at again */
     uint32_t sweep_cursor; /* slot of the session table */
     struct session_table sessions;

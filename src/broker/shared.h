@@ -16,6 +16,7 @@
 #define SHARDMQ_BROKER_SHARED_H
 
 #include "auth/login_cache.h"
+#include "auth/slow_down.h"
 #include "base/check.h"
 #include "topic/tree.h"
 
@@ -32,6 +33,7 @@ struct shared_row {
 struct broker_shared {
     unsigned rows;                    /* data shards and the control shard */
     struct login_secret login_secret; /* boot */
+    struct slow_down *slow_down;      /* boot; what is in it is shared, and has many writers */
     struct shared_row row[];
 };
 

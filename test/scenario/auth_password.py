@@ -226,6 +226,20 @@ def test_who_tries_waits(broker, folder, _deadline_s):
         assert reload(broker, good)["ok"]
 
 
+def test_shards_count_together(broker, folder, _deadline_s):
+    """Whoever spreads his tries over connections of several shards gets what he gets of one."""
+    good = broker.conf
+    slow = [line for line in good if line != QUICK] + ["auth.slow_down { after = 3, delay = 100ms, max_delay = 100ms }"]
+    assert reload(broker, slow)["ok"]
+    try:
+        before = broker.counters()
+        for shard in (0, 1, 0, 1):
+            assert knock(broker, "tcp", folder, broker.client_id_on(shard % broker.shards, fresh("spread")), "nobody", "x") == BAD_CREDENTIALS
+        assert grew(broker, before, "authn_held_back") == 1
+    finally:
+        assert reload(broker, good)["ok"]
+
+
 def test_held_back_to_the_end(broker, folder, _deadline_s):
     """A refusal is never held back for longer than CONNECT may take, and one whose client has gone is not missed."""
     good = broker.conf
@@ -526,7 +540,7 @@ def test_defaults(broker, folder, _deadline_s):
 
 
 TESTS = [test_good_passwords, test_bad_passwords, test_a_password_is_good_for_nobody_else, test_nothing_to_check, test_the_same_work,
-         test_hashed_once, test_who_tries_waits,
+         test_hashed_once, test_who_tries_waits, test_shards_count_together,
          test_held_back_to_the_end, test_a_password_that_changes_while_it_is_hashed, test_who_came_before_the_door_was_opened,
          test_bad_files, test_without_descriptors, test_changed_users, test_anonymous,
          test_opening_the_door, test_certificates, test_defaults]

@@ -18,6 +18,35 @@
 static const struct slow_down_rule rule = {
     .after = 3, .held = 2, .delay_ms = 500, .max_delay_ms = 4000, .forget_ms = 60000};
 
+static struct slow_down_hold holds[64];
+static unsigned hold_count;
+
+/* One that is wrong; what is held back of it is kept in `holds`. */
+static uint64_t wrong(struct slow_down *table, struct slow_down_keys keys,
+                      const struct slow_down_rule *by, uint64_t now_ms)
+{
+    struct slow_down_hold hold = {0};
+    uint64_t delay_ms = slow_down_wrong(table, keys, by, now_ms, &hold);
+
+    assert_int_equal(hold.held, delay_ms != 0);
+    if (hold.held && hold_count < sizeof(holds) / sizeof(holds[0]))
+        holds[hold_count++] = hold;
+    return delay_ms;
+}
+
+static void release(struct slow_down *table)
+{
+    assert_int_not_equal(hold_count, 0);
+    slow_down_release(table, &holds[--hold_count]);
+}
+
+static int forget_holds(void **state)
+{
+    (void)state;
+    hold_count = 0;
+    return 0;
+}
+
 static struct slow_down_keys keys_of(const char *user, uint8_t last)
 {
     struct peer_address peer = {.family = AF_INET, .bytes = {192, 0, 2, last}};
@@ -34,12 +63,12 @@ static void the_delay_doubles_up_to_its_limit(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
         assert_true(slow_down_may_try(table, keys, &rule));
-        assert_int_equal(slow_down_wrong(table, keys, &rule, 1000 + i), wanted[i]);
+        assert_int_equal(wrong(table, keys, &rule, 1000 + i), wanted[i]);
         if (wanted[i] != 0)
-            slow_down_release(table, keys);
+            release(table);
     }
     /* after a while it is as new */
-    assert_int_equal(slow_down_wrong(table, keys, &rule, 1000 + 8 + 60001), 0);
+    assert_int_equal(wrong(table, keys, &rule, 1000 + 8 + 60001), 0);
     slow_down_destroy(table);
 }
 
@@ -49,16 +78,15 @@ static void the_higher_count_decides(void **state)
 
     (void)state;
     for (uint8_t i = 0; i < 3; i++) /* one user, from three addresses */
-        assert_int_equal(slow_down_wrong(table, keys_of("a", i), &rule, 1000), 0);
-    assert_int_equal(slow_down_wrong(table, keys_of("a", 9), &rule, 1000), 500);
-    slow_down_release(table, keys_of("a", 9));
-    assert_int_equal(slow_down_wrong(table, keys_of("b", 9), &rule, 1000),
-                     0); /* two of its address */
+        assert_int_equal(wrong(table, keys_of("a", i), &rule, 1000), 0);
+    assert_int_equal(wrong(table, keys_of("a", 9), &rule, 1000), 500);
+    release(table);
+    assert_int_equal(wrong(table, keys_of("b", 9), &rule, 1000), 0); /* two of its address */
     /* a right one clears the user's count, not the address's */
     slow_down_right(table, keys_of("a", 9));
-    assert_int_equal(slow_down_wrong(table, keys_of("a", 10), &rule, 1000), 0);
-    assert_int_equal(slow_down_wrong(table, keys_of("c", 9), &rule, 1000), 0);
-    assert_int_equal(slow_down_wrong(table, keys_of("d", 9), &rule, 1000), 500);
+    assert_int_equal(wrong(table, keys_of("a", 10), &rule, 1000), 0);
+    assert_int_equal(wrong(table, keys_of("c", 9), &rule, 1000), 0);
+    assert_int_equal(wrong(table, keys_of("d", 9), &rule, 1000), 500);
     slow_down_destroy(table);
 }
 
@@ -69,18 +97,18 @@ static void only_so_many_are_held_back(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 3; i++)
-        assert_int_equal(slow_down_wrong(table, one, &rule, 1000), 0);
-    assert_int_equal(slow_down_wrong(table, one, &rule, 1000), 500);
+        assert_int_equal(wrong(table, one, &rule, 1000), 0);
+    assert_int_equal(wrong(table, one, &rule, 1000), 500);
     assert_true(slow_down_may_try(table, sibling, &rule));
-    assert_int_equal(slow_down_wrong(table, one, &rule, 1000), 1000);
+    assert_int_equal(wrong(table, one, &rule, 1000), 1000);
     assert_false(slow_down_may_try(table, one, &rule));
     assert_false(slow_down_may_try(table, sibling, &rule));         /* the address */
     assert_false(slow_down_may_try(table, keys_of("a", 7), &rule)); /* the user */
     assert_true(slow_down_may_try(table, far, &rule));
-    slow_down_release(table, one);
+    release(table);
     assert_true(slow_down_may_try(table, sibling, &rule));
-    slow_down_release(table, one);
-    slow_down_release(table, one); /* once too often: it is not below nothing */
+    slow_down_release(table, &holds[0]);
+    slow_down_release(table, &holds[0]); /* once too often: nothing */
     assert_true(slow_down_may_try(table, one, &rule));
     slow_down_destroy(table);
 }
@@ -93,8 +121,8 @@ static void switched_off_it_counts_nothing(void **state)
     (void)state;
     off.delay_ms = 0;
     for (unsigned i = 0; i < 10; i++)
-        assert_int_equal(slow_down_wrong(table, keys_of("a", 1), &off, 1000), 0);
-    assert_int_equal(slow_down_wrong(table, keys_of("a", 1), &rule, 1000), 0);
+        assert_int_equal(wrong(table, keys_of("a", 1), &off, 1000), 0);
+    assert_int_equal(wrong(table, keys_of("a", 1), &rule, 1000), 0);
     slow_down_destroy(table);
 }
 
@@ -105,6 +133,7 @@ static void addresses_are_what_one_subscriber_has(void **state)
     struct peer_address mapped = {.family = AF_INET6,
                                   .bytes = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}};
     struct peer_address path = {.family = AF_UNIX};
+    struct slow_down *path_table;
 
     (void)state;
     neighbour.bytes[15] = 7;
@@ -116,7 +145,10 @@ static void addresses_are_what_one_subscriber_has(void **state)
     assert_true(slow_down_keys_of(&mapped, span_text("")).address == keys_of("", 1).address);
     assert_int_equal(slow_down_keys_of(&path, span_text("")).address, 0);
     assert_int_equal(slow_down_keys_of(&path, span_text("")).user, 0);
-    assert_int_equal(slow_down_wrong(NULL, slow_down_keys_of(&path, span_text("")), &rule, 1), 0);
+    path_table = slow_down_create();
+    assert_int_equal(wrong(path_table, slow_down_keys_of(&path, span_text("")), &rule, 1), 0);
+    assert_true(slow_down_may_try(path_table, slow_down_keys_of(&path, span_text("")), &rule));
+    slow_down_destroy(path_table);
 }
 
 /* A million addresses and names push nobody out whose answers are held back. */
@@ -127,15 +159,30 @@ static void a_crowd_pushes_nobody_out_who_is_held(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 3; i++)
-        slow_down_wrong(table, held, &rule, 1000);
-    assert_true(slow_down_wrong(table, held, &rule, 1000) != 0);
-    assert_true(slow_down_wrong(table, held, &rule, 1000) != 0);
+        wrong(table, held, &rule, 1000);
+    assert_true(wrong(table, held, &rule, 1000) != 0);
+    assert_true(wrong(table, held, &rule, 1000) != 0);
     for (uint32_t i = 0; i < 200000; i++) {
         struct slow_down_keys keys = {.address = (uint64_t)rand() << 32 | (uint64_t)rand() | 1};
 
-        slow_down_wrong(table, keys, &rule, 2000 + i);
+        wrong(table, keys, &rule, 2000 + i);
     }
     assert_false(slow_down_may_try(table, held, &rule));
+    slow_down_destroy(table);
+}
+
+/* Shards read their clocks at other moments: a count from the future is no count from long ago. */
+static void a_clock_that_is_behind_forgets_nothing(void **state)
+{
+    struct slow_down *table = slow_down_create();
+    struct slow_down_keys keys = keys_of("a", 1);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(wrong(table, keys, &rule, 1000 - i), 0);
+    assert_int_equal(wrong(table, keys, &rule, 990), 500);
+    assert_int_equal(wrong(table, keys, &rule, 61000), 1000); /* peace since 1000, not since 990 */
+    assert_int_equal(wrong(table, keys, &rule, 121001), 0);
     slow_down_destroy(table);
 }
 
@@ -222,12 +269,13 @@ static void a_fingerprint_is_another_when_anything_is(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_delay_doubles_up_to_its_limit),
-        cmocka_unit_test(the_higher_count_decides),
-        cmocka_unit_test(only_so_many_are_held_back),
-        cmocka_unit_test(switched_off_it_counts_nothing),
-        cmocka_unit_test(addresses_are_what_one_subscriber_has),
-        cmocka_unit_test(a_crowd_pushes_nobody_out_who_is_held),
+        cmocka_unit_test_setup(the_delay_doubles_up_to_its_limit, forget_holds),
+        cmocka_unit_test_setup(the_higher_count_decides, forget_holds),
+        cmocka_unit_test_setup(only_so_many_are_held_back, forget_holds),
+        cmocka_unit_test_setup(switched_off_it_counts_nothing, forget_holds),
+        cmocka_unit_test_setup(addresses_are_what_one_subscriber_has, forget_holds),
+        cmocka_unit_test_setup(a_crowd_pushes_nobody_out_who_is_held, forget_holds),
+        cmocka_unit_test_setup(a_clock_that_is_behind_forgets_nothing, forget_holds),
         cmocka_unit_test(what_was_right_is_remembered_for_a_while),
         cmocka_unit_test(it_is_bounded_and_keeps_the_newest),
         cmocka_unit_test(another_secret_makes_other_keys),
