@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * A broker of one shard with ports that do nothing, for unit tests. Include it once.
+ * A broker of one shard for unit tests, whose ports do nothing (test/support/quiet_ports.c). Include it once.
  */
 #ifndef SHARDMQ_TEST_FAKE_PORTS_H
 #define SHARDMQ_TEST_FAKE_PORTS_H
@@ -21,8 +21,6 @@ struct fake {
     struct shard_stats stats;
     uint64_t now_ms;
 };
-
-#include "perf/ports.c" /* no effects, as for the micro-benchmarks */
 
 /* Begins at one second, with the default configuration. */
 static inline void fake_begin(struct fake *fake)

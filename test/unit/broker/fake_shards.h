@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Data shards and a control broker on one thread, with a queue for each ordered pair of them, for unit tests of
- * what they say to each other. Include it once.
+ * what they say to each other. Include it once; the ports that are not here do nothing (test/support/quiet_ports.c).
  */
 #ifndef SHARDMQ_TEST_FAKE_SHARDS_H
 #define SHARDMQ_TEST_FAKE_SHARDS_H
@@ -58,72 +58,10 @@ void port_post(struct broker *broker, unsigned to, struct mesh_entry entry)
     queue->entries[queue->end++] = entry;
 }
 
-bool port_congested(struct broker *broker, unsigned to)
-{
-    (void)broker;
-    (void)to;
-    return false;
-}
-
-bool port_full(struct broker *broker, unsigned to)
-{
-    (void)broker;
-    (void)to;
-    return false;
-}
-
-void port_peer_name(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    snprintf(to, size, "nobody");
-}
-
-enum port_username port_peer_username(const struct connection *connection, char *to, size_t size)
-{
-    (void)connection;
-    (void)to;
-    (void)size;
-    return PORT_USERNAME_OWN;
-}
-
-struct span port_mount_point(const struct connection *connection)
-{
-    (void)connection;
-    return (struct span){0};
-}
-
-uint32_t port_packet_size_max(const struct connection *connection)
-{
-    (void)connection;
-    return UINT32_MAX;
-}
-
 void port_peer_address(const struct connection *connection, struct peer_address *to)
 {
     (void)connection;
     *to = (struct peer_address){.family = 2, .port = 1234, .bytes = {127, 0, 0, 1}};
-}
-
-void port_peer_door(const struct connection *connection, struct peer_door *to)
-{
-    (void)connection;
-    *to = (struct peer_door){.listener = "tcp.default", .protocol = "mqtt"};
-}
-
-bool port_named_only(const struct connection *connection)
-{
-    (void)connection;
-    return false;
-}
-
-bool port_peer_certificate(const struct connection *connection, enum port_certificate what,
-                           char *to, size_t size)
-{
-    (void)connection;
-    (void)what;
-    (void)to;
-    (void)size;
-    return false;
 }
 
 bool port_work(struct broker *broker, struct work *work)
@@ -135,11 +73,6 @@ bool port_work(struct broker *broker, struct work *work)
     fake->work_of[fake->work_count] = broker;
     fake->works[fake->work_count++] = work;
     return true;
-}
-
-void port_hand_in(struct broker *broker, struct inbox_item *item)
-{
-    item->run(broker, item); /* there is one thread */
 }
 
 /* The workers do what was submitted, in order, or send it back as at the end of the process. */
@@ -154,24 +87,6 @@ static inline void fake_run_works(struct fake_shards *fake, bool abandon)
         work->done(fake->work_of[i], work);
     }
     fake->work_count = 0;
-}
-
-uint64_t port_clock_ns(void)
-{
-    return 0;
-}
-
-struct http_reply *port_http_ask(struct broker *broker, enum http_question_kind kind,
-                                 const struct connection *connection, struct http_facts *facts,
-                                 struct http_decision *decision)
-{
-    (void)broker;
-    (void)kind;
-    (void)connection;
-    (void)facts;
-    *decision =
-        (struct http_decision){.verdict = HTTP_VERDICT_DENY, .failed = true, .why = "nobody"};
-    return NULL; /* there is no backend */
 }
 
 void port_random_bytes(struct broker *broker, void *to, size_t size)
