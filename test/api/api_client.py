@@ -14,7 +14,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from mqs.broker import Broker  # noqa: E402
+from mqs.broker import Broker, chosen_shards  # noqa: E402
 
 
 class ApiBroker(Broker):
@@ -180,7 +180,7 @@ def arguments(names):
 def run(tests, options, conf=(), descriptors=None, shard_counts=(1, 3)):
     """Runs every test(broker, api, scale); how many failed."""
     failed = 0
-    for shards in shard_counts:
+    for shards in chosen_shards(*shard_counts):
         for test in tests:
             broker = ApiBroker(os.path.abspath(options.broker), shards, conf, options.timeout_scale, descriptors)
             problem = None

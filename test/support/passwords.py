@@ -10,7 +10,8 @@ def as_bytes(value):
     return value.encode() if isinstance(value, str) else value
 
 
-def scrypt(password, cost=14):
+def scrypt(password, cost=10):
+    """A hash that takes a worker two milliseconds; with each step of the cost twice as long."""
     salt = os.urandom(16)
     key = hashlib.scrypt(as_bytes(password), salt=salt, n=1 << cost, r=8, p=1, dklen=32, maxmem=1 << 26)
     return "$scrypt$ln=%d,r=8,p=1$%s$%s" % (cost, base64.b64encode(salt).decode(), base64.b64encode(key).decode())

@@ -12,7 +12,7 @@ import sys
 import time
 
 from . import wire
-from .broker import Broker
+from .broker import Broker, chosen_shards
 from .client import Client, Closed
 
 
@@ -155,7 +155,7 @@ def run(description, body, shards=(1, 2, 4), conf=(), descriptors=None):
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--broker", required=True)
     parser.add_argument("--timeout-scale", type=float, default=1.0)
-    parser.add_argument("--shards", default=",".join(map(str, shards)))
+    parser.add_argument("--shards", default=",".join(map(str, chosen_shards(*shards))))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     arguments = parser.parse_args()
     failed = False
