@@ -46,8 +46,7 @@ static void sample(struct rates *rates, const struct machine_view *machine,
     uint64_t elapsed_ns = rates->sampled_ns == 0 ? machine->uptime_ms * 1000000u
                                                  : machine->now_ns - rates->sampled_ns;
 
-    if (elapsed_ns == 0 ||
-        (rates->sampled_ns != 0 && elapsed_ns < (uint64_t)RATES_MIN_MS * 1000000u))
+    if (elapsed_ns < (uint64_t)RATES_MIN_MS * 1000000u)
         return;
     rates->interval_s = (double)elapsed_ns / 1e9;
     rates->sampled_ns = machine->now_ns;

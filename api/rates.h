@@ -6,8 +6,8 @@
  * RATES_MIN_MS or more after the last sample takes a new one, and what it is told is the mean of the
  * time since then, however long that was; one that comes sooner is told what the sample before said.
  * `interval_s` says how much time the rates are the mean of. The first one reaches back to the start
- * of the broker. So whoever asks every ten seconds gets the means of ten seconds, and several who ask
- * share the samples.
+ * of the broker; in its first second there is none, and the rates are 0. So whoever asks every ten
+ * seconds gets the means of ten seconds, and several who ask share the samples.
  *
  * The highest values are, as in NanoMQ, the highest that somebody who asked was told.
  */

@@ -218,6 +218,15 @@ def test_whole_file(broker, api):
     assert api.data("GET", "/api/v4/configuration/mqtt")["mqtt"]["max_qos"] == 1
 
 
+def patient_call(broker, api, path, body):
+    """The answer; reloads that are more than the broker takes while a shard has no CPU are asked for again."""
+    deadline = time.monotonic() + 10 * broker.time_scale
+    while True:
+        status, answer = api.call("POST", path, body)
+        if "too many reloads are under way" not in str(answer) or time.monotonic() > deadline:
+            return status, answer
+
+
 def test_no_type_slips_through(broker, api):
     """Every member of every document with every type of JSON: it is refused by name, or it is what the API then shows."""
     values = [True, False, 0, -1, 1.5, 1e300, "", "x", "é", "\"'\\\n\t#", None, [], [1], ["x"], {}, {"x": 1}, "***"]
@@ -246,7 +255,7 @@ def test_no_type_slips_through(broker, api):
                 for name in reversed(member):
                     data = {name: data}
                 before = broker.text()
-                status, answer = api.call("POST", path, wrap(data))
+                status, answer = patient_call(broker, api, path, wrap(data))
                 if status == 200:
                     continue
                 refused += 1

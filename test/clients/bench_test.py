@@ -349,15 +349,19 @@ def main():
     parser.add_argument("--broker", required=True, help="shardmq, which is also the tool")
     parser.add_argument("--mosquitto", default=shutil.which("mosquitto") or "/usr/sbin/mosquitto")
     parser.add_argument("--timeout-scale", type=float, default=1.0)
+    parser.add_argument("--on", choices=("shardmq", "mosquitto"), help="on one of them only")
     parser.add_argument("--only", help="tests whose name contains this")
     options = parser.parse_args()
-    brokers = [("%d shards" % count, Broker(options.broker, count, (), options.timeout_scale)) for count in chosen_shards(1, 3)]
-    brokers.append(("mosquitto", Mosquitto(options.mosquitto, 1, (), options.timeout_scale)))
+    brokers = []
+    if options.on != "mosquitto":
+        brokers += [("%d shards" % count, Broker(options.broker, count, (), options.timeout_scale)) for count in chosen_shards(1, 3)]
+    if options.on != "shardmq":
+        brokers.append(("mosquitto", Mosquitto(options.mosquitto, 1, (), options.timeout_scale)))
     failed = 0
     for name, broker in brokers:
         broker.start()
         tool = Tool(options.broker, broker, options.timeout_scale)
-        for test in TESTS + (ONCE if broker in (brokers[0][1], brokers[-1][1]) else []):
+        for test in TESTS + (ONCE if broker is brokers[0][1] or not broker.counts else []):
             if options.only and options.only not in test.__name__:
                 continue
             problem = None

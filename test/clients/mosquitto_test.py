@@ -36,7 +36,8 @@ def test_qos_levels_and_versions(broker, _options, deadline_s):
                 pub(broker, deadline_s, "-V", sender, "-q", qos, "-t", topic + "/" + sender, "-m", "x" + qos)
         expected = ["%s/%s %s x%s" % (topic, sender, qos, qos)
                     for sender in ("mqttv31", "mqttv311", "mqttv5") for qos in ("0", "1", "2")]
-        assert messages(receiver, deadline_s) == expected
+        # one client each, on whatever shard: between them there is no order
+        assert sorted(messages(receiver, deadline_s)) == sorted(expected)
     each_version(body)
 
 

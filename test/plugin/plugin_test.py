@@ -631,7 +631,7 @@ def main():
         slower = min(options.timeout_scale, 2)  # many tests wait for these to pass
         common = ["auth.allow_anonymous = true", "auth.slow_down.delay = 0s"]  # refusals that are not held back
         contrary = [*common, "http_server { port = 0 }", "plugins.timeout = %dms" % (700 * slower),
-                    'plugins.contrary { path = "%s/contrary.so", config { first = one, cache { size = 10 }, list = [a, b], late_ms = %d } }' % (at, 1500 * slower)]
+                    'plugins.contrary { path = "%s/contrary.so", config { first = one, cache { size = 10 }, list = [a, b], late_ms = %d } }' % (at, 3000 * slower)]
         doorman = 'plugins.doorman { path = "%s/doorman.so", config { file = "%s/list", delay_ms = 20 } }' % (at, folder)
         short = 'plugins.short.path = "%s/short_topics.so"' % at
         several = [*common, doorman, short, contrary[-1]]

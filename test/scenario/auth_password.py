@@ -36,8 +36,6 @@ from passwords import FORMS, scrypt, write_file  # noqa: E402
 RATE_EXCEEDED = 0x9F
 SECRET = "correct horse battery staple"
 QUICK = "auth.slow_down.delay = 0s"  # for tests that are about something else
-
-
 SLOW = scrypt(SECRET, 14)  # as the broker's own tool makes them
 
 

@@ -27,9 +27,9 @@ SANITIZER_OPTIONS = {
 
 
 def chosen_shards(*counts):
-    """The numbers of shards that a test runs with: these, or, where SHARDMQ_TEST_SHARDS is "most", the largest of them (the
+    """The numbers of shards that a test runs with: these, or, where TEST_SHARDS is "most", the largest of them (the
     sanitizers, which find nothing in fewer that they do not find in more)."""
-    return (max(counts),) if os.environ.get("SHARDMQ_TEST_SHARDS") == "most" else counts
+    return (max(counts),) if os.environ.get("TEST_SHARDS") == "most" else counts
 
 
 class BrokerDied(Exception):
