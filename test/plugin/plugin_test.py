@@ -310,10 +310,12 @@ def test_method(broker, _folder, deadline_s):
     logged(broker, 'client="eo".*contrary: a wrong echo', mark, deadline_s)
     packet = echo(Guest(broker, deadline_s, "en"), [b""])  # AUTH without any data
     assert packet["type"] == "CONNACK" and packet["rc"] >= 0x80, packet
+    packet = echo(Guest(broker, deadline_s, "ex"), [None, "not mine"])  # not 0x8C: nobody else was asked
+    assert packet["type"] == "CONNACK" and packet["rc"] == 0x86, packet
     third = Guest(broker, deadline_s, "et")
     third.connect(method="ECHO")
     third.close()
-    logged(broker, "over echo", mark, deadline_s, 6)
+    logged(broker, "over echo", mark, deadline_s, 7)
     assert Guest(broker, deadline_s, "em").refused(method="NONE") == 0x8C
 
 

@@ -7,6 +7,7 @@
 
 import json
 import os
+import select
 import sys
 import time
 
@@ -16,6 +17,7 @@ import tokens  # noqa: E402
 from auth import BAD_CREDENTIALS, EXPIRED, KINDS, NOT_AUTHORIZED, Who, knock, listeners, start_another  # noqa: E402
 from doors import run  # noqa: E402
 from mqs import wire  # noqa: E402
+from passwords import scrypt, write_file  # noqa: E402
 
 
 def conf(folder):
@@ -117,6 +119,45 @@ def test_who_it_is(broker, folder, _deadline_s):
         client = Who(broker, kind, folder, "c", password=tokens.hs256(claims()))  # a token without rules
         assert client.publish("anything") & 0x80 == 0 and client.subscribe("#") == [0]
         client.close()
+
+
+def test_super_users(broker, folder, _deadline_s):
+    """For a super user no rules of the configuration hold either."""
+    assert reload(broker, [*broker.conf, "auth.acl.rules = [{permit = deny}]"])["ok"]
+    try:
+        for kind in KINDS:
+            for is_superuser, code in ((True, 0), (False, NOT_AUTHORIZED), ("true", NOT_AUTHORIZED), (1, NOT_AUTHORIZED)):
+                client = Who(broker, kind, folder, "c", password=tokens.hs256(claims(is_superuser=is_superuser)))
+                assert client.rc == 0 and client.subscribe("#") == [code], (kind, is_superuser)
+                client.close()
+    finally:
+        assert reload(broker, broker.conf)["ok"]
+
+
+def test_keys_that_change_while_a_token_is_looked_at(broker, folder, _deadline_s):
+    """What a worker found good with a key that is gone is not good any more."""
+    path = os.path.join(folder, "passwords")
+    write_file(path, {"busy-%d" % number: scrypt("x", 15) for number in range(2)})
+    busy = [*broker.conf, 'auth.password_file = "%s"' % path]
+    gone = [line for line in busy if "public_key" not in line]
+    name, token = broker.client_id_on(0, lambda: os.urandom(4).hex()), tokens.es256(claims(), folder)
+    try:
+        for _ in range(20):  # until the worker was slower than the reload
+            assert reload(broker, busy)["ok"]
+            queue = [Who(broker, "tcp", folder, "busy-%d" % number, "busy-%d" % number, "x", waits=False) for number in range(2)]
+            target = Who(broker, "tcp", folder, name, password=token, waits=False)
+            assert reload(broker, gone)["ok"]
+            in_time = not select.select([target.sock], [], [], 0)[0]
+            code = target.answered()
+            for client in (*queue, target):
+                if client is not target:
+                    client.answered()  # the worker has nothing to do any more
+                client.close()
+            if in_time:
+                break
+        assert in_time and code == BAD_CREDENTIALS, (in_time, code)
+    finally:
+        assert reload(broker, broker.conf)["ok"]
 
 
 def test_rules_with_an_order(broker, folder, _deadline_s):
@@ -283,7 +324,8 @@ def test_whose_token_it_is(broker, folder, _deadline_s):
         assert reload(broker, good)["ok"]
 
 
-TESTS = [test_good_tokens, test_bad_tokens, test_no_token, test_who_it_is, test_rules_with_an_order, test_wills, test_until_it_expires, test_many_at_once,
+TESTS = [test_good_tokens, test_bad_tokens, test_no_token, test_who_it_is, test_super_users, test_rules_with_an_order, test_wills,
+         test_until_it_expires, test_many_at_once, test_keys_that_change_while_a_token_is_looked_at,
          test_bad_key_files, test_other_keys, test_from_the_user_name, test_whose_token_it_is]
 
 if __name__ == "__main__":

@@ -205,6 +205,12 @@ def test_revoked_rights(broker, folder, _deadline_s):
                 silent(reader)
             else:
                 assert reader.wait("PUBLISH")["payload"] == b"kept", kind
+        # what no rule is about is not allowed any more either, once there are rules
+        in_force(broker, folder, ALL)
+        assert reader.subscribe("r/#") == [0] and reader.wait("PUBLISH")["payload"] == b"kept"
+        in_force(broker, folder, rules("permit = allow, action = publish"))
+        source.publish("r/x", b"live")
+        silent(reader)
         in_force(broker, folder, ALL)
         source.publish("r/kept", b"", retain=True)
         reader.close()
