@@ -134,25 +134,34 @@ def test_super_users(broker, folder, _deadline_s):
         assert reload(broker, broker.conf)["ok"]
 
 
-def test_keys_that_change_while_a_token_is_looked_at(broker, folder, _deadline_s):
+def test_keys_that_change_while_a_token_is_looked_at(broker, folder, deadline_s):
     """What a worker found good with a key that is gone is not good any more."""
     path = os.path.join(folder, "passwords")
-    write_file(path, {"busy-%d" % number: scrypt("x", 15) for number in range(2)})
+    write_file(path, {"probe": "here", **{"busy-%d" % number: scrypt("x", 15) for number in range(2)}})
     busy = [*broker.conf, 'auth.password_file = "%s"' % path]
     gone = [line for line in busy if "public_key" not in line]
     name, token = broker.client_id_on(0, lambda: os.urandom(4).hex()), tokens.es256(claims(), folder)
+
+    def change(lines, code, **who):
+        """A reload that has come to the shard: somebody is answered as it says."""
+        assert reload(broker, lines)["ok"]
+        deadline = time.monotonic() + deadline_s
+        while knock(broker, "tcp", folder, name, **who) != code:
+            assert time.monotonic() < deadline
+
     try:
         for _ in range(20):  # until the worker was slower than the reload
-            assert reload(broker, busy)["ok"]
-            queue = [Who(broker, "tcp", folder, "busy-%d" % number, "busy-%d" % number, "x", waits=False) for number in range(2)]
+            change(busy, 0, username="probe", password="here")
+            queue = [Who(broker, "tcp", folder, name, "busy-%d" % number, "x", waits=False) for number in range(2)]
             target = Who(broker, "tcp", folder, name, password=token, waits=False)
-            assert reload(broker, gone)["ok"]
+            change(gone, BAD_CREDENTIALS, password=tokens.rs256(claims(), folder))
             in_time = not select.select([target.sock], [], [], 0)[0]
             code = target.answered()
-            for client in (*queue, target):
-                if client is not target:
-                    client.answered()  # the worker has nothing to do any more
+            target.close()
+            for client in queue:
+                client.answered()  # the worker has nothing to do any more
                 client.close()
+            assert reload(broker, broker.conf)["ok"]
             if in_time:
                 break
         assert in_time and code == BAD_CREDENTIALS, (in_time, code)

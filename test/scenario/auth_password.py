@@ -272,16 +272,20 @@ def test_a_password_that_changes_while_it_is_hashed(broker, folder, _deadline_s)
     slow, old, new = scrypt("x", 15), scrypt("old"), scrypt("new")
     busy = "".join("busy-%d:%s\n" % (number, slow) for number in range(20))
 
-    def change(password):
+    def change(password, probes=itertools.count()):
+        """A reload that has come to the shard: somebody whom this file alone has is let in."""
+        probe, deadline = "probe-%d" % next(probes), time.monotonic() + 10
         with open(path, "w", encoding="utf-8") as out:
-            out.write("%s%schanges:%s\n" % (whole, busy, password))
+            out.write("%s%schanges:%s\n%s:here\n" % (whole, busy, password, probe))
         assert broker.control("reload")["ok"]
+        while knock(broker, "tcp", folder, name, probe, "here"):
+            assert time.monotonic() < deadline
 
     try:
         name = broker.client_id_on(0, fresh("hashed"))
         for _ in range(10):  # until the worker was slower than the reload
             change(old)
-            queue = [Who(broker, "tcp", folder, "busy-%d" % number, "busy-%d" % number, "x", waits=False) for number in range(20)]
+            queue = [Who(broker, "tcp", folder, name, "busy-%d" % number, "x", waits=False) for number in range(20)]
             target = Who(broker, "tcp", folder, name, "changes", "old", waits=False)
             change(new)
             in_time = not select.select([target.sock], [], [], 0)[0]
