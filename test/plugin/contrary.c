@@ -16,6 +16,7 @@
 #include <shardmq/plugin.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,6 +176,11 @@ static enum smq_decision decide(struct smq_call *call, struct smq_text word,
         put_off(call, SMQ_DENY, 20);
         return SMQ_ALLOW;
     }
+    if (is(word, "fickle")) { /* yes, and then no, and so on */
+        static atomic_uint asked;
+
+        return atomic_fetch_add(&asked, 1) % 2 == 0 ? SMQ_ALLOW : SMQ_DENY;
+    }
     if (is(word, "ticketless"))
         return SMQ_DEFER;
     if (is(word, "nonsense"))
@@ -209,6 +215,8 @@ static enum smq_decision echo(const struct smq_authentication *question, struct 
     answer->data = (struct smq_text){"well said", 9};
     if (!question->again)
         answer->username = (struct smq_text){"echo", 4};
+    else if (is(question->client->client_identifier, "turns"))
+        answer->username = (struct smq_text){"somebody else", 13};
     return SMQ_ALLOW;
 }
 

@@ -317,6 +317,11 @@ def test_method(broker, _folder, deadline_s):
     third.close()
     logged(broker, "over echo", mark, deadline_s, 7)
     assert Guest(broker, deadline_s, "em").refused(method="NONE") == 0x8C
+    guest = Guest(broker, deadline_s, "turns")
+    assert echo(guest, [None, None, None])["rc"] == 0
+    packet = echo(guest, [None, None, None], again=True)  # who authenticates again stays who it is
+    assert packet["type"] == "DISCONNECT" and packet["rc"] == 0x87, packet
+    guest.ends()
 
 
 def test_method_without_end(broker, _folder, deadline_s):
@@ -346,6 +351,15 @@ def test_topics(broker, _folder, deadline_s):
             [1, 0x87, 1, 0x87, 1] if version == wire.V5 else [1, 0x80, 1, 0x80, 1]
         assert guest.publish("never", "1") == denied[0]
         guest.close()
+
+
+def test_who_changes_his_mind(broker, _folder, deadline_s):
+    """A plug-in is asked about each message: what it said of the last one with that topic is not remembered."""
+    guest = Guest(broker, deadline_s, "mind", "allow").let_in()
+    for _ in range(3):
+        assert guest.publish("fickle/x", "1") in (0, 0x10)
+        assert guest.publish("fickle/x", "1") == 0x87
+    guest.close()
 
 
 def test_order_is_kept(broker, _folder, deadline_s):
@@ -441,7 +455,7 @@ def test_log_and_options(broker, _folder, _deadline_s):
 CONTRARY = [test_at_once, test_nobody_decides, test_put_off, test_many_wait_at_once, test_answered_twice,
             test_answered_early, test_void_ticket, test_never_answered, test_answered_late, test_client_gone_meanwhile,
             test_no_sense, test_name_and_rights, test_valid_for_a_second, test_slow_hook, test_method, test_method_without_end,
-            test_topics, test_order_is_kept,
+            test_topics, test_who_changes_his_mind, test_order_is_kept,
             test_gone_while_a_topic_waits, test_messages, test_wills, test_events, test_api, test_log_and_options]
 
 

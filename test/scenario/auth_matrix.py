@@ -331,6 +331,33 @@ def test_whose_session(broker, folder, _deadline_s):
             Who(broker, kind, folder, name).close()
 
 
+def test_super_users(broker, folder, _deadline_s):
+    """No rules hold for those of auth.super_users, as long as they are in it and somebody has vouched for their name."""
+    deny, users = rules("permit = deny"), 'auth.password { boss = "x", other = "x" }'
+    boss = 'auth.super_users = "chief, boss"'
+
+    def code_of(client):
+        return client.subscribe("#", "$SYS/#")[0]
+
+    for kind in KINDS:
+        in_force(broker, folder, deny, users, boss)
+        clients = {name: Who(broker, kind, folder, name, name, "x") for name in ("boss", "other")}
+        assert {name: code_of(client) for name, client in clients.items()} == {"boss": 0, "other": NOT_AUTHORIZED}
+        assert clients["boss"].publish("a") & 0x80 == 0 and clients["other"].publish("a") == NOT_AUTHORIZED
+        in_force(broker, folder, deny, users, 'auth.super_users = "bos, boss2"')
+        clients["boss"].messages()
+        assert code_of(clients["boss"]) == NOT_AUTHORIZED and clients["boss"].publish("a") == NOT_AUTHORIZED
+        in_force(broker, folder, deny, users, 'auth.super_users = "other"')
+        assert {name: code_of(client) for name, client in clients.items()} == {"boss": NOT_AUTHORIZED, "other": 0}
+        for client in clients.values():
+            client.close()
+        in_force(broker, folder, deny, boss, "auth.allow_anonymous = true")
+        client = Who(broker, kind, folder, "boss", "boss")  # so he says
+        assert client.rc == 0 and code_of(client) == NOT_AUTHORIZED and client.publish("a") == NOT_AUTHORIZED
+        client.close()
+    in_force(broker, folder, ALL)
+
+
 def test_every_row_has_a_test(_broker, _folder, _deadline_s):
     """auth_rows.txt names for every row of the two classes the files that test it, and these name the row; one of them goes
     by every kind of listener, unless the row is about none."""
@@ -350,7 +377,7 @@ def test_every_row_has_a_test(_broker, _folder, _deadline_s):
 
 TESTS = [test_names_in_patterns, test_names_of_regular_expressions, test_dollar_topics, test_empty_lists, test_every_listener,
          test_revoked_rights, test_between_publish_and_pubrel, test_wills, test_forbidden_within_allowed, test_shared_and_plain,
-         test_whose_session, test_every_row_has_a_test]
+         test_whose_session, test_super_users, test_every_row_has_a_test]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))

@@ -26,7 +26,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from auth import BAD_CREDENTIALS, KINDS, NOT_AUTHORIZED, Who, as_bytes, ask_all_shards, knock, listeners, start_another  # noqa: E402
+from auth import BAD_CREDENTIALS, BAD_METHOD, KINDS, NOT_AUTHORIZED, Who, as_bytes, ask_all_shards, knock, listeners, start_another  # noqa: E402
 from doors import run  # noqa: E402
 from mqs import wire  # noqa: E402
 from mqs.client import Client  # noqa: E402
@@ -482,11 +482,12 @@ def test_certificates(broker, folder, _deadline_s):
     """A verified certificate that names its client is enough, and its name is the user's; one that only lets in is not."""
     named, must = broker.ports["ssl"][1:3]
 
-    def come(port, **fields):
+    def come(port, props=(), **fields):
         client = Client("c", ("127.0.0.1", port), wire.V5, b"cert")
         client.transport, client.tls_context = "ssl", client_context(folder, "client")
         client.open()
-        client.write(wire.frame(0x10, wire.connect(wire.V5, {"id": b"cert", **fields}, (), ())), time.monotonic() + 10)
+        client.note_connect(props)
+        client.write(wire.frame(0x10, wire.connect(wire.V5, {"id": b"cert", **fields}, props, ())), time.monotonic() + 10)
         connack = client.receive(time.monotonic() + 10)
         return client, connack["rc"]
 
@@ -497,6 +498,9 @@ def test_certificates(broker, folder, _deadline_s):
     client.close()
     client, code = come(named, username=b"scrypt", password=b"wrong")  # the certificate prevails
     assert code == 0
+    client.close()
+    client, code = come(named, [("authentication_method", "NONE")])  # it wants to be asked, and there is nobody who could
+    assert code == BAD_METHOD
     client.close()
     for fields, wanted in (({}, BAD_CREDENTIALS), ({"username": b"clear", "password": b"x"}, BAD_CREDENTIALS),
                            ({"username": b"clear", "password": (SECRET + "clear").encode()}, 0)):
