@@ -419,7 +419,8 @@ struct http_reply *auth_http_ask(struct shard *shard, enum http_question_kind ki
         return refuse(shard, NULL, "no memory is left for the HTTP backend", decision);
     if (http == NULL || http->backends[kind] == NULL) /* a reload is on its way */
         return refuse(shard, asked, "the HTTP backend is being configured", decision);
-    add_facts(connection, facts, &texts);
+    if (connection != NULL)
+        add_facts(connection, facts, &texts);
     why = http_question_write(http->set->questions[kind], facts, &asked->bytes);
     if (why != NULL)
         return refuse(shard, asked, why, decision);

@@ -217,7 +217,7 @@ static enum authz_answer ask_link(struct broker *broker, const struct authz_link
         return (enum authz_answer)known->answer;
     }
     answer = link->ask(broker, question, reason);
-    if (answer != AUTHZ_WAIT)
+    if (answer != AUTHZ_WAIT || question->connection == NULL)
         return answer;
     wait = wait_of(broker, question->connection);
     ASSERT(wait != NULL && wait->known[wait->count - 1].link == NULL);
@@ -374,17 +374,21 @@ void authz_why(struct broker *broker, struct connection *connection, enum authz_
         *reason = (struct authz_reason){.link = "authz", .rule = "changed meanwhile"};
 }
 
-bool authz_will(struct broker *broker, struct session *session, struct span topic, uint8_t qos,
-                bool retain, struct authz_reason *reason)
+enum authz_answer authz_will(struct broker *broker, struct session *session,
+                             const struct will *will, struct will_wait *wait,
+                             struct authz_reason *reason)
 {
+    const struct publication *publication = &will->message->publication;
     struct authz_question question;
 
     if (session->superuser)
-        return true;
+        return AUTHZ_ALLOW;
     question = authz_question_of(session);
     question.action = AUTHZ_PUBLISH;
-    question.topic = topic;
-    question.qos = qos;
-    question.retain = retain;
-    return authz_ask_question(broker, &question, reason) == AUTHZ_ALLOW;
+    question.topic = publication->topic;
+    question.qos = publication->qos;
+    question.retain = publication->retain;
+    question.will = will;
+    question.will_wait = wait;
+    return authz_ask_question(broker, &question, reason);
 }

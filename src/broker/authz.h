@@ -34,6 +34,8 @@ struct author;
 struct broker;
 struct connection;
 struct session;
+struct will;
+struct will_wait;
 
 enum authz_action {
     AUTHZ_PUBLISH,
@@ -59,8 +61,11 @@ struct authz_question {
     struct peer_address peer;
     const struct acl *rules; /* its own, from a token; NULL: it has none */
     struct session *session; /* NULL: it has none yet */
-    /* Whose packet waits; NULL: nothing can wait (a will that is sent later): a link that would have to denies. */
+    /* Whose packet waits; NULL: no packet can (a will that is sent later): a link that would have to denies. */
     struct connection *connection;
+    /* A will that is due: a link that can answer will_decided() may let it wait. NULL: it is no such thing. */
+    const struct will *will;
+    struct will_wait *will_wait;
     bool at_once; /* it was asked before, and the answer is wanted again: nothing waits any more */
 };
 
@@ -142,9 +147,10 @@ void authz_subscribed(struct broker *broker, struct session *session, struct spa
 bool authz_remembers(struct broker *broker, struct session *session, enum authz_action action,
                      struct span topic);
 
-/* Whether a will may be published now, by a session that may have no connection any more. */
-bool authz_will(struct broker *broker, struct session *session, struct span topic, uint8_t qos,
-                bool retain, struct authz_reason *reason);
+/* Whether the session's will may be published now: ALLOW, DENY, or WAIT: will_decided() is called for `wait`. */
+enum authz_answer authz_will(struct broker *broker, struct session *session,
+                             const struct will *will, struct will_wait *wait,
+                             struct authz_reason *reason);
 
 /* The author of what the session's client publishes; the session's. NULL when memory is gone. */
 const struct author *authz_author(struct session *session);

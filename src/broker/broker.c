@@ -6,6 +6,7 @@
 #include "broker/deliver.h"
 #include "broker/plugins.h"
 #include "broker/share.h"
+#include "broker/will.h"
 #include "mqtt/encode.h"
 
 struct broker_shared *broker_shared_create(unsigned shard_count)
@@ -58,6 +59,7 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&broker->retain_jobs);
     list_init(&broker->subscribe_ops);
     list_init(&broker->share_joins);
+    list_init(&broker->wills_waiting);
     list_init(&broker->errands);
     list_init(&broker->errands_waiting);
     list_init(&broker->collectors);
@@ -91,6 +93,7 @@ void broker_destroy(struct broker *broker)
     plugins_destroy(broker);
     errand_clear(broker);
     retain_clear(broker);
+    will_clear(broker);
     authz_clear(broker);
     session_table_fini(&broker->sessions);
     topic_tree_destroy(broker->tree);

@@ -116,6 +116,7 @@ struct broker {
     uint32_t connection_serials;
     struct mount_scratch *mount_scratch; /* made with the first connection that has a mount point */
     struct authz_waits authz_waits;
+    struct list wills_waiting; /* wills that are due, and wait for a backend (will.c) */
     struct random random;
     bool shutting_down;
     void *machine;
@@ -202,8 +203,6 @@ void session_end(struct broker *broker, struct session *session);
 void session_resume(struct broker *broker, struct session *session);
 void session_init(struct session *session);
 void session_drop_will(struct session *session);
-/* Frees a will that no session has (any more); NULL is allowed. */
-void will_free(struct will *will);
 /* on_unsubscribe.c: removes one subscription (by index in session->subscriptions). */
 void session_unsubscribe_at(struct broker *broker, struct session *session, uint32_t index);
 

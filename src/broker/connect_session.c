@@ -7,7 +7,10 @@
 #include "broker/authz_priv.h"
 #include "broker/connect.h"
 #include "broker/plugins.h"
+#include "broker/will.h"
 #include "session/alias.h"
+
+#define CERTIFICATE_TEXT_BYTES 1024 /* what a backend is told of a certificate */
 
 /* ---- the session ---- */
 
@@ -94,9 +97,42 @@ static void set_expiry(const struct broker *broker, struct session *session,
     session->expiry_s = limited_expiry(broker, result->expiry_s);
 }
 
-/* The will of a CONNECT that has one. NULL when memory is gone. */
-static struct will *make_will(const struct mount_point *mount, const struct connect_packet *packet)
+/* What the client's certificate says, terminated, in *to; NULL when it says nothing. False when memory is gone. */
+static bool keep_certificate(const struct connection *connection, enum port_certificate what,
+                             char **to)
 {
+    char text[CERTIFICATE_TEXT_BYTES];
+    size_t size;
+
+    *to = NULL;
+    if (!port_peer_certificate(connection, what, text, sizeof(text)))
+        return true;
+    size = strlen(text) + 1;
+    *to = mem_try_alloc(size);
+    if (*to == NULL)
+        return false;
+    memcpy(*to, text, size);
+    return true;
+}
+
+/* For the question about the will when it is due. */
+static bool keep_origin(const struct connection *connection, struct will *will)
+{
+    struct peer_door door;
+
+    port_peer_door(connection, &door);
+    will->port = door.port;
+    will->protocol = door.protocol;
+    will->mount_len = (uint16_t)mount_len(connection->mount);
+    return keep_certificate(connection, PORT_CERTIFICATE_COMMON_NAME, &will->common_name) &&
+           keep_certificate(connection, PORT_CERTIFICATE_SUBJECT, &will->subject);
+}
+
+/* The will of a CONNECT that has one. NULL when memory is gone. */
+static struct will *make_will(const struct connection *connection,
+                              const struct connect_packet *packet)
+{
+    const struct mount_point *mount = connection->mount;
     const struct mqtt_props *props = &packet->will_props;
     uint8_t *forwarded = NULL;
     uint32_t len;
@@ -125,11 +161,10 @@ static struct will *make_will(const struct mount_point *mount, const struct conn
     }
     will->message = message_create(&publication, 1);
     mem_free(forwarded);
-    if (will->message == NULL) {
-        mem_free(will);
-        return NULL;
-    }
-    return will;
+    if (will->message != NULL && keep_origin(connection, will))
+        return will;
+    will_free(will);
+    return NULL;
 }
 
 /* A copy of the user name, terminated; NULL when there is none. False when memory is gone: without its name no rule that
@@ -302,7 +337,7 @@ enum connection_verdict connect_session(struct broker *broker, struct connection
             return verdict;
     }
     authz_forget(broker, connection);
-    will = packet->has_will ? make_will(connection->mount, packet) : NULL; /* [MQTT-3.1.2-12] */
+    will = packet->has_will ? make_will(connection, packet) : NULL; /* [MQTT-3.1.2-12] */
     /* what needs memory comes before any session is touched (I3) */
     if ((packet->has_will && will == NULL) || !set_aliases(broker, connection, packet) ||
         !copy_username(packet, &username)) {

@@ -13,9 +13,11 @@
 #include "broker/http_auth.h"
 
 #include "broker/authn_priv.h"
-#include "broker/broker_priv.h"
+#include "broker/authz_priv.h"
+#include "broker/will.h"
 #include "conf/conf.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 static bool asked(const struct broker *broker, const char *url)
@@ -84,7 +86,9 @@ enum authn_answer authn_http_ask(struct broker *broker, struct authn_attempt *at
     reply = port_http_ask(broker, HTTP_QUESTION_LOGIN, attempt->connection, &facts, &decision);
     if (reply == NULL)
         return authn_answer_of(attempt, &decision);
-    *reply = (struct http_reply){login_answered, attempt->handle.slot, attempt->handle.generation};
+    *reply = (struct http_reply){.answered = login_answered,
+                                 .slot = attempt->handle.slot,
+                                 .generation = attempt->handle.generation};
     return AUTHN_WAIT;
 }
 
@@ -117,8 +121,9 @@ enum authn_answer http_super_ask(struct broker *broker, struct authn_attempt *at
     attempt->super_asked = true;
     reply = port_http_ask(broker, HTTP_QUESTION_SUPER, attempt->connection, &facts, &decision);
     if (reply != NULL) {
-        *reply =
-            (struct http_reply){super_answered, attempt->handle.slot, attempt->handle.generation};
+        *reply = (struct http_reply){.answered = super_answered,
+                                     .slot = attempt->handle.slot,
+                                     .generation = attempt->handle.generation};
         return AUTHN_WAIT;
     }
     attempt->result.superuser = decision.verdict == HTTP_VERDICT_ALLOW;
@@ -146,6 +151,56 @@ static bool configured(const struct broker *broker)
     return asked(broker, broker->conf->auth_http_auth_acl_req_url);
 }
 
+static void say_why(struct authz_reason *reason, const char *why)
+{
+    snprintf(reason->rule, sizeof(reason->rule), "%s", why == NULL ? "" : why);
+}
+
+static void will_answered(struct broker *broker, const struct http_reply *reply,
+                          const struct http_decision *decision)
+{
+    if (decision->verdict == HTTP_VERDICT_IGNORE) /* it is the last link */
+        will_decided(broker, reply->asker, authz_no_match_allows(broker), "auth.no_match", NULL);
+    else
+        will_decided(broker, reply->asker, decision->verdict == HTTP_VERDICT_ALLOW,
+                     authz_http_link.name, decision->why);
+}
+
+/* A will that is due: its client has gone. */
+static enum authz_answer ask_about_will(struct broker *broker,
+                                        const struct authz_question *question,
+                                        struct http_facts *facts, struct authz_reason *reason)
+{
+    const struct will *will = question->will;
+    const struct peer_address *peer = &question->peer;
+    char address[INET6_ADDRSTRLEN];
+    struct http_decision decision;
+    struct http_reply *reply;
+
+    if (will == NULL) {
+        say_why(reason, "nobody can wait for the HTTP backend");
+        return AUTHZ_DENY;
+    }
+    facts->port = will->port;
+    facts->protocol = span_text(will->protocol);
+    if (will->common_name != NULL)
+        facts->common_name = span_text(will->common_name);
+    if (will->subject != NULL)
+        facts->subject = span_text(will->subject);
+    if (will->mount_len != 0)
+        facts->mount_point = span_of(question->topic.data, will->mount_len);
+    if ((peer->family == AF_INET || peer->family == AF_INET6) &&
+        inet_ntop(peer->family, peer->bytes, address, sizeof(address)) != NULL)
+        facts->address = span_text(address);
+    reply = port_http_ask(broker, HTTP_QUESTION_RULE, NULL, facts, &decision);
+    if (reply == NULL) {
+        say_why(reason, decision.why);
+        return authz_answer_of(&decision);
+    }
+    *reply = (struct http_reply){.answered = will_answered, .asker = question->will_wait};
+    return AUTHZ_WAIT;
+}
+
 static enum authz_answer ask(struct broker *broker, const struct authz_question *question,
                              struct authz_reason *reason)
 {
@@ -160,20 +215,19 @@ static enum authz_answer ask(struct broker *broker, const struct authz_question 
     struct authz_handle handle;
     struct http_reply *reply;
 
-    /* A will whose client has gone. The backend was asked about it at CONNECT, and nothing can wait for it now. */
     if (connection == NULL)
-        return AUTHZ_ALLOW;
+        return ask_about_will(broker, question, &facts, reason);
     if (connection->mount != NULL)
         facts.mount_point = span_of(connection->mount->text, connection->mount->len);
     reply = port_http_ask(broker, HTTP_QUESTION_RULE, connection, &facts, &decision);
     if (reply == NULL) {
-        snprintf(reason->rule, sizeof(reason->rule), "%s",
-                 decision.why == NULL ? "" : decision.why);
+        say_why(reason, decision.why);
         return authz_answer_of(&decision);
     }
     if (!authz_wait_begin(broker, question, &handle)) /* nobody is told what the answer is */
         return AUTHZ_DENY;
-    *reply = (struct http_reply){rule_answered, handle.slot, handle.generation};
+    *reply = (struct http_reply){
+        .answered = rule_answered, .slot = handle.slot, .generation = handle.generation};
     return AUTHZ_WAIT;
 }
 

@@ -33,6 +33,7 @@
 
 #include <stdatomic.h>
 
+struct author;
 struct broker;
 struct connection;
 struct plugin_desk;
@@ -85,11 +86,14 @@ bool plugins_complete(struct plugins *plugins, uint64_t ticket, enum smq_decisio
 
 /* ---- what happens; call them when broker->plugin_hooks has the bit ---- */
 
-/* Whether the message may go out: MQTT_REASON_SUCCESS, or with which reason it is refused; then `rule` says by whom and why.
- * `connection` is NULL for a will. */
+/* Whether the message may go out: MQTT_REASON_SUCCESS, or with which reason it is refused; then `rule` says by whom and why. */
 enum mqtt_reason plugins_publish(struct broker *broker, const struct session *session,
                                  const struct connection *connection,
                                  const struct publication *publication, char *rule, size_t size);
+/* The same for a will, whose client spoke that version of MQTT. */
+enum mqtt_reason plugins_publish_will(struct broker *broker, const struct author *author,
+                                      uint8_t version, const struct publication *publication,
+                                      char *rule, size_t size);
 void plugins_connected(struct broker *broker, const struct session *session, bool session_present);
 void plugins_disconnected(struct broker *broker, const struct session *session,
                           const struct connection *connection);

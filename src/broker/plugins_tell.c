@@ -17,24 +17,22 @@
         plugin_hook_over(desk, plugin_, #hook, began_);                                            \
     }
 
-enum mqtt_reason plugins_publish(struct broker *broker, const struct session *session,
-                                 const struct connection *connection,
-                                 const struct publication *publication, char *rule, size_t size)
+/* Asks them all about the message of that client. */
+static enum mqtt_reason ask_all(struct plugin_desk *desk, const struct smq_client *client,
+                                const struct publication *publication, bool will, char *rule,
+                                size_t size)
 {
-    struct plugin_desk *desk = broker->plugins;
-    struct smq_client client;
-    struct smq_publication message = {
+    const struct smq_publication message = {
         .struct_size = sizeof(message),
-        .client = &client,
+        .client = client,
         .topic = plugin_text(publication->topic),
         .payload = plugin_text(publication->payload),
         .properties = plugin_text(publication->props),
         .qos = publication->qos,
         .retain = publication->retain,
-        .will = connection == NULL,
+        .will = will,
     };
 
-    plugin_describe_session(broker, session, connection, &client);
     for (unsigned i = 0; i < desk->plugins->count; i++) {
         const struct plugin *plugin = &desk->plugins->list[i];
         struct smq_answer answer = {.struct_size = sizeof(answer)};
@@ -55,6 +53,28 @@ enum mqtt_reason plugins_publish(struct broker *broker, const struct session *se
                    : MQTT_REASON_NOT_AUTHORIZED;
     }
     return MQTT_REASON_SUCCESS;
+}
+
+enum mqtt_reason plugins_publish(struct broker *broker, const struct session *session,
+                                 const struct connection *connection,
+                                 const struct publication *publication, char *rule, size_t size)
+{
+    struct smq_client client;
+
+    plugin_describe_session(broker, session, connection, &client);
+    return ask_all(broker->plugins, &client, publication, false, rule, size);
+}
+
+enum mqtt_reason plugins_publish_will(struct broker *broker, const struct author *author,
+                                      uint8_t version, const struct publication *publication,
+                                      char *rule, size_t size)
+{
+    struct smq_client client;
+
+    plugin_describe(broker, NULL, &author->peer, author_client_identifier(author),
+                    author_username(author), &client);
+    client.version = version;
+    return ask_all(broker->plugins, &client, publication, true, rule, size);
 }
 
 void plugins_connected(struct broker *broker, const struct session *session, bool session_present)

@@ -78,13 +78,15 @@ void port_hand_in(struct broker *broker, struct inbox_item *item);
 uint64_t port_clock_ns(void);
 
 /* A question for a backend over HTTP that is under way. `answered` is called once, on the broker's thread, in a later turn or
- * at least not from inside port_http_ask(); with NULL nobody is told. slot and generation are the asker's. */
+ * at least not from inside port_http_ask(); with NULL nobody is told. slot, generation and asker are the asker's. */
 struct http_reply {
     void (*answered)(struct broker *broker, const struct http_reply *reply,
                      const struct http_decision *decision);
     uint32_t slot, generation;
+    void *asker;
 };
-/* Asks (auth.http_auth). What the connection says itself is added to the facts: address, port, protocol, certificate.
+/* Asks (auth.http_auth). What the connection says itself is added to the facts: address, port, protocol, certificate; the
+ * caller has done that when there is none (NULL).
  * NULL: it is decided at once, remembered or denied because it cannot be asked. Otherwise the reply is to be filled in
  * before the caller returns to the loop. */
 struct http_reply *port_http_ask(struct broker *broker, enum http_question_kind kind,

@@ -16,18 +16,9 @@
  *   I2  the session's end publishes a will that waits for its delay [MQTT-3.1.2-8]
  *   I3  a session that ends leaves no subscription, delivery, timer or seat in a group behind
  */
-#include "broker/audit.h"
 #include "broker/deliver.h"
-#include "broker/plugins.h"
+#include "broker/will.h"
 #include "mqtt/encode.h"
-
-void will_free(struct will *will)
-{
-    if (will == NULL)
-        return;
-    message_unref(will->message);
-    mem_free(will);
-}
 
 void session_drop_will(struct session *session)
 {
@@ -35,84 +26,10 @@ void session_drop_will(struct session *session)
     session->will = NULL;
 }
 
-static void refuse_will(struct broker *broker, const struct session *session,
-                        const struct publication *publication, const struct authz_reason *why)
-{
-    struct audit_refusal refusal = {
-        .event = AUDIT_WILL,
-        .counter = STAT_refused_will,
-        .client_identifier = session_client_identifier(session),
-        .username = session->username == NULL ? (struct span){0} : span_text(session->username),
-        .peer = session->peer,
-        .topic = publication->topic,
-        .link = why->link,
-        .rule = why->rule,
-    };
-
-    audit_refusal(broker, &refusal);
-}
-
-/* The client may have been allowed it when it connected, and may not be any more. */
-static bool may_publish_will(struct broker *broker, struct session *session,
-                             const struct publication *publication)
-{
-    struct authz_reason reason;
-
-    if (authz_will(broker, session, publication->topic, publication->qos, publication->retain,
-                   &reason))
-        return true;
-    refuse_will(broker, session, publication, &reason);
-    return false;
-}
-
-static bool plugins_let_will_through(struct broker *broker, const struct session *session,
-                                     const struct publication *publication)
-{
-    struct authz_reason why = {.link = "plugins"};
-
-    if (plugins_publish(broker, session, NULL, publication, why.rule, sizeof(why.rule)) ==
-        MQTT_REASON_SUCCESS)
-        return true;
-    refuse_will(broker, session, publication, &why);
-    return false;
-}
-
 static void publish_will(struct broker *broker, struct session *session)
 {
-    struct will *will = session->will;
-    struct publication publication;
-    bool matched;
-
     session->will_due_ms = TIMER_NEVER;
-    if (will == NULL)
-        return;
-    session->will = NULL; /* I1 */
-    publication = will->message->publication;
-    publication.received_ns = broker->now_ns;
-    publication.publisher = session->handle;
-    if (UNLIKELY(broker->authz_active) && !may_publish_will(broker, session, &publication)) {
-        will_free(will);
-        return;
-    }
-    if (UNLIKELY(broker->plugin_hooks & PLUGIN_PUBLISH) &&
-        !plugins_let_will_through(broker, session, &publication)) {
-        will_free(will);
-        return;
-    }
-    if (will->has_expiry)
-        publication.expires_ms = broker->now_ms + (uint64_t)will->expiry_s * 1000;
-    STAT_INC(broker->stats, message_in);
-    STAT_INC(broker->stats, will_published);
-    /* retained or not as the client asked [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.2-16]
-     * [MQTT-3.1.2-17] */
-    if (publication.retain)
-        publication.author = authz_author(session);
-    if (publication.retain &&
-        (publication.author == NULL || retain_allowed(broker, &publication) == RETAIN_REFUSED))
-        publication.retain = false;
-    if (!route_publication(broker, &publication, &matched))
-        LOG_WARN("a will was not published: its topic is not valid any more");
-    will_free(will);
+    will_publish(broker, session); /* I1 */
 }
 
 static void arm(struct broker *broker, struct session *session)
@@ -149,7 +66,7 @@ void session_init(struct session *session)
 
 void session_detach(struct broker *broker, struct session *session)
 {
-    if (session->will != NULL && session->will->message->publication.retain)
+    if (session->will != NULL)
         authz_author(session); /* while it is known who let it in */
     retain_abandon(broker, session);
     subscribe_ops_cancel(broker, session);

@@ -31,12 +31,16 @@ struct session_subscription {
     struct membership *membership;
 };
 
-
 struct will {
     struct message *message;
     uint32_t delay_s;
     uint32_t expiry_s; /* Message Expiry Interval; counts from the moment it is published */
     bool has_expiry;
+    /* Where its client came from, for whoever is asked about it when it is due. */
+    uint16_t port;
+    uint16_t mount_len;          /* of its topic: the mount point */
+    const char *protocol;        /* stays valid */
+    char *common_name, *subject; /* of the client's certificate; NULL: none */
 };
 
 struct session {

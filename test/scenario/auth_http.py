@@ -438,16 +438,82 @@ def test_a_reload_while_somebody_waits(broker, _folder, deadline_s):
         peer.close()
 
 
-def test_wills(broker, _folder, _deadline_s):
-    """A will is asked about at CONNECT."""
-    configure(broker, LOGIN, RULE, ALLOWED, QUICK, PATIENT)
-    watcher = Peer(broker, b"allow", b"watcher").let_in()
-    assert watcher.subscribe(b"will/allow", ) == [1]
+def watch_wills(broker):
+    watcher = Peer(broker, b"super", b"watcher").let_in()
+    assert watcher.subscribe(b"will/#") == [1]
+    return watcher
+
+
+def refused_wills(broker, count, deadline_s):
+    deadline = time.monotonic() + deadline_s
+    while (now := broker.counters()["refused_will"]) < count:
+        assert time.monotonic() < deadline, now
+    assert now == count, now
+
+
+def test_wills(broker, _folder, deadline_s):
+    """A will is asked about at CONNECT, and again when it is due; what the connection was is told then too."""
+    rule = question("acl_req", "/acl", 'c = "%c", u = "%u", access = "%A", ip = "%a", topic = "%t", port = "%p", proto = "%r"')
+    configure(broker, LOGIN, SUPER, rule, ALLOWED, QUICK, PATIENT)
+    watcher = watch_wills(broker)
     peer = Peer(broker, b"allow", b"c1", will_topic=b"will/allow", will_payload=b"bye").let_in()
     peer.reset()
-    packet = watcher.receive(watcher.until())
-    assert packet["type"] == "PUBLISH" and packet["payload"] == b"bye", packet
+    assert watcher.hear("PUBLISH")["payload"] == b"bye"
+    asked = [question.fields for question in BACKEND.asked("/acl")]
+    assert len(asked) == 2, asked
+    first, second = asked
+    assert first == second and first["topic"] == "will/allow" and first["access"] == "2", (first, second)
+    assert ("port" in first and "ip" in first or Peer.kind == "unix") and "proto" in first, first
     assert connack_of(broker, b"allow", b"c1", will_topic=b"will/deny", will_payload=b"bye") == NOT_AUTHORIZED
+    watcher.close()
+
+
+def test_wills_that_were_never_asked_about(broker, _folder, deadline_s):
+    """The backend was configured after CONNECT. What it does not allow is not published, whatever it does instead."""
+    bad = ("deny", "late", "reset", "garbage", "trouble", "json-deny", "json-ignore")
+    configure(broker, LOGIN, SUPER, ALLOWED, QUICK, PATIENT)
+    watcher = watch_wills(broker)
+    peers = [Peer(broker, b"allow", b"w-" + name.encode(), will_topic=b"will/" + name.encode(), will_payload=b"x").let_in()
+             for name in (*bad, "allow")]
+    configure(broker, LOGIN, SUPER, RULE, ALLOWED, QUICK, PATIENT)
+    before, mark = broker.counters()["refused_will"], len(broker.log)
+    for peer in peers:
+        peer.reset()
+    assert watcher.hear("PUBLISH")["topic"] == b"will/allow"
+    refused_wills(broker, before + len(bad), deadline_s)
+    assert broker.wait_log(r'refused: event=will client="w-deny".*topic="will/deny" reason=will_denied by="http: ', time.monotonic() + 10, mark)
+    assert broker.wait_log(r'topic="will/json-ignore" reason=will_denied by="auth.no_match', time.monotonic() + 10, mark)
+    assert broker.counters()["will_waiting"] == 0
+    watcher.ping(watcher.until())
+    assert not [packet for packet in watcher.inbox if packet["type"] == "PUBLISH"]
+    watcher.close()
+
+
+def test_wills_that_wait(broker, _folder, deadline_s):
+    """Their sessions are gone, or belong to a new connection; one too many is refused."""
+    configure(broker, LOGIN, SUPER, ALLOWED, PATIENT, "auth.http_auth.pool_size = 1", "auth.http_auth.max_waiting = 1")
+    watcher = watch_wills(broker)
+    names = [broker.client_id_on(0, lambda: "w" + os.urandom(4).hex()).encode() for _ in range(3)]
+    peers = [Peer(broker, b"allow", name, will_topic=b"will/allow", will_payload=name, will_retain=1).let_in() for name in names]
+    configure(broker, LOGIN, SUPER, RULE, ALLOWED, PATIENT, "auth.http_auth.pool_size = 1", "auth.http_auth.max_waiting = 1",
+              "auth.http_auth.timeout = 20s")
+    before = broker.counters()["refused_will"]
+    BACKEND.silent = True
+    for count, peer in enumerate(peers, 1):
+        peer.reset()
+        deadline = time.monotonic() + deadline_s
+        while broker.counters()["will_waiting"] + broker.counters()["refused_will"] - before != count:
+            assert time.monotonic() < deadline
+    refused_wills(broker, before + 1, deadline_s)
+    watcher.ping(watcher.until())
+    BACKEND.silent = False
+    BACKEND.released.set()
+    assert watcher.hear("PUBLISH")["payload"] == names[1]  # the first one's connection closed without an answer
+    BACKEND.released.clear()
+    refused_wills(broker, before + 2, deadline_s)
+    assert broker.counters()["will_waiting"] == 0
+    Peer(broker, b"super", b"w").let_in().write(wire.frame(0x31, wire.publish(wire.V5, {"topic": b"will/allow", "payload": b""})), time.monotonic() + 10)
+    assert watcher.hear("PUBLISH")["payload"] == b""
     watcher.close()
 
 
@@ -613,9 +679,15 @@ def test_nobody_else_waits(broker, _folder, _deadline_s):
 def test_the_end_while_clients_wait(broker, _folder, deadline_s):
     """The last test: the broker is stopped with questions under way, and ends in order (run() looks)."""
     configure(broker, LOGIN, ALLOWED, PATIENT)
+    willing = Peer(broker, b"allow", b"willing", will_topic=b"will/allow", will_payload=b"x").let_in()
+    configure(broker, LOGIN, RULE, ALLOWED, PATIENT)
     BACKEND.silent = True
     peers = [Peer(broker, b"late", b"c%d" % number) for number in range(40)]
     BACKEND.wait_asked(20, deadline_s)
+    willing.reset()
+    deadline = time.monotonic() + deadline_s
+    while broker.counters()["will_waiting"] != 1:
+        assert time.monotonic() < deadline
     broker.signal(15)
     for peer in peers:
         try:
@@ -634,13 +706,14 @@ def choose(kind):
 
 # What a client notices of it; of the others only the broker and the backend know.
 ON_EVERY_KIND = [test_what_is_asked, test_good_answers, test_denials, test_bad_backends, test_rules, test_super_users, test_wills,
-                 test_what_is_not_good_changes_nothing, test_nothing_answers_here]
+                 test_wills_that_were_never_asked_about, test_what_is_not_good_changes_nothing, test_nothing_answers_here]
 
 if __name__ == "__main__":
     sys.exit(run([*by_kind(choose, ON_EVERY_KIND), test_what_is_asked, test_good_answers, test_denials, test_bad_backends,
                   test_backend_comes_and_goes, test_client_goes_first, test_name_that_is_none, test_limits, test_breaker, test_cache,
                   test_what_was_asked_before_a_reload, test_rules, test_only_that_client_waits, test_super_users,
-                  test_a_session_is_nobody_elses, test_a_reload_while_somebody_waits, test_wills, test_https,
+                  test_a_session_is_nobody_elses, test_a_reload_while_somebody_waits, test_wills,
+                  test_wills_that_were_never_asked_about, test_wills_that_wait, test_https,
                   test_what_is_not_good_stops_the_start,
                   test_what_is_not_good_changes_nothing, test_nothing_answers_here, test_old_form, test_no_secret_is_told,
                   test_nobody_else_waits, test_the_end_while_clients_wait], conf))
