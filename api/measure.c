@@ -183,6 +183,7 @@ void api_list_listeners(struct api_request *request)
         cJSON_AddStringToObject(row, "name", listener->name);
         cJSON_AddStringToObject(row, "protocol", listener->kind);
         cJSON_AddStringToObject(row, "listen_on", listener->url);
+        cJSON_AddStringToObject(row, "mountpoint", listener->mountpoint);
         add_count(row, "max_conns", listener->max_connections);
         add_count(row, "current_conns", listener->open);
         add_count(row, "accepted", (int64_t)listener->accepted);

@@ -86,6 +86,7 @@ static void observe_listener(const struct listener_place *place, struct listener
     snprintf(view->name, sizeof(view->name), "%s", door->conf->name);
     listener_describe(place, view->url, sizeof(view->url));
     snprintf(view->kind, sizeof(view->kind), "%s", conf_listener_kind_name(door->conf->kind));
+    snprintf(view->mountpoint, sizeof(view->mountpoint), "%s", door->conf->mountpoint);
     view->max_connections = door->conf->max_connections;
     for (unsigned i = 0; i < door->counts->shards; i++) {
         const struct door_count *count = &door->counts->shard[i];

@@ -62,6 +62,7 @@ struct listener_view {
     char name[64]; /* as the configuration has it: "ssl.<name>" */
     char url[256]; /* "tcp://127.0.0.1:1883", with the port that the kernel chose */
     char kind[8];
+    char mountpoint[256];     /* with its placeholders; empty: none */
     uint32_t max_connections; /* 0: no limit of its own */
     int64_t open;
     uint64_t accepted, refused;

@@ -83,6 +83,7 @@ struct outgoing {
     struct message *message; /* for the payload by reference; may be NULL with a routing */
     const uint32_t *identifiers;
     uint32_t identifier_count;
+    uint32_t share; /* membership that it came through, 0: none */
     uint16_t packet_identifier;
     uint8_t qos;
     bool retain, dup;
@@ -237,7 +238,7 @@ static enum encode_result encode(struct broker *broker, struct connection *conne
 
     if (shareable && (out->routing->variants_valid >> index & 1))
         return copy_variant(broker, connection, out, &out->routing->variants[index]);
-    if (connection->mount != NULL && !mount_strip(broker, connection->mount, &encoding))
+    if (connection->mount != NULL && !mount_strip(broker, connection, out->share, &encoding))
         return ENCODE_OUTSIDE;
     if (encoding.has_expiry) /* [MQTT-3.3.2-6] */
         encoding.expiry_s = remaining_expiry_s(broker, publication->expires_ms);
@@ -345,6 +346,7 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         .message = delivery->message,
         .identifiers = &delivery->identifier,
         .identifier_count = delivery->identifier != 0,
+        .share = delivery->share,
         .packet_identifier = window_packet_identifier(
             window->next), /* [MQTT-2.2.1-4] [MQTT-2.3.1-4] [MQTT-4.3.2-1] [MQTT-4.3.3-1] */
         .qos = delivery->qos,
@@ -490,6 +492,7 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
         .identifiers = terms->identifiers != NULL ? terms->identifiers : &terms->identifier,
         .identifier_count =
             terms->identifiers != NULL ? terms->identifier_count : terms->identifier != 0,
+        .share = terms->share,
         .qos = 0, /* [MQTT-4.3.1-1] */
         .retain = terms->retain,
         .transmitted = terms->transmitted,

@@ -6,6 +6,7 @@
 
 #include "base/endian.h"
 #include "broker/broker_priv.h"
+#include "broker/share.h"
 #include "mqtt/decode.h"
 #include "mqtt/encode_publish.h"
 
@@ -90,18 +91,13 @@ static int64_t fill_in(struct span form, struct span client_identifier, struct s
 static enum mqtt_reason settle_will(struct broker *broker, const struct mount_point *mount,
                                     struct connect_packet *packet, const char **why)
 {
-    enum mqtt_reason reason = mount_name(broker, mount, &packet->will_topic);
-
-    if (reason == MQTT_REASON_NOT_AUTHORIZED) {
-        *why = "a will topic that begins with $ is not for clients behind a mount point";
-        return reason;
-    }
     *why = "the will topic is too long behind the mount point";
-    if (!topic_name_valid(packet->will_topic, broker->conf->mqtt_max_topic_levels) ||
+    if (!mount_name(broker, mount, &packet->will_topic) ||
+        !topic_name_valid(packet->will_topic, broker->conf->mqtt_max_topic_levels) ||
         (props_has(&packet->will_props, MQTT_PROPERTY_RESPONSE_TOPIC) &&
          packet->will_props.response_topic.len + mount->len > TOPIC_MAX))
-        reason = MQTT_REASON_TOPIC_NAME_INVALID;
-    return reason;
+        return MQTT_REASON_TOPIC_NAME_INVALID;
+    return MQTT_REASON_SUCCESS;
 }
 
 enum mqtt_reason mount_settle(struct broker *broker, struct connection *connection,
@@ -136,21 +132,18 @@ enum mqtt_reason mount_settle(struct broker *broker, struct connection *connecti
 
 /* ---- in ---- */
 
-enum mqtt_reason mount_name(struct broker *broker, const struct mount_point *mount,
-                            struct span *topic)
+bool mount_name(struct broker *broker, const struct mount_point *mount, struct span *topic)
 {
     uint8_t *to = broker->mount_scratch->topic;
 
     if (topic->len == 0) /* with something in front it would be one */
-        return MQTT_REASON_SUCCESS;
-    if (topic->data[0] == '$')
-        return MQTT_REASON_NOT_AUTHORIZED;
+        return true;
     if (mount->len + topic->len > TOPIC_MAX)
-        return MQTT_REASON_TOPIC_NAME_INVALID;
+        return false;
     memcpy(to, mount->text, mount->len);
     memcpy(to + mount->len, topic->data, topic->len);
     *topic = span_of(to, mount->len + topic->len);
-    return MQTT_REASON_SUCCESS;
+    return true;
 }
 
 /* Writes a whole filter, with its length in front; returns where it ends. */
@@ -159,8 +152,7 @@ static uint8_t *put_filter(const struct mount_point *mount, struct span filter, 
     struct filter_parts parts = filter_parse(filter, UINT32_MAX);
     uint32_t share = filter.len - parts.filter.len; /* "$share/<name>/" */
 
-    if (parts.form == FILTER_INVALID || parts.filter.data[0] == '$' ||
-        filter.len + mount->len > TOPIC_MAX)
+    if (parts.form == FILTER_INVALID || filter.len + mount->len > TOPIC_MAX)
         return put_be16(to, 0);
     to = put_be16(to, (uint16_t)(filter.len + mount->len));
     memcpy(to, filter.data, share);
@@ -219,14 +211,35 @@ bool mount_props(const struct mount_point *mount, const struct mqtt_props *props
 
 /* ---- out ---- */
 
-/* False when it lies outside, or would be a topic that this client cannot have. */
+/* False when it lies outside. */
 static bool strip(const struct mount_point *mount, struct span *topic)
 {
-    if (topic->len <= mount->len || memcmp(topic->data, mount->text, mount->len) != 0 ||
-        topic->data[mount->len] == '$')
+    if (topic->len <= mount->len || memcmp(topic->data, mount->text, mount->len) != 0)
         return false;
     *topic = span_of(topic->data + mount->len, topic->len - mount->len);
     return true;
+}
+
+/* Whether the client has a filter that matches a topic with a $ as it sees both: that of the membership, or any of those
+ * that are not shared, for which of them brought a message is not known here. Such topics are rare. */
+static bool subscribed_to_dollar(const struct connection *connection, uint32_t share,
+                                 struct span topic)
+{
+    const struct session *session = connection->session;
+
+    for (uint32_t i = 0; i < session->subscription_count; i++) {
+        const struct membership *membership = session->subscriptions[i].membership;
+        struct span filter;
+
+        if ((membership == NULL ? 0 : membership->id) != share)
+            continue;
+        filter = membership != NULL ? membership_filter(membership)
+                                    : topic_filter_text(session->subscriptions[i].filter);
+        if (strip(connection->mount, &filter) && filter.data[0] == '$' &&
+            filter_matches(filter, topic))
+            return true;
+    }
+    return false;
 }
 
 static bool has_response_topic(struct span props)
@@ -277,10 +290,15 @@ static struct span strip_props(struct mount_scratch *scratch, const struct mount
     return span_of(begin, (size_t)(to - begin));
 }
 
-bool mount_strip(struct broker *broker, const struct mount_point *mount,
+bool mount_strip(struct broker *broker, const struct connection *connection, uint32_t share,
                  struct publish_encoding *encoding)
 {
+    const struct mount_point *mount = connection->mount;
+
     if (!strip(mount, &encoding->topic))
+        return false;
+    if (UNLIKELY(encoding->topic.data[0] == '$') &&
+        !subscribed_to_dollar(connection, share, encoding->topic)) /* [MQTT-4.7.2-1] */
         return false;
     if (encoding->version == MQTT_5 && encoding->props.len != 0 &&
         has_response_topic(encoding->props))

@@ -13,8 +13,12 @@
  *   broker        tenant/a             $share/g/tenant/a/#            tenant/a/b
  *
  * The same is done with the topic of a will, and with the Response Topic of a message, for it is a topic that somebody is to
- * publish to. A client cannot leave its part: every topic and filter of it has the mount point in front, $SYS and others with a $ are
- * refused, and placeholders take no value that has a separator or a wildcard.
+ * publish to. A client cannot leave its part: every topic and filter of it has the mount point in front, and placeholders take
+ * no value that has a separator or a wildcard.
+ *
+ * That holds for topics with a $ as well, as in Mosquitto: "$SYS/x" in there is "tenant/$SYS/x", a topic like others, and what the
+ * broker publishes about itself is not to be seen. Unlike there, a filter of the client that begins with a wildcard does not
+ * get it one [MQTT-4.7.2-1]: for the broker "tenant/#" matches "tenant/$SYS/x", so that is looked at when it is sent.
  *
  * A kept session has its subscriptions as they were made, as whole topics. When its client comes through another
  * listener it is not sent what lies outside of that one's mount point: it would have no name there (drop_outside_mount). A
@@ -44,9 +48,8 @@ enum mqtt_reason mount_settle(struct broker *broker, struct connection *connecti
                               const char **why);
 
 /* Makes a client's topic name a whole one, which is valid until the next call. One that is no topic name stays one that
- * is none. SUCCESS; TOPIC_NAME_INVALID: it would be longer than a topic can be; NOT_AUTHORIZED: it begins with $. */
-enum mqtt_reason mount_name(struct broker *broker, const struct mount_point *mount,
-                            struct span *topic);
+ * is none. False: it would be longer than a topic can be. */
+bool mount_name(struct broker *broker, const struct mount_point *mount, struct span *topic);
 
 /* Makes the filters of a SUBSCRIBE or UNSUBSCRIBE whole ones, in a block that the caller frees (mem_free()). What a client
  * behind a mount point may not ask for is an empty filter then, which is none. NULL when memory is gone. */
@@ -63,9 +66,10 @@ static inline uint32_t mount_len(const struct mount_point *mount)
     return mount == NULL ? 0 : mount->len;
 }
 
-/* Takes the mount point off what is to be sent: topic and properties. False when the topic is outside. What it put into
- * the encoding is valid until the next call. */
-bool mount_strip(struct broker *broker, const struct mount_point *mount,
+/* Takes the mount point off what is to be sent on a connection: topic and properties. `share` is the membership that it
+ * comes through, 0: none. False when the topic is outside, or begins with $ and no filter of the client names that. What it
+ * put into the encoding is valid until the next call. */
+bool mount_strip(struct broker *broker, const struct connection *connection, uint32_t share,
                  struct publish_encoding *encoding);
 
 #endif

@@ -28,8 +28,8 @@ unsigned broker_home_shard(struct span client_identifier, unsigned shard_count)
 
 /* ---- checks ---- */
 
-static enum mqtt_reason check_will(const struct broker *broker, const struct connect_packet *packet,
-                                   const char **why)
+static enum mqtt_reason check_will(const struct broker *broker, const struct connection *connection,
+                                   const struct connect_packet *packet, const char **why)
 {
     const struct conf *conf = broker->conf;
 
@@ -39,7 +39,7 @@ static enum mqtt_reason check_will(const struct broker *broker, const struct con
         *why = "the will topic is not a topic name";
         return MQTT_REASON_TOPIC_NAME_INVALID;
     }
-    if (span_starts_with(packet->will_topic, "$SYS")) {
+    if (span_starts_with(packet->will_topic, "$SYS") && port_mount_point(connection).len == 0) {
         *why = "the will topic is the broker's";
         return MQTT_REASON_NOT_AUTHORIZED;
     }
@@ -55,6 +55,7 @@ static enum mqtt_reason check_will(const struct broker *broker, const struct con
 }
 
 static enum mqtt_reason check_connect(const struct broker *broker,
+                                      const struct connection *connection,
                                       const struct connect_packet *packet, const char **why)
 {
     if (packet->client_identifier.len == 0) {
@@ -66,7 +67,7 @@ static enum mqtt_reason check_connect(const struct broker *broker,
             return MQTT_REASON_CLIENT_IDENTIFIER_NOT_VALID;
         }
     }
-    return check_will(broker, packet, why);
+    return check_will(broker, connection, packet, why);
 }
 
 /* An identifier that no session has, and whose home is this shard. */
@@ -185,7 +186,7 @@ enum connection_verdict on_connect(struct broker *broker, struct connection *con
 
     if (reason != MQTT_REASON_SUCCESS)
         return malformed(broker, connection, &packet, reason);
-    reason = check_connect(broker, &packet, &why);
+    reason = check_connect(broker, connection, &packet, &why);
     if (reason != MQTT_REASON_SUCCESS)
         return connect_refuse(broker, connection, &packet, reason, why);
     client_identifier = packet.client_identifier;

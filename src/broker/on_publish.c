@@ -155,7 +155,7 @@ static const char *refusal_text(enum mqtt_reason reason)
 {
     switch (reason) {
     case MQTT_REASON_NOT_AUTHORIZED:
-        return "topics below $SYS are the broker's, and behind a mount point all that begin with $";
+        return "topics below $SYS are the broker's";
     case MQTT_REASON_PAYLOAD_FORMAT_INVALID:
         return "the payload is not UTF-8";
     case MQTT_REASON_QUOTA_EXCEEDED:
@@ -247,18 +247,14 @@ static void refuse_publication(struct broker *broker, struct connection *connect
 static bool mount_topic(struct broker *broker, struct connection *connection,
                         struct publish_packet *packet)
 {
-    enum mqtt_reason reason = mount_name(broker, connection->mount, &packet->topic);
-
-    if (reason == MQTT_REASON_SUCCESS && connection->version == MQTT_5 &&
-        props_has(&packet->props, MQTT_PROPERTY_RESPONSE_TOPIC) &&
-        packet->props.response_topic.len + connection->mount->len > UINT16_MAX)
-        reason = MQTT_REASON_TOPIC_NAME_INVALID;
-    if (reason == MQTT_REASON_NOT_AUTHORIZED)
-        refuse_publication(broker, connection, packet->topic, packet->qos,
-                           packet->packet_identifier, reason);
-    else if (reason != MQTT_REASON_SUCCESS)
-        connection_end(broker, connection, reason, "the topic is too long behind the mount point");
-    return reason == MQTT_REASON_SUCCESS;
+    if (mount_name(broker, connection->mount, &packet->topic) &&
+        (connection->version != MQTT_5 ||
+         !props_has(&packet->props, MQTT_PROPERTY_RESPONSE_TOPIC) ||
+         packet->props.response_topic.len + connection->mount->len <= UINT16_MAX))
+        return true;
+    connection_end(broker, connection, MQTT_REASON_TOPIC_NAME_INVALID,
+                   "the topic is too long behind the mount point");
+    return false;
 }
 
 static void route(struct broker *broker, struct connection *connection,

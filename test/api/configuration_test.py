@@ -131,11 +131,13 @@ def test_listeners(broker, api):
 
     assert list(listed()) == ["tcp"]
     first = listed()["tcp"]["listen_on"]
-    status, answer = change({"ws": {"bind": "127.0.0.1:0/mqtt"}, "tcp": {"more": {"bind": "127.0.0.1:0", "max_connections": 1}}})
+    status, answer = change({"ws": {"bind": "127.0.0.1:0/mqtt"}, "tcp": {"more": {"bind": "127.0.0.1:0", "max_connections": 1,
+                                                                                              "mountpoint": "at/${clientid}/"}}})
     assert status == 200 and answer["data"] == \
-        changed(["listeners.ws.bind", "listeners.tcp.more.bind", "listeners.tcp.more.max_connections"]), answer
+        changed(["listeners.ws.bind", "listeners.tcp.more.bind", "listeners.tcp.more.max_connections", "listeners.tcp.more.mountpoint"]), answer
     rows = listed()
     assert set(rows) == {"tcp", "tcp.more", "ws"} and rows["ws"]["protocol"] == "ws", rows
+    assert (rows["tcp"]["mountpoint"], rows["tcp.more"]["mountpoint"]) == ("", "at/${clientid}/"), rows
     assert rows["tcp"]["listen_on"] == first and re.fullmatch(r"ws://127.0.0.1:\d+/mqtt", rows["ws"]["listen_on"]), rows
     port = int(rows["tcp.more"]["listen_on"].rsplit(":", 1)[1])
     client = api_client.Mqtt(port, "listeners")
