@@ -336,6 +336,22 @@ bool password_verify(const struct password *stored, struct span given)
     return right;
 }
 
+uint64_t password_work(const struct password *stored)
+{
+    switch (stored->kind) {
+    case PASSWORD_CLEAR:
+    case PASSWORD_SHA512:
+        break;
+    case PASSWORD_PBKDF2: /* two SHA-512 of a block each, which are 7 rounds */
+        return (uint64_t)stored->iterations * 14;
+    case PASSWORD_SCRYPT:
+        return (uint64_t)4 * stored->r * stored->p << stored->log_n;
+    case PASSWORD_SCRAM: /* two SHA-256 */
+        return (uint64_t)stored->scram.iterations * 4;
+    }
+    return 0;
+}
+
 /* ---- making ---- */
 
 static bool format_scram(const struct scram_keys *keys, char *to, size_t size)

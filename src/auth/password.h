@@ -75,6 +75,10 @@ void password_release(struct password *password);
  * how much of it was right. False as well when memory is gone. */
 bool password_verify(const struct password *stored, struct span given);
 
+/* How much work password_verify() is, in rounds of scrypt's inner function, near enough to say which of two is more; 0 for
+ * what is done in microseconds. */
+uint64_t password_work(const struct password *stored);
+
 /* Writes a new entry with fresh salts for the password, to[0 .. PASSWORD_TEXT_MAX). Blocks. False when memory is gone. */
 bool password_make(struct span given, const struct password_cost *cost, char *to);
 

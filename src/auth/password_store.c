@@ -36,6 +36,7 @@ struct password_entry {
 struct password_store {
     atomic_uint references;
     uint32_t count, space, scram_count;
+    uint32_t costliest;              /* the number of an entry */
     struct password_entry **entries; /* in the order of the sources */
     uint32_t *slots;                 /* 1 + the number of an entry, or 0; open addressing */
     uint32_t slot_mask;
@@ -224,6 +225,9 @@ static bool insert(struct password_store *store, struct span user, const struct 
                                      .line = line,
                                      .user_len = user.len};
     memcpy(entry->user, user.data, user.len);
+    if (store->count != 0 &&
+        password_work(password) > password_work(&store->entries[store->costliest]->password))
+        store->costliest = store->count;
     store->entries[store->count++] = entry;
     store->slots[slot] = store->count;
     store->scram_count += password->has_scram || password->kind == PASSWORD_CLEAR;
@@ -323,15 +327,16 @@ static uint32_t pick(const struct password_store *store, struct span user)
     return (uint32_t)((uint64_t)number * store->count >> 32);
 }
 
-const struct password *password_store_find(const struct password_store *store, struct span user,
-                                           bool *known)
+const struct password *password_store_find(const struct password_store *store, struct span user)
 {
     const struct password_entry *entry = find_entry(store, user);
 
-    *known = entry != NULL;
-    if (entry == NULL && store->count > 0)
-        entry = store->entries[pick(store, user)]; /* I3 */
     return entry == NULL ? NULL : &entry->password;
+}
+
+const struct password *password_store_costliest(const struct password_store *store)
+{
+    return store->count == 0 ? NULL : &store->entries[store->costliest]->password; /* I3 */
 }
 
 static bool can_scram(const struct password *password)

@@ -14,7 +14,8 @@
  * Invariants
  *   I1  a user name is there once, in all sources together
  *   I2  each entry has a password that is not empty
- *   I3  what is asked of a user who is not there costs the same time as of one who is: see password_store_find()
+ *   I3  whoever is refused has cost the work of the costliest entry, whether the user is there or not, but for one who is
+ *       there with a cheaper hash: he has cost that. See password_store_costliest()
  *
  * A file that was cut off while it was written is told by its last line: hashes have a known length, and a password in
  * clear text must end with the end of its line.
@@ -59,11 +60,13 @@ const char *password_store_warnings(const struct password_store *store);
 /* The number of users. */
 size_t password_store_count(const struct password_store *store);
 
-/* The stored password of a user; NULL only when the store is empty. For a user who is not there *known is false, and
- * the answer is somebody's: always the same one's for the same name. It is to be checked like any other, with whatever
- * it says thrown away, and then the time does not tell who is there. */
-const struct password *password_store_find(const struct password_store *store, struct span user,
-                                           bool *known);
+/* The stored password of a user; NULL: there is none of that name. */
+const struct password *password_store_find(const struct password_store *store, struct span user);
+/* The one that is most work to check; NULL: the store is empty. It is to be checked, and what it says thrown away, when
+ * a user is not there, or is with a password that is checked in microseconds and was wrong: then the time does not tell who
+ * is there. As long as all hashes of a store are made with the same parameters that is true of all users; else of those with
+ * the costliest ones and of those in clear text or $6$. */
+const struct password *password_store_costliest(const struct password_store *store);
 
 /* What SCRAM is to be answered with for that user: keys, or the password in clear text to derive them from, with salt and
  * iterations in `keys` in any case. A user who is not there, or whose entry has neither, gets salt and iterations that

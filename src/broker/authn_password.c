@@ -7,8 +7,10 @@
  *   stored in a form that costs nothing to check  -----------> ALLOW, or wrong
  *   else: login --port_work()--> password_verify() on a worker --> login_done() --> authn_complete(), for all that joined
  *
- * A thousand devices of one user that come back at once cost one hash. A name that nobody has costs what a wrong password
- * costs: the store gives somebody's entry to check it against, and the result is thrown away.
+ * A thousand devices of one user that come back at once cost one hash. A name that nobody has, and a wrong password of a name
+ * whose entry is checked in microseconds, cost the hash of the store's costliest entry, and the result is thrown away. So the
+ * time of a refusal tells nothing about names while all hashes of the store are made with the same parameters; where they
+ * are not, it may tell that a name is one of those with a cheaper hash.
  *
  * A wrong password is DENY. A name that nobody has is the same as long as no link behind this one could know it; else it is
  * IGNORE, after the same time.
@@ -35,6 +37,7 @@ struct login {
     struct slow_down *slow_down;
     struct slow_down_keys slow_down_keys; /* of the first that joined */
     bool known, right, untried;
+    bool pretence; /* `stored` is another's: what it says is thrown away */
     struct authn_handle *joined;
     uint32_t joined_count, joined_space;
     uint32_t password_len;
@@ -54,18 +57,17 @@ bool authn_password_configured(const struct broker *broker)
 /* A check that a shard makes itself: microseconds. */
 static bool is_cheap(const struct password *stored)
 {
-    return stored->kind == PASSWORD_CLEAR || stored->kind == PASSWORD_SHA512;
+    return password_work(stored) == 0;
 }
 
 bool authn_credential_good(const struct broker *broker, struct span username, uint64_t credential)
 {
     const struct password *stored;
-    bool known = false;
 
     if (!authn_password_configured(broker))
         return false;
-    stored = password_store_find(broker->policy->passwords, username, &known);
-    return stored != NULL && known && login_fingerprint(secret_of(broker), stored) == credential;
+    stored = password_store_find(broker->policy->passwords, username);
+    return stored != NULL && login_fingerprint(secret_of(broker), stored) == credential;
 }
 
 bool authn_password_remembered(const struct broker *broker, const struct authn_attempt *attempt)
@@ -129,7 +131,8 @@ static void login_blocking(struct work *work)
                                         &login->policy->slow_down); /* I4 */
     if (login->untried)
         return;
-    login->right = password_verify(login->stored, span_of(login->password, login->password_len));
+    login->right = password_verify(login->stored, span_of(login->password, login->password_len)) &&
+                   !login->pretence;
 }
 
 /* Tells one of those who joined. */
@@ -145,7 +148,7 @@ static void answer(struct broker *broker, const struct login *login, struct auth
         answer = impossible(attempt, "the server is shutting down");
     else if (login->untried)
         answer = authn_unchecked(broker, attempt);
-    else if (!login->known || !login->right)
+    else if (!login->right)
         answer = wrong(broker, attempt, login->known);
     else if (authn_credential_good(broker, attempt->username, credential)) /* I2 */
         answer = allow(attempt, credential);
@@ -159,7 +162,7 @@ static void login_done(struct broker *broker, struct work *work)
     struct login *login = CONTAINER_OF(work, struct login, work);
     uint64_t credential = login_fingerprint(secret_of(broker), login->stored);
 
-    if (login->right && login->known && broker->policy == login->policy)
+    if (login->right && broker->policy == login->policy)
         remember(broker, login->key);
     for (uint32_t i = 0; i < login->joined_count; i++)
         answer(broker, login, login->joined[i], credential);
@@ -193,18 +196,21 @@ static struct login *find_login(struct broker *broker, struct login_key key)
     return NULL;
 }
 
+/* `own`: the user's entry; NULL: there is none. */
 static enum authn_answer submit(struct broker *broker, struct authn_attempt *attempt,
-                                const struct password *stored, bool known, struct login_key key)
+                                const struct password *own, struct login_key key)
 {
+    bool pretence = own == NULL || is_cheap(own);
     struct login *login = mem_try_zalloc(sizeof(*login) + attempt->password.len);
 
     if (login == NULL)
         return impossible(attempt, "out of memory");
     login->work = (struct work){.blocking = login_blocking, .done = login_done};
     login->policy = policy_ref(broker->policy);
-    login->stored = stored;
+    login->stored = pretence ? password_store_costliest(broker->policy->passwords) : own;
+    login->pretence = pretence;
     login->key = key;
-    login->known = known;
+    login->known = own != NULL;
     login->slow_down = broker->shared->slow_down;
     login->slow_down_keys = attempt->slow_down;
     login->password_len = attempt->password.len;
@@ -220,26 +226,24 @@ static enum authn_answer submit(struct broker *broker, struct authn_attempt *att
 
 enum authn_answer authn_password_ask(struct broker *broker, struct authn_attempt *attempt)
 {
-    const struct password *stored;
+    const struct password_store *store = broker->policy->passwords;
+    const struct password *own;
     struct login_key key;
     struct login *login;
-    bool known = false;
 
     if (!attempt->has_username || !attempt->has_password || attempt->method.len != 0)
         return AUTHN_IGNORE;
-    stored = password_store_find(broker->policy->passwords, attempt->username, &known);
-    if (stored == NULL)
-        return wrong(broker, attempt, false); /* there are no users */
+    own = password_store_find(store, attempt->username);
     key = login_key_of(secret_of(broker), attempt->username, attempt->password);
-    if (known && broker->login_cache != NULL &&
+    if (own != NULL && broker->login_cache != NULL &&
         login_cache_has(broker->login_cache, key, broker->now_ms)) {
         STAT_INC(broker->stats, authn_remembered);
-        return allow(attempt, login_fingerprint(secret_of(broker), stored));
+        return allow(attempt, login_fingerprint(secret_of(broker), own));
     }
-    if (is_cheap(stored))
-        return password_verify(stored, attempt->password) && known
-                   ? allow(attempt, login_fingerprint(secret_of(broker), stored))
-                   : wrong(broker, attempt, known);
+    if (own != NULL && is_cheap(own) && password_verify(own, attempt->password))
+        return allow(attempt, login_fingerprint(secret_of(broker), own));
+    if ((own == NULL || is_cheap(own)) && is_cheap(password_store_costliest(store)))
+        return wrong(broker, attempt, own != NULL);
     login = find_login(broker, key);
-    return login != NULL ? join(login, attempt) : submit(broker, attempt, stored, known, key);
+    return login != NULL ? join(login, attempt) : submit(broker, attempt, own, key);
 }

@@ -133,10 +133,9 @@ static struct span user_of(const struct scram_exchange *exchange)
 
 static uint64_t credential_of(const struct broker *broker, struct span user)
 {
-    bool known = false;
-    const struct password *stored = password_store_find(broker->policy->passwords, user, &known);
+    const struct password *stored = password_store_find(broker->policy->passwords, user);
 
-    return known ? login_fingerprint(&broker->shared->login_secret, stored) : 0;
+    return stored != NULL ? login_fingerprint(&broker->shared->login_secret, stored) : 0;
 }
 
 /* From here on the attempt counts for the name that it is about. */

@@ -145,18 +145,64 @@ def test_nothing_to_check(broker, folder, _deadline_s):
 
 
 def test_the_same_work(broker, folder, _deadline_s):
-    """A name that nobody has costs the workers what a wrong password costs (the store picks the entry by the name)."""
-    write_passwords(folder, {"a": scrypt("a"), "b": scrypt("b")})
+    """Whoever is refused costs the workers the same: a name that nobody has, a wrong password of one with the costliest hash,
+    and of one whose password is not hashed, or once only; only the latter's right ones cost nothing."""
     good = broker.conf
     alone = [line for line in good if "auth { password" not in line]
-    assert reload(broker, alone)["ok"]
     try:
-        for name in ("a", "nobody", "b", "n", "a "):
-            before = broker.counters()
-            assert knock(broker, "tcp", folder, "c", name, "wrong") == BAD_CREDENTIALS
-            assert grew(broker, before, "work_submitted") == 1, name
+        for users, cheap in (({"a": scrypt("a"), "b": scrypt("b")}, ()),
+                             ({"c": "c", "s": FORMS["sha512"]("s"), "a": scrypt("a")}, ("c", "s"))):
+            write_passwords(folder, users)
+            assert reload(broker, alone)["ok"]
+            for name in (*users, "nobody", "n", "a "):
+                before = broker.counters()
+                assert knock(broker, "tcp", folder, "c", name, "wrong") == BAD_CREDENTIALS
+                assert knock(broker, "tcp", folder, "c", name, "a" if name != "a" else "b") == BAD_CREDENTIALS
+                assert grew(broker, before, "work_submitted") == 2, name
+            for name in cheap:
+                before = broker.counters()
+                assert knock(broker, "tcp", folder, "c", name, name) == 0
+                assert grew(broker, before, "work_submitted") == 0, name
     finally:
         conf(folder)
+        assert reload(broker, good)["ok"]
+
+
+def may(client, topic):
+    return client.publish(topic) < 0x80  # there may be nobody who subscribes to it
+
+
+def test_super_users(broker, folder, _deadline_s):
+    """No rules hold for those whom auth.super_users names, once somebody has vouched for them; a reload gives and takes it."""
+    good = broker.conf
+    rules = [line for line in good if "auth { password" not in line] + [
+        'auth.acl.rules = [{permit = allow, topics = "free/#"}]', "auth.no_match = deny"]
+    try:
+        for names, wanted in (("", {"scrypt": False, "clear": False}),
+                              ("clear", {"scrypt": False, "clear": True}),
+                              ("other, scrypt", {"scrypt": True, "clear": False})):
+            assert reload(broker, rules + ['auth.super_users = "%s"' % names])["ok"]
+            for name, good_for_all in wanted.items():
+                client = Who(broker, "tcp", folder, broker.client_id_on(0, fresh("super")), username=name, password=SECRET + name)
+                assert may(client, "secret/x") == good_for_all, (names, name)
+                assert may(client, "free/x")
+                client.close()
+        # who is online becomes one, and is one no more
+        assert reload(broker, rules)["ok"]
+        client = Who(broker, "tcp", folder, broker.client_id_on(0, fresh("super")), username="clear", password=SECRET + "clear")
+        for names, good_for_all in (("clear", True), ("scrypt", False), ("clear", True)):
+            assert reload(broker, rules + ['auth.super_users = "%s"' % names])["ok"]
+            deadline = time.monotonic() + 10
+            while may(client, "secret/x") != good_for_all:
+                assert time.monotonic() < deadline, names
+        client.close()
+        # a name that nobody checks is a name only
+        nobody = [line for line in rules if "password_file" not in line]
+        assert reload(broker, nobody + ['auth.super_users = "clear"', "auth.allow_anonymous = true"])["ok"]
+        client = Who(broker, "tcp", folder, broker.client_id_on(0, fresh("super")), username="clear", password="x")
+        assert not may(client, "secret/x")
+        client.close()
+    finally:
         assert reload(broker, good)["ok"]
 
 
@@ -548,7 +594,7 @@ def test_defaults(broker, folder, _deadline_s):
 
 
 TESTS = [test_good_passwords, test_bad_passwords, test_a_password_is_good_for_nobody_else, test_nothing_to_check, test_the_same_work,
-         test_hashed_once, test_who_tries_waits, test_shards_count_together,
+         test_super_users, test_hashed_once, test_who_tries_waits, test_shards_count_together,
          test_held_back_to_the_end, test_a_password_that_changes_while_it_is_hashed, test_who_came_before_the_door_was_opened,
          test_bad_files, test_without_descriptors, test_changed_users, test_anonymous,
          test_opening_the_door, test_certificates]
