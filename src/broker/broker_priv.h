@@ -278,6 +278,9 @@ void share_give_up(struct broker *broker, struct session *session, struct member
 void share_set_connected(struct broker *broker, struct session *session, bool connected);
 /* Gives up every seat of a session that ends; what it has not begun goes back to the groups. */
 void share_leave_all(struct broker *broker, struct session *session);
+/* A delivery that came through a membership, and that its member may not have: goes to another one. False: it cannot, and is
+ * to be dropped. */
+bool share_refuse(struct broker *broker, struct session *session, struct delivery *delivery);
 /* A delivery of QoS 1 or 2 that came through that membership is over, however it ended. */
 void share_done(struct broker *broker, const struct session *session, uint32_t membership_id);
 void share_on_entry(struct broker *broker, unsigned from, const struct mesh_entry *entry);

@@ -337,7 +337,8 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
     }
     if (UNLIKELY(broker->authz_active) && /* queued under other rules, perhaps, or sent in vain */
         !authz_may_receive(broker, session, delivery->message->publication.topic)) {
-        drop_delivery(broker, session, delivery, STAT_drop_not_authorized);
+        if (delivery->share == 0 || !share_refuse(broker, session, delivery))
+            drop_delivery(broker, session, delivery, STAT_drop_not_authorized);
         return true;
     }
     out = (struct outgoing){

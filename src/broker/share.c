@@ -16,12 +16,17 @@
  * that has a session; when another member connects, the owner recalls what the offline ones have
  * not begun.
  *
+ * A member may be forbidden what the others may have. It is passed over for that message: the next one in turn gets it, then
+ * an offline one; if nobody may have it, or REFUSALS_MAX have been asked, it is dropped (drop_not_authorized). Members on the
+ * owner's shard are asked here, others when it reaches them.
+ *
  * Invariants
  *   I1  a message is in the hands of one member at a time, or on its way back to the owner
  *   I2  QoS 2 that a member has been sent stays with it: it finishes when the member is back
  *       [MQTT-4.8.2-4], and is given to nobody else when the session ends [MQTT-4.8.2-5]
  *   I3  an acknowledgement with an error code ends the delivery for the whole group [MQTT-4.8.2-6]
- *   I4  all deliveries of one publisher to one member take the same way, so their order is kept
+ *   I4  all deliveries of one publisher to one member take the same way, so their order is kept; not of what another member
+ *       had or was not allowed before, which MQTT does not ask of shared subscriptions (4.6)
  *   I5  a delivery is counted as matched once, when the first member takes it
  *
  * Members are named by session handle: one session has at most one seat in a group.
@@ -29,6 +34,8 @@
  * This is the owner's side; the member's is share_member.c.
  */
 #include "broker/share_priv.h"
+
+#define REFUSALS_MAX 256u
 
 struct share_member {
     struct session_handle session;
@@ -204,7 +211,69 @@ static struct share_member *pick(const struct broker *broker, struct share_group
     return best;
 }
 
+/* ---- whoever may not have it ---- */
+
+/* Not of members elsewhere: they are asked there. */
+static bool may_have(struct broker *broker, const struct share_member *member, struct span topic)
+{
+    struct session *session;
+
+    if (LIKELY(!broker->authz_active) || !shard_is_home(broker, member->session.shard))
+        return true;
+    session = session_table_get(&broker->sessions, member->session);
+    return session == NULL || authz_may_receive(broker, session, topic);
+}
+
+static uint32_t count_connected(const struct share_group *group)
+{
+    uint32_t connected = 0;
+
+    for (uint32_t i = 0; i < group->count; i++)
+        connected += group->members[i].connected;
+    return connected;
+}
+
+/* The next one behind members[at] in turn; NULL: there is no other. */
+static struct share_member *behind(struct share_group *group, uint32_t at, bool connected)
+{
+    for (uint32_t i = 1; i < group->count; i++) {
+        struct share_member *member = &group->members[(at + i) % group->count];
+
+        if (member->connected == connected)
+            return member;
+    }
+    return NULL;
+}
+
+/* Who gets what `member` may not have, after that many refusals before; NULL: nobody. */
+static struct share_member *pass_over(struct broker *broker, struct share_group *group,
+                                      const struct share_member *member, struct span topic,
+                                      uint32_t *refusals)
+{
+    uint32_t connected = count_connected(group);
+    uint32_t most = group->count < REFUSALS_MAX ? group->count : REFUSALS_MAX;
+
+    while (++*refusals < most) {
+        struct share_member *next =
+            behind(group, (uint32_t)(member - group->members), *refusals < connected);
+
+        if (next == NULL || may_have(broker, next, topic))
+            return next;
+        member = next;
+    }
+    return NULL;
+}
+
 /* ---- handing over ---- */
+
+static void drop_forbidden(struct broker *broker, struct share_delivery *delivery)
+{
+    STAT_ADD(broker->stats, delivery_matched, !delivery->matched);
+    if (!delivery->transmitted)
+        STAT_INC(broker->stats, drop_not_authorized);
+    message_unref(delivery->message);
+    mem_free(delivery);
+}
 
 static void drop(struct broker *broker, struct share_delivery *delivery)
 {
@@ -236,12 +305,21 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
     struct share_member *member = pick(broker, group, NULL, true);
     struct share_delivery *delivery;
     struct message *message;
+    uint32_t refusals = 0;
 
     if (member == NULL)
         member = pick(broker, group, NULL, false);
     if (member == NULL) {
         STAT_INC(broker->stats, unrouted);
         return;
+    }
+    if (UNLIKELY(broker->authz_active) && !may_have(broker, member, routing->publication->topic)) {
+        member = pass_over(broker, group, member, routing->publication->topic, &refusals);
+        if (member == NULL) {
+            routing->matched++;
+            STAT_INC(broker->stats, drop_not_authorized);
+            return;
+        }
     }
     if (member->connected && shard_is_home(broker, member->session.shard)) {
         struct session *session = session_table_get(&broker->sessions, member->session);
@@ -270,10 +348,28 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
     }
     delivery->message = message;
     delivery->group_hash = group->hash;
+    delivery->refusals = refusals;
     hand_over(broker, member, delivery);
 }
 
-/* A member left before it acknowledged. */
+/* The member that it was for may not have it. */
+static void take_refused(struct broker *broker, struct share_group *group,
+                         const struct share_member *member, struct share_delivery *delivery)
+{
+    struct share_member *next;
+
+    if (member == NULL) /* it has left meanwhile */
+        member = &group->members[0];
+    delivery->refused = false;
+    next =
+        pass_over(broker, group, member, delivery->message->publication.topic, &delivery->refusals);
+    if (next == NULL)
+        drop_forbidden(broker, delivery);
+    else
+        hand_over(broker, next, delivery);
+}
+
+/* A member left before it acknowledged, or may not have it. */
 static void take_return(struct broker *broker, struct share_delivery *delivery)
 {
     struct share_group *group = group_find(broker, delivery->group_hash);
@@ -287,6 +383,10 @@ static void take_return(struct broker *broker, struct share_delivery *delivery)
     member = member_find(group, from);
     if (member != NULL && member->outstanding > 0)
         member->outstanding--;
+    if (delivery->refused) {
+        take_refused(broker, group, member, delivery);
+        return;
+    }
     member = pick(broker, group, &from, true);
     if (member == NULL)
         member = pick(broker, group, NULL, false); /* the one that returned it, perhaps */

@@ -82,6 +82,13 @@ void share_take_delivery(struct broker *broker, struct share_delivery *delivery)
                             delivery);
         return;
     }
+    if (UNLIKELY(broker->authz_active) &&
+        !authz_may_receive(broker, session, delivery->message->publication.topic)) {
+        delivery->refused = true;
+        share_post_delivery(broker, share_owner_of(broker, delivery->group_hash), MESH_SHARE_RETURN,
+                            delivery);
+        return;
+    }
     routing_begin(&routing, &delivery->message->publication, delivery->message);
     routing.matched = !delivery->matched;
     share_to_session(broker, &routing, session, delivery);
@@ -90,6 +97,38 @@ void share_take_delivery(struct broker *broker, struct share_delivery *delivery)
 }
 
 /* ---- giving back ---- */
+
+/* Takes a delivery out of the window and returns it to the owner of its group. False when it cannot be. */
+static bool give_back_one(struct broker *broker, struct session *session, struct delivery *delivery,
+                          bool refused)
+{
+    struct membership *membership = membership_by(session, 0, delivery->share);
+    struct share_delivery *back = membership == NULL ? NULL : mem_try_zalloc(sizeof(*back));
+
+    if (back == NULL)
+        return false;
+    *back = (struct share_delivery){.message = delivery->message,
+                                    .session = session->handle,
+                                    .group_hash = membership->group_hash,
+                                    .matched = true,
+                                    .transmitted = delivery->transmitted,
+                                    .refused = refused};
+    message_ref(back->message, 1);
+    if (delivery->state == DELIVERY_QUEUED)
+        broker->queue_bytes -= delivery->message->size;
+    if (!delivery->transmitted)
+        STAT_DEC(broker->stats, delivery_queued);
+    window_finish(&session->window, delivery);
+    share_post_delivery(broker, share_owner_of(broker, back->group_hash), MESH_SHARE_RETURN, back);
+    return true;
+}
+
+bool share_refuse(struct broker *broker, struct session *session, struct delivery *delivery)
+{
+    /* nothing of QoS 2 that has been encoded (I2) */
+    return (delivery->state == DELIVERY_QUEUED || delivery->qos == 1) &&
+           give_back_one(broker, session, delivery, true);
+}
 
 /* Takes deliveries of this membership (0: of any) that the member has not begun out of its window
  * and returns them. */
@@ -101,8 +140,6 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
 
     for (uint64_t i = window->head; i < end; i++) {
         struct delivery *delivery = window_at(window, i);
-        struct membership *membership;
-        struct share_delivery *back;
 
         if (i < window->head) /* gone, and its place may have been taken */
             continue;
@@ -114,23 +151,8 @@ static void give_back(struct broker *broker, struct session *session, uint32_t m
             !(delivery->state == DELIVERY_SENT && delivery->qos == 1 &&
               session->connection == NULL)) /* a client that is there will acknowledge it */
             continue;
-        membership = membership_by(session, 0, delivery->share);
-        back = membership == NULL ? NULL : mem_try_zalloc(sizeof(*back));
-        if (back == NULL)
+        if (!give_back_one(broker, session, delivery, false))
             continue;
-        *back = (struct share_delivery){.message = delivery->message,
-                                        .session = session->handle,
-                                        .group_hash = membership->group_hash,
-                                        .matched = true,
-                                        .transmitted = delivery->transmitted};
-        message_ref(back->message, 1);
-        if (delivery->state == DELIVERY_QUEUED)
-            broker->queue_bytes -= delivery->message->size;
-        if (!delivery->transmitted)
-            STAT_DEC(broker->stats, delivery_queued);
-        window_finish(window, delivery);
-        share_post_delivery(broker, share_owner_of(broker, back->group_hash), MESH_SHARE_RETURN,
-                            back);
         if (window->capacity == 0)
             return; /* it ran empty */
     }

@@ -25,9 +25,11 @@ struct share_delivery {
     uint64_t group_hash;
     uint32_t membership, identifier;
     uint8_t options;
-    bool final;       /* queue it even though the member is offline: there is nobody else */
-    bool matched;     /* delivery_matched has counted it: a member has taken it once (I5) */
-    bool transmitted; /* message_out has counted it */
+    bool final;        /* queue it even though the member is offline: there is nobody else */
+    bool matched;      /* delivery_matched has counted it: a member has taken it once (I5) */
+    bool transmitted;  /* message_out has counted it */
+    bool refused;      /* on its way back: the member may not have it (authz.h) */
+    uint32_t refusals; /* by how many members before */
 };
 
 /* The shard that owns the group of that hash. */
