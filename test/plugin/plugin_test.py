@@ -20,7 +20,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 
-from doors import run_one  # noqa: E402
+from doors import run_on  # noqa: E402
 from mqs import wire  # noqa: E402
 from mqs.broker import SANITIZER_OPTIONS, Broker, chosen_shards  # noqa: E402
 from mqs.client import Client, Closed, Timeout, Violation  # noqa: E402
@@ -181,12 +181,16 @@ def test_many_wait_at_once(broker, _folder, deadline_s):
     bystander.close()
 
 
-def test_answered_twice(broker, _folder, deadline_s):
+def let_in_with_stale_answers(broker, deadline_s, user, count):
     before = broker.counters()["plugin_stale"]
-    guest = Guest(broker, deadline_s, "tw", "twice").let_in()
-    settled(broker, "plugin_stale", before + 2, deadline_s)
+    guest = Guest(broker, deadline_s, user, user).let_in()
+    settled(broker, "plugin_stale", before + count, deadline_s)
     guest.ping(guest.deadline())
     guest.close()
+
+
+def test_answered_twice(broker, _folder, deadline_s):
+    let_in_with_stale_answers(broker, deadline_s, "twice", 2)
 
 
 def test_answered_early(broker, _folder, deadline_s):
@@ -194,11 +198,7 @@ def test_answered_early(broker, _folder, deadline_s):
 
 
 def test_void_ticket(broker, _folder, deadline_s):
-    before = broker.counters()["plugin_stale"]
-    guest = Guest(broker, deadline_s, "vo", "void").let_in()
-    settled(broker, "plugin_stale", before + 1, deadline_s)
-    guest.ping(guest.deadline())
-    guest.close()
+    let_in_with_stale_answers(broker, deadline_s, "void", 1)
 
 
 def test_never_answered(broker, _folder, deadline_s):
@@ -653,14 +653,7 @@ def main():
         several = [*common, doorman, short, contrary[-1]]
         for lines, tests in ((contrary, CONTRARY), (several, SEVERAL)):
             for shards in chosen_shards(1, 3):
-                broker = Broker(os.path.abspath(options.broker), shards, lines, options.timeout_scale).start()
-                for test in tests:
-                    if options.only in test.__name__:
-                        failed += not run_one(test, broker, folder, options.timeout_scale)
-                problem = broker.stop()
-                if problem:
-                    failed += 1
-                    print("%s\n%s" % (problem, "\n".join(broker.log[-40:])))
+                failed += run_on(shards, lines, tests, folder, options)
         if not options.only:
             failed += check_unfit(options, folder)
             failed += check_end_with_waiting(options, contrary)

@@ -94,16 +94,23 @@ def run(tests, conf, shards=(1, 3), extra_options=()):
     with tempfile.TemporaryDirectory(prefix="smq-doors-") as folder:
         make_certificates(folder)
         for count in chosen_shards(*shards):
-            broker = Broker(os.path.abspath(options.broker), count, conf(folder), options.timeout_scale).start()
-            broker.options = options
-            for test in tests:
-                if options.only in test.__name__:
-                    failed += not run_one(test, broker, folder, options.timeout_scale)
-            problem = broker.stop()
-            if problem:
-                failed += 1
-                print("%s\n%s" % (problem, "\n".join(broker.log[-40:])))
+            failed += run_on(count, conf(folder), tests, folder, options)
     return 1 if failed else 0
+
+
+def run_on(shards, conf, tests, folder, options):
+    """Runs those of the tests that the options choose on a broker of their own; how many failed."""
+    broker = Broker(os.path.abspath(options.broker), shards, conf, options.timeout_scale).start()
+    broker.options = options
+    failed = 0
+    for test in tests:
+        if options.only in test.__name__:
+            failed += not run_one(test, broker, folder, options.timeout_scale)
+    problem = broker.stop()
+    if problem:
+        failed += 1
+        print("%s\n%s" % (problem, "\n".join(broker.log[-40:])))
+    return failed
 
 
 def run_one(test, broker, folder, scale):
