@@ -82,6 +82,14 @@ static bool matches(const cJSON *claim, const char *text, const struct jwt_clien
     return false;
 }
 
+bool jwt_claims_prove_username(const struct jwt_claims *claims)
+{
+    for (unsigned i = 0; claims != NULL && i < claims->count; i++)
+        if (strcmp(claims->list[i].text, "${username}") == 0)
+            return true;
+    return false;
+}
+
 bool jwt_claims_match(const struct jwt_claims *claims, const struct jwt *jwt,
                       const struct jwt_client *client)
 {

@@ -28,5 +28,7 @@ void jwt_claims_destroy(struct jwt_claims *claims);
  * the client's; of one that has none, or an empty one, no token is. NULL wants nothing. */
 bool jwt_claims_match(const struct jwt_claims *claims, const struct jwt *jwt,
                       const struct jwt_client *client);
+/* Whether one of them must be the user name and nothing else: then a token that matches proves it. */
+bool jwt_claims_prove_username(const struct jwt_claims *claims);
 
 #endif

@@ -146,6 +146,7 @@ enum jwt_verdict jwt_login_ask(const struct jwt_login *login, struct span token,
             strlen(bearer->username) > USERNAME_BYTES_MAX)
             return refuse(bearer, why, "the token lacks the claim that is the user name");
     }
+    bearer->proves_username = bearer->username != NULL || jwt_claims_prove_username(login->claims);
     if (login->acl != NULL)
         bearer->acl = cJSON_GetObjectItemCaseSensitive(bearer->token.claims, login->acl);
     bearer->superuser =

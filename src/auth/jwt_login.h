@@ -27,6 +27,8 @@ struct jwt_bearer {
     const char *username; /* NULL: no claim is to be one */
     const cJSON *acl;     /* NULL: it has no rules */
     bool superuser;
+    bool
+        proves_username; /* `username` is there, or auth.jwt.verify_claims has held CONNECT's against a claim */
     uint64_t ends_s; /* its connection is over then; 0: it is not for that */
 };
 

@@ -55,6 +55,7 @@ struct authn_handle {
 struct identity {
     const struct authn_link *link; /* who let it in; NULL: nobody, it is anonymous */
     bool superuser;                /* no rules hold for it */
+    bool name_unproved;  /* its user name is what CONNECT says, and nobody has vouched for it */
     uint64_t expires_ms; /* wall clock; the connection ends then (a token ran out); 0: never */
     char *method;        /* Authentication Method of its CONNECT, mem_alloc; NULL: none */
     struct acl *rules;   /* of its own (from a token), until its session has them; NULL: none */

@@ -68,6 +68,7 @@ static enum authn_answer allow(struct authn_attempt *attempt, const struct jwt_b
         memcpy(attempt->new_username, bearer->username, len);
     }
     attempt->result.superuser = bearer->superuser;
+    attempt->result.name_unproved = !bearer->proves_username && !attempt->username_verified;
     attempt->result.expires_ms = bearer->ends_s * 1000;
     if (bearer->acl != NULL && !bearer->superuser) {
         bool no_memory;

@@ -23,7 +23,7 @@ bool authn_superuser(const struct broker *broker, const struct identity *identit
     if (identity == NULL)
         return false;
     return identity->superuser || /* a list of names is for those that somebody has vouched for */
-           (identity->link != NULL && broker->policy != NULL &&
+           (identity->link != NULL && !identity->name_unproved && broker->policy != NULL &&
             policy_super_user(broker->policy, username));
 }
 

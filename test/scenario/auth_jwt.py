@@ -121,7 +121,7 @@ def test_who_it_is(broker, folder, _deadline_s):
         client.close()
 
 
-def test_super_users(broker, folder, _deadline_s):
+def test_super_users(broker, folder, deadline_s):
     """For a super user no rules of the configuration hold either."""
     assert reload(broker, [*broker.conf, "auth.acl.rules = [{permit = deny}]"])["ok"]
     try:
@@ -129,6 +129,19 @@ def test_super_users(broker, folder, _deadline_s):
             for is_superuser, code in ((True, 0), (False, NOT_AUTHORIZED), ("true", NOT_AUTHORIZED), (1, NOT_AUTHORIZED)):
                 client = Who(broker, kind, folder, "c", password=tokens.hs256(claims(is_superuser=is_superuser)))
                 assert client.rc == 0 and client.subscribe("#") == [code], (kind, is_superuser)
+                client.close()
+        # a name of auth.super_users is good as long as the token proves it
+        for lines, claim, code in ((["auth.jwt.username_claim = sub"], {"sub": "boss"}, 0),
+                                   (['auth.jwt.username_claim = ""'], {"sub": "boss"}, NOT_AUTHORIZED),
+                                   (['auth.jwt.username_claim = ""', 'auth.jwt.verify_claims { name = "${username}" }'], {"name": "boss"}, 0),
+                                   (['auth.jwt.username_claim = ""', 'auth.jwt.verify_claims { name = any }'], {"name": "any"},
+                                    NOT_AUTHORIZED)):
+            assert reload(broker, [*broker.conf, "auth.acl.rules = [{permit = deny}]", 'auth.super_users = "boss"', *lines])["ok"]
+            deadline, codes = time.monotonic() + deadline_s, None
+            while codes != [code]:  # the reload may not have come to the shard yet
+                assert time.monotonic() < deadline, (lines, codes)
+                client = Who(broker, "tcp", folder, "c", username="boss", password=tokens.hs256(claims(**claim)))
+                codes = client.subscribe("#") if client.rc == 0 else client.rc
                 client.close()
     finally:
         assert reload(broker, broker.conf)["ok"]
