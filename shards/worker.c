@@ -83,12 +83,6 @@ static struct work *take(struct worker_pool *pool)
     }
 }
 
-uint32_t worker_waiting(const struct worker_pool *pool)
-{
-    return atomic_load_explicit(&pool->in, memory_order_relaxed) -
-           atomic_load_explicit(&pool->out, memory_order_relaxed);
-}
-
 /* ---- the threads ---- */
 
 static void work_back(struct broker *broker, struct inbox_item *item)

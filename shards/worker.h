@@ -48,7 +48,4 @@ bool worker_submit(struct worker_pool *pool, struct inbox *back, struct work *wo
  * abandoned, ends the threads. NULL is ignored. */
 void worker_pool_stop(struct worker_pool *pool);
 
-/* Works that wait for a thread at this moment. */
-uint32_t worker_waiting(const struct worker_pool *pool);
-
 #endif
