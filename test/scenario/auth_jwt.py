@@ -327,7 +327,8 @@ def test_whose_token_it_is(broker, folder, _deadline_s):
             for sign in (tokens.hs256, lambda said: tokens.es256(said, folder)):  # by the shard, by a worker
                 for version in (wire.V311, wire.V5):
                     assert knock(broker, kind, folder, "c-1", username="u1", password=sign(claims(**mine)), version=version) == 0, kind
-                assert knock(broker, kind, folder, "c-2", username="u1", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
+                for name in ("c-2", "c-", "c-11"):
+                    assert knock(broker, kind, folder, name, username="u1", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
                 assert knock(broker, kind, folder, "c-1", username="u2", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
                 assert knock(broker, kind, folder, "c-1", password=sign(claims(**mine))) == BAD_CREDENTIALS, kind
             assert knock(broker, kind, folder, "", username="u1", password=tokens.hs256(claims(**{**mine, "clientid": ""}))) == BAD_CREDENTIALS
