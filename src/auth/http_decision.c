@@ -3,7 +3,8 @@
  * http_decision - what the answer of a backend means.
  *
  * Only a clear yes lets somebody in. NanoMQ's backends answer with a status alone; EMQX' with 200 and a JSON object,
- * whose "result" decides. What is said to be JSON and is not denies.
+ * whose "result" decides. What is said to be JSON, or looks like an object, and is not denies: many a framework sends
+ * {"result": "deny"} as text/html when its user forgets to say that it is JSON.
  */
 #include "auth/http_question.h"
 
@@ -16,12 +17,23 @@ static struct http_decision deny(const char *why)
     return (struct http_decision){.verdict = HTTP_VERDICT_DENY, .why = why};
 }
 
-static bool is_json(const struct http_answer *answer)
+static bool begins_object(struct span body)
+{
+    uint32_t at = 0;
+
+    while (at < body.len && memchr(" \t\r\n", body.data[at], 4) != NULL)
+        at++;
+    return at < body.len && body.data[at] == '{';
+}
+
+static bool is_json(const struct http_answer *answer, struct span body)
 {
     static const char json[] = "application/json";
     struct span type;
     uint32_t len = 0;
 
+    if (begins_object(body))
+        return true;
     if (!http_header(&answer->headers, "Content-Type", &type))
         return false;
     while (len < type.len && type.data[len] != ';' && type.data[len] != ' ')
@@ -63,7 +75,7 @@ struct http_decision http_decide(const struct http_answer *answer, struct span b
         decision.failed = answer->status >= 500;
         return decision;
     }
-    if (!is_json(answer) || body.len == 0)
+    if (body.len == 0 || !is_json(answer, body))
         return (struct http_decision){.verdict = HTTP_VERDICT_ALLOW};
     json = json_parse(body, &why);
     if (cJSON_IsObject(json))

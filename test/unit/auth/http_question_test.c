@@ -183,7 +183,12 @@ static void answers_mean(void **state)
     } cases[] = {
         {PLAIN, "", HTTP_VERDICT_ALLOW, false, false},
         {PLAIN, "deny", HTTP_VERDICT_ALLOW, false, false}, /* only the status counts */
-        {PLAIN, "{\"result\":\"deny\"}", HTTP_VERDICT_ALLOW, false, false},
+        {PLAIN, "{\"result\":\"deny\"}", HTTP_VERDICT_DENY, false,
+         false}, /* whatever it is called */
+        {PLAIN, "{\"result\":\"ignore\"}", HTTP_VERDICT_IGNORE, false, false},
+        {PLAIN, "{\"result\":\"allow\"", HTTP_VERDICT_DENY, false, false},
+        {"HTTP/1.1 200 OK\r\n\r\n", "\r\n {\"result\":\"deny\"}", HTTP_VERDICT_DENY, false, false},
+        {PLAIN, " \r\n", HTTP_VERDICT_ALLOW, false, false},
         {"HTTP/1.1 200 OK\r\n\r\n", "x", HTTP_VERDICT_ALLOW, false, false},
         {JSON, "", HTTP_VERDICT_ALLOW, false, false},
         {JSON, "null", HTTP_VERDICT_ALLOW, false, false},
