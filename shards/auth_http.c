@@ -320,7 +320,7 @@ static const char *sentence_of(enum http_outcome outcome)
     case HTTP_TIMEOUT:
         return "the HTTP backend did not answer in time";
     case HTTP_NO_CONNECTION:
-        return "the HTTP backend cannot be reached";
+        return "the HTTP backend cannot be reached, or ends the connection without an answer";
     case HTTP_FORBIDDEN:
         return "the HTTP backend has an address that is not allowed";
     case HTTP_BAD_ANSWER:

@@ -273,11 +273,13 @@ enum connection_verdict connect_denied(struct broker *broker, struct connection 
         .rule = attempt->reason,
     };
 
+    /* the same for all versions: what older ones are told is for them */
+    refusal.counter = audit_connect_counter(
+        reason == MQTT_REASON_SUCCESS ? MQTT_REASON_BAD_USER_NAME_OR_PASSWORD : reason);
     if (reason == MQTT_REASON_SUCCESS)
         reason = attempt->version == MQTT_5 || !attempt->has_username || !attempt->has_password
                      ? MQTT_REASON_BAD_USER_NAME_OR_PASSWORD
                      : MQTT_REASON_NOT_AUTHORIZED;
-    refusal.counter = audit_connect_counter(reason);
     /* [MQTT-4.12.0-4] */
     return connect_refuse_with(broker, connection, &attempt->packet, reason, "not let in",
                                &refusal);

@@ -107,9 +107,11 @@ def test_bad_passwords(broker, folder, _deadline_s):
         for name, password in itertools.chain(itertools.product(FORMS, wrong[:4]), itertools.product(["scrypt", "nobody", ""], wrong)):
             client = Who(broker, kind, folder, "c", name, password)
             answers.add((client.rc, dict(client.connack["props"]).get("reason_string"), client.ended()))
-        for version in (wire.V31, wire.V311):
-            assert knock(broker, kind, folder, "c", "pbkdf2", SECRET, version=version) == 5, kind
-            assert knock(broker, kind, folder, "c", "nobody", SECRET, version=version) == 5, kind
+        before = broker.counters()
+        for version, code in ((wire.V31, 5), (wire.V311, 5), (wire.V5, BAD_CREDENTIALS)):
+            assert knock(broker, kind, folder, "c", "pbkdf2", SECRET, version=version) == code, kind
+            assert knock(broker, kind, folder, "c", "nobody", SECRET, version=version) == code, kind
+        assert grew(broker, before, "refused_credentials") == 6  # a wrong password is one in every version
         assert answers == {(BAD_CREDENTIALS, b"not let in", None)}, answers
         assert broker.wait_log(r'refused: event=connect client="c" user="nobody"', time.monotonic() + 10, mark)
         assert SECRET not in "".join(broker.log) and "horse" not in "".join(broker.log)
