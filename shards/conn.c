@@ -6,6 +6,7 @@
 #include "shards/door.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
+#include "shards/refusal.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -194,15 +195,18 @@ void conn_peer_name(const struct conn *conn, char *to, size_t size)
         snprintf(to, size, conn->family == AF_INET6 ? "[%s]:%u" : "%s:%u", text, conn->port);
 }
 
-static void log_refused(const struct shard *shard)
+static void tell_refused(struct shard *shard, int fd, const struct conn_peer *adopted,
+                         const struct door *door)
 {
+    static const char why[] = "limits.max_connections are open, or there is no memory";
+
     if (shard->index == control_index(shard->machine))
         LOG_WARN("http: a connection was refused: %u of http_server.limit_conn, %u, are open",
                  shard->conns.used, shard->limits->connections);
+    else if (adopted != NULL)
+        refusal_of_peer(shard, door, adopted, STAT_refused_limit, why);
     else
-        LOG_WARN("a connection was refused: %u of %u are open on this shard, %u of %u in all",
-                 shard->conns.used, shard->limits->connections, machine_connections(shard->machine),
-                 shard->machine->limits.connections);
+        refusal_of_socket(shard, door, fd, STAT_refused_limit, why);
 }
 
 void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, struct span bytes,
@@ -214,7 +218,7 @@ void conn_open(struct shard *shard, int fd, const struct conn_peer *adopted, str
         conn_count_refused(shard, 1);
         door_count_refused(shard, door);
         if (shard->phase == SHARD_SERVING)
-            log_refused(shard);
+            tell_refused(shard, fd, adopted, door);
         uring_close_descriptor(shard->ring, fd);
         conn_filter_destroy(filter);
         return;

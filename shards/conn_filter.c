@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "shards/machine_priv.h"
 #include "shards/proxy.h"
+#include "shards/refusal.h"
 #include "shards/signing.h"
 #include "transport/transport.h"
 
@@ -95,7 +96,9 @@ static void fail(struct shard *shard, struct conn *conn)
         return;
     filter->failed = true;
     STAT_INC(shard->stats, transport_failed);
-    if (LOG_ENABLED(LOG_LEVEL_INFO)) {
+    if (filter->shaking)
+        refusal_of_conn(shard, conn, STAT_refused_handshake, transport_why(filter->transport));
+    if (LOG_ENABLED(LOG_LEVEL_INFO) && (!filter->shaking || conn->door->service)) {
         conn_peer_name(conn, peer, sizeof(peer));
         LOG_INFO("connection from %s closed: %s", peer, transport_why(filter->transport));
     }
@@ -257,14 +260,12 @@ static bool take_proxy_header(struct shard *shard, struct conn *conn, struct spa
     uint32_t take = input->len < PROXY_HEADER_MAX ? input->len : PROXY_HEADER_MAX;
     struct conn_peer peer = {.family = conn->family, .port = conn->port};
     enum proxy_found found = PROXY_REFUSED;
-    char name[PEER_NAME_MAX];
 
     memcpy(peer.address, conn->address, sizeof(peer.address));
     if (transport_wire_append(&filter->header, input->data, take))
         found = proxy_read(filter->header.data, filter->header.len, &used, &peer);
     if (found == PROXY_REFUSED) {
-        conn_peer_name(conn, name, sizeof(name));
-        LOG_WARN("connection from proxy %s closed: it does not begin with a PROXY header", name);
+        refusal_of_conn(shard, conn, STAT_refused_proxy, "it does not begin with a PROXY header");
         STAT_INC(shard->stats, transport_failed);
         conn_kill(shard, conn);
         return false;

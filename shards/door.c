@@ -13,14 +13,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "broker/audit.h"
 #include "broker/ports.h"
 #include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
+#include "shards/refusal.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #define TEXT_MAX            1024u
 #define TLS_1_3             0x0304
@@ -302,38 +300,6 @@ static const char *no_proxy(const struct door *door, int fd)
                : "its peer is not in proxy_from of the listener";
 }
 
-static void peer_of(int fd, struct peer_address *peer)
-{
-    struct sockaddr_storage name;
-    socklen_t size = sizeof(name);
-
-    if (getpeername(fd, (struct sockaddr *)&name, &size) != 0)
-        return;
-    peer->family = name.ss_family;
-    if (name.ss_family == AF_INET) {
-        const struct sockaddr_in *v4 = (const struct sockaddr_in *)&name;
-
-        peer->port = ntohs(v4->sin_port);
-        memcpy(peer->bytes, &v4->sin_addr, 4);
-    } else if (name.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&name;
-
-        peer->port = ntohs(v6->sin6_port);
-        memcpy(peer->bytes, &v6->sin6_addr, 16);
-    }
-}
-
-static void refuse_at(struct shard *shard, const struct door *door, int fd, const char *why)
-{
-    struct audit_refusal refusal = {.event = AUDIT_CONNECT,
-                                    .counter = STAT_refused_limit,
-                                    .listener = door->conf->name,
-                                    .rule = why};
-
-    peer_of(fd, &refusal.peer);
-    audit_refusal(shard->broker, &refusal);
-}
-
 bool door_let_in(struct shard *shard, const struct door *door, int fd, struct conn_filter **filter)
 {
     const struct transport_settings settings = {.role = TRANSPORT_SERVER,
@@ -345,17 +311,22 @@ bool door_let_in(struct shard *shard, const struct door *door, int fd, struct co
 
     if (why == NULL)
         why = too_fast(shard, door);
-    if (why == NULL)
-        why = no_proxy(door, fd);
     if (why != NULL) {
-        refuse_at(shard, door, fd, why);
+        refusal_of_socket(shard, door, fd, STAT_refused_limit, why);
+        return false;
+    }
+    why = no_proxy(door, fd);
+    if (why != NULL) {
+        refusal_of_socket(shard, door, fd, STAT_refused_proxy, why);
         return false;
     }
     if (door->kind == TRANSPORT_PLAIN && door->proxies.count == 0)
         return true;
     *filter = conn_filter_create(transport_create(&settings), door->proxies.count != 0);
-    if (*filter == NULL)
+    if (*filter == NULL) {
+        refusal_of_socket(shard, door, fd, STAT_refused_limit, "out of memory");
         return false;
+    }
     (*filter)->peer_username = door->conf->peer_username;
     return true;
 }

@@ -57,7 +57,7 @@ void door_unref(struct door *door);
 /* Whether doors can be made of that configuration: what its files hold is good. If not, a sentence is in `why`. */
 bool doors_check(const struct conf *conf, char *why, size_t size);
 
-/* Whether an accepted connection may come in: false, with a line in the log, when a limit of the door is
+/* Whether an accepted connection may come in: false, told by the audit (shards/refusal.h), when a limit of the door is
  * reached, its peer is no proxy of the door, or there is no memory. Sets *filter to what lies below its protocol, or leaves
  * it NULL. */
 bool door_let_in(struct shard *shard, const struct door *door, int fd, struct conn_filter **filter);

@@ -28,6 +28,7 @@
 #include "shards/conn_mqtt.h"
 #include "shards/door.h"
 #include "shards/machine_priv.h"
+#include "shards/refusal.h"
 
 #include <unistd.h>
 
@@ -50,6 +51,7 @@ void conn_hand_over(struct shard *shard, struct conn *conn, unsigned home, const
     ASSERT(home < shard->machine->limits.shards && home != shard->index);
     if (handoff == NULL) {
         STAT_INC(shard->stats, connection_refused);
+        refusal_of_conn(shard, conn, STAT_refused_limit, "out of memory");
         conn_kill(shard, conn);
         return;
     }

@@ -28,6 +28,7 @@
 #include "shards/listen.h"
 #include "shards/machine_priv.h"
 #include "shards/op.h"
+#include "shards/refusal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -269,17 +270,21 @@ void listener_accepted(struct shard *shard, const struct completion *completion)
 }
 
 /* Answers the connections in the backlog that there is no descriptor for; returns how many. */
-static unsigned turn_away(struct shard *shard, int listener)
+static unsigned turn_away(struct shard *shard, unsigned index, enum stat_id counter,
+                          const char *why)
 {
+    const struct door *door = shard->listeners[index].door;
     unsigned count = 0;
 
     if (shard->reserve_fd >= 0)
         close(shard->reserve_fd);
     while (count < TURN_AWAY) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(shard->listeners[index].fd, NULL, NULL, SOCK_CLOEXEC);
 
         if (fd < 0)
             break;
+        refusal_of_socket(shard, door, fd, counter, why);
+        door_count_refused(shard, door);
         close(fd);
         count++;
     }
@@ -292,13 +297,16 @@ static void out_of_resources(struct shard *shard, unsigned index, int error)
 {
     static _Atomic uint64_t logged_second; /* shared by all shards: one line a second */
     uint64_t second = shard->now_ms / 1000;
+    bool without_descriptor = error == EMFILE || error == ENFILE;
 
     if (atomic_exchange_explicit(&logged_second, second, memory_order_relaxed) != second)
         LOG_ERROR("connections are refused: %s. %u are open; the limit of descriptors is %u "
                   "(ulimit -n, LimitNOFILE=)",
                   strerror(error), machine_connections(shard->machine),
                   shard->machine->limits.descriptors);
-    if (turn_away(shard, shard->listeners[index].fd) != 0) {
+    if (turn_away(shard, index, without_descriptor ? STAT_refused_descriptors : STAT_refused_limit,
+                  without_descriptor ? "there is no descriptor for it (ulimit -n, LimitNOFILE=)"
+                                     : "out of memory") != 0) {
         shard->listeners[index].armed = true;
         uring_poll(shard->ring, shard->listeners[index].fd, op_pack(OP_ACCEPT_AGAIN, index, 0));
     } else if (!timer_armed(&shard->accept_retry)) {

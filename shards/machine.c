@@ -294,12 +294,14 @@ static bool bind_all(struct machine *machine, char *why, size_t size)
     return machine->service_listeners != NULL;
 }
 
-bool machine_check(const struct conf *conf, char *why, size_t size)
+bool machine_check(const struct conf *conf, FILE *warnings, char *why, size_t size)
 {
     struct policy *policy = doors_check(conf, why, size) ? policy_create(conf, why, size) : NULL;
     struct auth_http_set *auth_http =
         policy != NULL ? auth_http_set_create(conf, 1, why, size) : NULL;
 
+    if (auth_http != NULL && warnings != NULL)
+        fputs(policy_warnings(policy), warnings);
     policy_unref(policy);
     auth_http_set_unref(auth_http);
     return auth_http != NULL;

@@ -90,8 +90,8 @@ struct machine_options {
 int machine_run(const struct machine_options *options);
 
 /* Whether a machine could serve with that configuration, as far as files decide it: reads every certificate. If not, a
- * sentence is in `why`. */
-bool machine_check(const struct conf *conf, char *why, size_t size);
+ * sentence is in `why`; if so, what should be changed in the files is written to `warnings`, NULL: nowhere. */
+bool machine_check(const struct conf *conf, FILE *warnings, char *why, size_t size);
 
 /* Whether the plug-ins of that configuration can be loaded by a broker that runs as that user; none of them begins. If not,
  * a sentence is in `why`. */

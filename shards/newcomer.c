@@ -35,10 +35,10 @@
 #include "shards/newcomer.h"
 
 #include "base/hash.h"
-#include "base/log.h"
 #include "shards/conn_filter.h"
 #include "shards/door.h"
 #include "shards/machine_priv.h"
+#include "shards/refusal.h"
 
 #define LOOKED_AT 16u /* of those at the front of a queue, for one that gives way */
 #define LEAVE_AT_ONCE                                                                              \
@@ -155,15 +155,11 @@ static bool keeps_us_waiting(const struct conn *conn)
 
 static void end(struct shard *shard, struct conn *conn, enum stat_id why)
 {
-    char peer[PEER_NAME_MAX];
-
     stat_add(&shard->stats->values[why], 1);
-    if (LOG_ENABLED(LOG_LEVEL_INFO)) {
-        conn_peer_name(conn, peer, sizeof(peer));
-        LOG_INFO("connection from %s closed: it %s, and others want its place", peer,
-                 conn->newcomer->stage == NEWCOMER_SILENT ? "has not sent anything"
-                                                          : "has not completed its handshake");
-    }
+    refusal_of_conn(shard, conn, STAT_refused_limit,
+                    conn->newcomer->stage == NEWCOMER_SILENT
+                        ? "it has not sent anything, and others want its place"
+                        : "it has not completed its handshake, and others want its place");
     conn_kill(shard, conn);
 }
 
@@ -272,6 +268,7 @@ void newcomer_enter(struct shard *shard, struct conn *conn)
 
     if (newcomer == NULL) {
         conn_count_refused(shard, 1);
+        refusal_of_conn(shard, conn, STAT_refused_limit, "out of memory");
         conn_kill(shard, conn);
         return;
     }
@@ -286,12 +283,11 @@ void newcomer_enter(struct shard *shard, struct conn *conn)
         newcomer_has_address(shard, conn);
 }
 
-static bool refuse(struct shard *shard, struct conn *conn, const char *option, uint32_t count)
+static bool refuse(struct shard *shard, struct conn *conn, const char *why)
 {
     STAT_INC(shard->stats, handshake_refused);
     conn_count_refused(shard, 1);
-    LOG_WARN("a connection was refused: %u handshakes are under way on this shard (%s)", count,
-             option);
+    refusal_of_conn(shard, conn, STAT_refused_limit, why);
     conn_kill(shard, conn);
     return false;
 }
@@ -304,11 +300,12 @@ bool newcomer_heard(struct shard *shard, struct conn *conn)
     if (newcomer->stage == NEWCOMER_BEGUN)
         return true;
     if (!has_room(shard, queue, broker_conf(shard->broker)->limits_max_handshakes, false))
-        return refuse(shard, conn, "limits.max_handshakes", queue->count);
+        return refuse(shard, conn, "limits.max_handshakes are under way");
     if (newcomer->address != NULL) {
         queue = &newcomer->address->stages[NEWCOMER_BEGUN];
         if (!has_room(shard, queue, address_limit(shard), true))
-            return refuse(shard, conn, "limits.max_newcomers_per_address", queue->count);
+            return refuse(shard, conn,
+                          "limits.max_newcomers_per_address of its address are under way");
     }
     part(shard, newcomer);
     join(shard, newcomer, NEWCOMER_BEGUN);

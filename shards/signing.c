@@ -16,6 +16,7 @@
 
 #include "shards/conn_filter.h"
 #include "shards/machine_priv.h"
+#include "shards/refusal.h"
 #include "transport/transport.h"
 
 #define AT_ONCE 4u
@@ -46,8 +47,10 @@ static void give_up(struct shard *shard, struct signing *signing)
     struct conn *conn = conns_get(&shard->conns, signing->slot, signing->generation);
 
     STAT_INC(shard->stats, signature_refused);
-    if (conn != NULL)
+    if (conn != NULL) {
+        refusal_of_conn(shard, conn, STAT_refused_limit, "no worker could sign (workers.queue)");
         conn_kill(shard, conn);
+    }
     forget(shard, signing);
 }
 

@@ -71,7 +71,7 @@ bool restart_possible(const struct cli *cli, char *why, size_t size)
     struct conf *conf = cli_load(cli, NULL, why, size);
     uid_t user;
     bool good = conf != NULL && final_user(conf->system_user, &user, why, size) &&
-                ports_possible(conf, why, size) && machine_check(conf, why, size) &&
+                ports_possible(conf, why, size) && machine_check(conf, NULL, why, size) &&
                 machine_check_plugins(conf, user, why, size);
 
     conf_free(conf);

@@ -171,7 +171,7 @@ static int show(const struct cli *cli, const struct conf *conf)
     char error[4096];
 
     if (cli->check_config) {
-        if (!machine_check(conf, error, sizeof(error)) || !plugins_good(conf, error, sizeof(error)))
+        if (!machine_check(conf, stderr, error, sizeof(error)) || !plugins_good(conf, error, sizeof(error)))
             return refuse(error);
         fputs(cli->warnings, stderr);
         fputs(conf->warnings, stderr);

@@ -52,10 +52,8 @@ static void write_address(char *to, size_t size, const struct audit_refusal *ref
 static void format(char *line, size_t size, const struct audit_refusal *refusal)
 {
     static const char *const events[AUDIT_EVENT_COUNT] = {
-        [AUDIT_CONNECT] = "connect",
-        [AUDIT_PUBLISH] = "publish",
-        [AUDIT_SUBSCRIBE] = "subscribe",
-        [AUDIT_WILL] = "will",
+        [AUDIT_ACCEPT] = "accept",       [AUDIT_CONNECT] = "connect", [AUDIT_PUBLISH] = "publish",
+        [AUDIT_SUBSCRIBE] = "subscribe", [AUDIT_WILL] = "will",
     };
     const char *link = refusal->link == NULL ? "" : refusal->link;
     const char *rule = refusal->rule == NULL ? "" : refusal->rule;

@@ -21,7 +21,8 @@ struct broker;
 struct connection;
 
 enum audit_event {
-    AUDIT_CONNECT,   /* a connection or CONNECT was not let in */
+    AUDIT_ACCEPT, /* a network connection, by its listener or in its handshake (shards/refusal.h) */
+    AUDIT_CONNECT,   /* a CONNECT, or a connection whose address is banned */
     AUDIT_PUBLISH,   /* a PUBLISH */
     AUDIT_SUBSCRIBE, /* a filter of a SUBSCRIBE */
     AUDIT_WILL,      /* a will, at CONNECT or when it was to be sent */

@@ -111,10 +111,14 @@ struct policy *policy_create(const struct conf *conf, char *why, size_t size)
     return NULL;
 }
 
+const char *policy_warnings(const struct policy *policy)
+{
+    return policy->passwords != NULL ? password_store_warnings(policy->passwords) : "";
+}
+
 void policy_log_warnings(const struct policy *policy)
 {
-    const char *sentences =
-        policy->passwords != NULL ? password_store_warnings(policy->passwords) : "";
+    const char *sentences = policy_warnings(policy);
 
     while (*sentences != '\0') {
         size_t len = strcspn(sentences, "\n");

@@ -50,7 +50,9 @@ struct policy {
 /* Reads what that configuration names; may block for as long as reading files takes. NULL and a sentence in `why`: what is
  * wrong, where, what to do. With one reference. */
 struct policy *policy_create(const struct conf *conf, char *why, size_t size);
-/* Logs what should be changed: passwords in clear text with their lines. */
+/* What should be changed: passwords in clear text with their lines. Sentences, one a line; "" when there is nothing. */
+const char *policy_warnings(const struct policy *policy);
+/* The same, in the log. */
 void policy_log_warnings(const struct policy *policy);
 struct policy *policy_ref(const struct policy *policy);
 /* Whether clients without a user name may come in by that listener; not by one that is unknown. */

@@ -422,6 +422,17 @@ def test_bad_files(broker, folder, _deadline_s):
     assert broker.control("reload")["ok"]
 
 
+def test_check_config_warns(broker, folder, _deadline_s):
+    """--check-config says what the start would say of passwords that anybody can read, with the line, and never which."""
+    check = subprocess.run([broker.executable, "start", "--check-config", "--conf", broker.conf_path], capture_output=True, text=True,
+                           timeout=60, check=False)
+    assert check.returncode == 0 and "configuration OK" in check.stdout, check
+    for sentence in ('passwords:4: the password of "clear" is in clear text', 'broker.conf:17: the password of "listed" is in clear text',
+                     'passwords:3: the password of "sha512" is hashed once only'):
+        assert check.stderr.count(sentence) == 1, (sentence, check.stderr)
+    assert SECRET not in check.stderr and "in the configuration" not in check.stderr, folder
+
+
 def test_without_descriptors(broker, folder, _deadline_s):
     """A reload that can open no file changes nothing, least of all who may come in."""
     good, client = broker.conf, Who(broker, "tcp", folder, "stays", "clear", SECRET + "clear")
@@ -598,7 +609,7 @@ def test_defaults(broker, folder, _deadline_s):
 TESTS = [test_good_passwords, test_bad_passwords, test_a_password_is_good_for_nobody_else, test_nothing_to_check, test_the_same_work,
          test_super_users, test_hashed_once, test_who_tries_waits, test_shards_count_together,
          test_held_back_to_the_end, test_a_password_that_changes_while_it_is_hashed, test_who_came_before_the_door_was_opened,
-         test_bad_files, test_without_descriptors, test_changed_users, test_anonymous,
+         test_bad_files, test_check_config_warns, test_without_descriptors, test_changed_users, test_anonymous,
          test_opening_the_door, test_certificates]
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def let_in(broker, kind, door, context, deadline_s):
 def test_who_is_let_in(broker, folder, deadline_s):
     good = {"asks": (None, "client", "named", "revoked"), "must": ("client", "named", "revoked"),
             "listed": ("client", "named"), "named": ("client", "named")}
+    before, refused, mark = broker.counters(), 0, len(broker.log)
     for kind in ("ssl", "wss"):
         for door, welcome in good.items():
             for name in (None, "client", "named", "revoked", "expired", "stranger", "wrong-use"):
@@ -71,6 +72,12 @@ def test_who_is_let_in(broker, folder, deadline_s):
                     context = client_context(folder, name, **versions)
                     came_in = let_in(broker, kind, door, context, deadline_s)
                     assert came_in == (name in welcome), "%s at %s.%s: %s" % (name, kind, door, came_in)
+                    refused += not came_in
+    deadline = time.monotonic() + deadline_s
+    while broker.counters()["refused_handshake"] - before["refused_handshake"] != refused:
+        assert time.monotonic() < deadline, (refused, before["refused_handshake"], broker.counters()["refused_handshake"])
+    assert broker.wait_log(r'refused: event=accept client=- user=- address=127\.0\.0\.1:\d+ listener=\S+ topic=- reason=handshake '
+                           r'by=".*certificate', deadline, mark)
 
 
 def server_name(broker, folder, kind, door, asked, deadline_s):

@@ -177,6 +177,37 @@ def test_full_of_silence(broker, _folder, deadline_s):
         close_all(broker, socks, deadline_s)
 
 
+def test_without_descriptors(broker, folder, deadline_s):
+    """Whoever there is no descriptor for is told so, and counted; afterwards all is as before."""
+    import resource
+    stays = open_client(broker.ports["tcp"][0])
+    before, mark, deadline = broker.counters(), len(broker.log), time.monotonic() + deadline_s
+    limits = resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE)
+    taken = {int(name) for name in os.listdir("/proc/%d/fd" % broker.process.pid)}
+    socks, late = [], 'listeners.tcp.late { bind = "127.0.0.1:0", backlog = 64 }'
+    try:
+        # the kernel reads the limit when it is asked to accept: so a listener is opened under the new one
+        resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE, (max(taken) + 40, limits[1]))
+        broker.write_conf([*with_defaults(folder), late])
+        broker.signal(1)
+        port = int(broker.wait_log(r"(?<!not )listening on tcp://", deadline, mark)[-1].rsplit(":", 1)[1])
+        while broker.counters()["refused_descriptors"] == before["refused_descriptors"]:
+            socks.append(connect(port))
+            assert time.monotonic() < deadline and len(socks) < 1000
+        assert broker.wait_log(r"refused: event=accept client=- user=- address=127\.0\.0\.1:\d+ listener=tcp\.late topic=- "
+                               r'reason=descriptors by="there is no descriptor', deadline, mark)
+    finally:
+        resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE, limits)
+    after = broker.counters()
+    assert after["connection_refused"] - before["connection_refused"] == after["refused_descriptors"] - before["refused_descriptors"]
+    stays.ping(deadline)
+    stays.close()
+    broker.write_conf(with_defaults(folder))
+    broker.signal(1)
+    get_in(broker, "tcp", folder, deadline_s)
+    close_all(broker, socks, deadline_s)
+
+
 def test_address_limit(broker, folder, deadline_s):
     """One address has its part and no more; the others of it give way, and other addresses are not concerned."""
     for kind, first in (("tcp", b""), ("ssl", b"\x16"), ("ws", b"G")):
@@ -201,12 +232,15 @@ def test_address_behind_a_proxy(broker, _folder, deadline_s):
     assert not ended(socks)
     assert broker.counters()["handshake_refused"] == refused
     close_all(broker, socks, deadline_s)
-    before = broker.counters()["newcomer_closed_address"]
+    before, limit, mark = broker.counters()["newcomer_closed_address"], broker.counters()["refused_limit"], len(broker.log)
     socks, deadline = [], time.monotonic() + deadline_s
     while broker.counters()["newcomer_closed_address"] == before:
         socks.append(connect(port))
         socks[-1].sendall(VERSION_1 % b"192.0.2.1" + b"\x10\x10")
         assert time.monotonic() < deadline, "an address behind a proxy has no limit"
+    assert broker.wait_log(r"refused: event=accept client=- user=- address=192\.0\.2\.1:\d+ listener=\S+ topic=- reason=limit by=\"it has",
+                           deadline, mark)
+    assert broker.counters()["refused_limit"] > limit
     close_all(broker, socks, deadline_s)
 
 
@@ -223,7 +257,7 @@ def test_limits_are_reloaded(broker, folder, deadline_s):
 
 
 def main():
-    status = run([test_a_crowd_that_says_nothing, test_a_crowd_that_begins], with_defaults)
+    status = run([test_a_crowd_that_says_nothing, test_a_crowd_that_begins, test_without_descriptors], with_defaults)
     status |= run([test_silent_limit, test_handshake_limit, test_half_a_connect, test_full_of_silence], with_limits, (2,))
     return status | run([test_address_limit, test_address_behind_a_proxy, test_limits_are_reloaded], with_address_limit, (2,))
 

@@ -23,7 +23,7 @@ static bool prepare(struct control *control, const struct conf *conf, char *why,
 {
     (void)control;
     if (missing == NULL)
-        return machine_check(conf, why, size);
+        return machine_check(conf, NULL, why, size);
     snprintf(why, size, "%s", missing);
     return false;
 }

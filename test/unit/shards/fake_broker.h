@@ -15,6 +15,7 @@
 #define SHARDMQ_TEST_FAKE_BROKER_H
 
 #include "base/mem.h"
+#include "broker/audit.h"
 #include "broker/ban_sweep.h"
 #include "broker/broker.h"
 #include "broker/plugins.h"
@@ -54,6 +55,12 @@ struct broker_shared *broker_shared_create(unsigned shard_count)
 void broker_shared_destroy(struct broker_shared *shared)
 {
     mem_free(shared);
+}
+
+/* Counts; who it was is for scenarios. */
+void audit_refusal(struct broker *broker, const struct audit_refusal *refusal)
+{
+    stat_add(&broker->params.stats->values[refusal->counter], 1);
 }
 
 struct outbox_pool *broker_outbox_pool(struct broker *broker)

@@ -462,6 +462,7 @@ static void connections_above_the_limit_are_refused(void **state)
     fds[3] = connect_to();
     assert_true(at_end(fds[3]));
     assert_true(counter("connection_refused") >= 1);
+    assert_int_equal(counter("refused_limit"), counter("connection_refused"));
     close(fds[3]);
     close(fds[0]);
     wait_for(&fake_closed, 1);
