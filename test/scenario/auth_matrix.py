@@ -331,6 +331,25 @@ def test_whose_session(broker, folder, _deadline_s):
             Who(broker, kind, folder, name).close()
 
 
+def test_queue_without_its_subscription(broker, folder, _deadline_s):
+    """What waits to be sent is held against the rules, even if nothing is subscribed to any more."""
+    for kind in KINDS:
+        in_force(broker, folder, ALL)
+        source, reader = Who(broker, kind, folder, "source"), Who(broker, kind, folder, "reader", props=[("receive_maximum", 1)])
+        assert reader.subscribe("r/#", qos=1) == [1]
+        for number in (b"1", b"2", b"3"):
+            assert source.publish("r/x", number) == 0
+        first = reader.wait("PUBLISH")
+        reader.write(wire.frame(0xa2, wire.unsubscribe(wire.V5, 9, [b"r/#"])), reader.deadline)
+        assert reader.wait("UNSUBACK")["rc"] == [0]
+        in_force(broker, folder, rules("permit = deny, action = subscribe, clientid = reader", "permit = allow"))
+        reader.write(wire.frame(0x40, first["id"].to_bytes(2, "big")), reader.deadline)
+        silent(reader)
+        reader.close()
+        source.close()
+    in_force(broker, folder, ALL)
+
+
 def test_super_users(broker, folder, _deadline_s):
     """No rules hold for those of auth.super_users, as long as they are in it and somebody has vouched for their name."""
     deny, users = rules("permit = deny"), 'auth.password { boss = "x", other = "x" }'
@@ -377,7 +396,7 @@ def test_every_row_has_a_test(_broker, _folder, _deadline_s):
 
 TESTS = [test_names_in_patterns, test_names_of_regular_expressions, test_dollar_topics, test_empty_lists, test_every_listener,
          test_revoked_rights, test_between_publish_and_pubrel, test_wills, test_forbidden_within_allowed, test_shared_and_plain,
-         test_whose_session, test_super_users, test_every_row_has_a_test]
+         test_whose_session, test_queue_without_its_subscription, test_super_users, test_every_row_has_a_test]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))
