@@ -331,6 +331,28 @@ def test_whose_session(broker, folder, _deadline_s):
             Who(broker, kind, folder, name).close()
 
 
+def test_another_user_in_the_same_session(broker, folder, _deadline_s):
+    """Who takes up a session of another user's goes by rules of his own: nothing that the other was allowed is remembered."""
+    in_force(broker, folder, 'auth.password { one = "x", two = "x" }', "auth.no_match = deny",
+             rules('permit = allow, username = one, topics = ["a", "b"]', 'permit = allow, username = two, topics = ["b"]'))
+    for kind in KINDS:
+        one = Who(broker, kind, folder, "shared", "one", "x", props=[("session_expiry", 100)])
+        assert one.subscribe("a", "b") == [0, 0]
+        for _ in range(3):
+            assert one.publish("a") & 0x80 == 0
+        one.messages()
+        one.close()
+        two = Who(broker, kind, folder, "shared", "two", "x", clean=False)
+        assert two.connack["sp"] == 1 and two.publish("a") == NOT_AUTHORIZED and two.publish("b") & 0x80 == 0
+        other = Who(broker, kind, folder, "other", "one", "x")
+        assert other.publish("a") & 0x80 == 0 and other.publish("b", b"for both") & 0x80 == 0
+        assert two.wait("PUBLISH")["payload"] == b"x" and two.messages() == [(b"b", b"for both")]
+        two.close()
+        other.close()
+        Who(broker, kind, folder, "shared", "one", "x").close()
+    in_force(broker, folder, ALL)
+
+
 def test_queue_without_its_subscription(broker, folder, _deadline_s):
     """What waits to be sent is held against the rules, even if nothing is subscribed to any more."""
     for kind in KINDS:
@@ -343,7 +365,7 @@ def test_queue_without_its_subscription(broker, folder, _deadline_s):
         reader.write(wire.frame(0xa2, wire.unsubscribe(wire.V5, 9, [b"r/#"])), reader.deadline)
         assert reader.wait("UNSUBACK")["rc"] == [0]
         in_force(broker, folder, rules("permit = deny, action = subscribe, clientid = reader", "permit = allow"))
-        reader.write(wire.frame(0x40, first["id"].to_bytes(2, "big")), reader.deadline)
+        reader.write(reader.send("PUBACK", first["id"].to_bytes(2, "big")), reader.deadline)
         silent(reader)
         reader.close()
         source.close()
@@ -396,7 +418,8 @@ def test_every_row_has_a_test(_broker, _folder, _deadline_s):
 
 TESTS = [test_names_in_patterns, test_names_of_regular_expressions, test_dollar_topics, test_empty_lists, test_every_listener,
          test_revoked_rights, test_between_publish_and_pubrel, test_wills, test_forbidden_within_allowed, test_shared_and_plain,
-         test_whose_session, test_queue_without_its_subscription, test_super_users, test_every_row_has_a_test]
+         test_whose_session, test_another_user_in_the_same_session, test_queue_without_its_subscription, test_super_users,
+         test_every_row_has_a_test]
 
 if __name__ == "__main__":
     sys.exit(run(TESTS, conf))
