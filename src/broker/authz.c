@@ -58,6 +58,7 @@ void authz_configure(struct broker *broker)
         broker->authz_rules_alone &= links[i]->rules_alone;
     }
     broker->authz_generation = broker->policy == NULL ? 0 : broker->policy->generation;
+    broker->authz_epoch++;
     broker->authz_memo_generation = broker->authz_rules_alone ? broker->authz_generation : 0;
 }
 
@@ -264,6 +265,8 @@ struct authz_question authz_question_of(struct session *session)
 void authz_admit(struct broker *broker, struct session *session, struct authz_grant *grant)
 {
     authz_retire(session);
+    if (session->subscription_count > 0) /* of somebody else's, perhaps, until now */
+        broker->authz_epoch++;
     session->superuser = grant->superuser;
     session->rules = grant->rules;
     if (grant->rules != NULL && !broker->authz_tokens) {
@@ -302,8 +305,8 @@ bool authz_rules_allow(struct broker *broker, const struct authz_question *quest
                                      (!broker->authz_rules_alone || authz_no_match_allows(broker)));
 }
 
-static __attribute__((noinline)) bool ask_about_delivery(struct broker *broker,
-                                                         struct session *session, struct span topic)
+static __attribute__((noinline)) bool
+ask_about_delivery(struct broker *broker, struct session *session, struct span topic, uint64_t hash)
 {
     struct authz_question question = authz_question_of(session);
     enum authz_answer answer;
@@ -312,23 +315,49 @@ static __attribute__((noinline)) bool ask_about_delivery(struct broker *broker,
     question.topic = topic;
     answer = ask_rules(broker, &question);
     if (answer == AUTHZ_ALLOW)
-        authz_remember(broker, session, AUTHZ_RECEIVE, topic);
+        authz_remember(broker, session, AUTHZ_RECEIVE, topic, hash);
     /* whoever else was asked about the subscription has allowed it */
     return answer == AUTHZ_ALLOW || (answer == AUTHZ_IGNORE &&
                                      (!broker->authz_rules_alone || authz_no_match_allows(broker)));
 }
 
-bool authz_may_receive(struct broker *broker, struct session *session, struct span topic)
+bool authz_check_delivery(struct broker *broker, struct session *session,
+                          const struct publication *publication)
 {
-    const struct authz_client *client;
+    const struct authz_client *client = authz_client_of(broker, session);
+    uint64_t hash;
 
-    if (session->superuser)
-        return true;
-    client = authz_client_of(broker, session);
     if (client == NULL)
         return broker->policy == NULL; /* authz.h, I2 */
-    return !client->checks_deliveries || authz_remembers(broker, session, AUTHZ_RECEIVE, topic) ||
-           ask_about_delivery(broker, session, topic);
+    if (!client->checks_deliveries)
+        return true;
+    hash = publication_hash(publication);
+    return authz_remembers(broker, session, AUTHZ_RECEIVE, publication->topic, hash) ||
+           ask_about_delivery(broker, session, publication->topic, hash);
+}
+
+static __attribute__((noinline)) bool ask_about_all(struct broker *broker,
+                                                    const struct topic_match *match,
+                                                    const struct publication *publication)
+{
+    for (uint32_t i = 0; i < match->count; i++) {
+        const struct subscription *entry = &match->entries[i];
+
+        if (entry->kind == SUBSCRIBER_GROUP || /* one of its members, who is not known yet */
+            !authz_may_receive(broker, entry->subscriber, publication))
+            return false;
+    }
+    return true;
+}
+
+bool authz_all_may_receive(struct broker *broker, const struct topic_match *match,
+                           const struct publication *publication)
+{
+    if (match->note == NULL)
+        return false;
+    if (UNLIKELY(*match->note >> 1 != broker->authz_epoch))
+        *match->note = broker->authz_epoch << 1 | ask_about_all(broker, match, publication);
+    return *match->note & 1;
 }
 
 static enum authz_answer ask(struct broker *broker, struct connection *connection,
@@ -349,7 +378,7 @@ static enum authz_answer ask(struct broker *broker, struct connection *connectio
     question.at_once = at_once;
     answer = authz_ask_question(broker, &question, reason);
     if (answer == AUTHZ_ALLOW && action == AUTHZ_PUBLISH)
-        authz_remember(broker, connection->session, action, topic);
+        authz_remember(broker, connection->session, action, topic, hash64(topic.data, topic.len));
     return answer;
 }
 

@@ -33,7 +33,9 @@ struct acl;
 struct author;
 struct broker;
 struct connection;
+struct publication;
 struct session;
+struct topic_match;
 struct will;
 struct will_wait;
 
@@ -139,13 +141,12 @@ enum authz_answer authz_ask_question(struct broker *broker, const struct authz_q
 bool authz_may_subscribe(struct broker *broker, struct connection *connection, struct span filter,
                          uint8_t qos, struct authz_reason *reason);
 
-/* Whether the session's client may be sent that message now. Only while broker->authz_active. */
-bool authz_may_receive(struct broker *broker, struct session *session, struct span topic);
+/* Whether all that a match has found may. It is found out once, and kept with the match for as long as it is right. False
+ * says nothing. Only while broker->authz_active. */
+bool authz_all_may_receive(struct broker *broker, const struct topic_match *match,
+                           const struct publication *publication);
 /* It has a subscription more. Only while broker->authz_active. */
 void authz_subscribed(struct broker *broker, struct session *session, struct span filter);
-/* Whether it has published to that topic before, and may still. Quick; false says nothing. */
-bool authz_remembers(struct broker *broker, struct session *session, enum authz_action action,
-                     struct span topic);
 
 /* Whether the session's will may be published now: ALLOW, DENY, or WAIT: will_decided() is called for `wait`. */
 enum authz_answer authz_will(struct broker *broker, struct session *session,

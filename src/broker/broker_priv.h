@@ -5,6 +5,7 @@
 #ifndef SHARDMQ_BROKER_BROKER_PRIV_H
 #define SHARDMQ_BROKER_BROKER_PRIV_H
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -80,8 +81,9 @@ struct broker {
         authz_tokens; /* a client came with rules of its own: they hold whatever is configured later */
     uint32_t authz_generation;      /* of the policy; 0: there is none */
     uint32_t authz_memo_generation; /* the same while answers can be remembered; otherwise 0 */
-    bool authz_rules_alone;         /* and nobody but rules, whose answers can be remembered */
-    uint8_t plugin_hooks;           /* enum plugin_hook: which there are */
+    uint64_t authz_epoch;   /* grows with every change that can change who may receive what */
+    bool authz_rules_alone; /* and nobody but rules, whose answers can be remembered */
+    uint8_t plugin_hooks;   /* enum plugin_hook: which there are */
     uint64_t queue_bytes, queue_memory;
 
     bool
@@ -121,6 +123,13 @@ struct broker {
     bool shutting_down;
     void *machine;
 };
+
+/* publication->topic_hash, or what it would be. */
+static inline uint64_t publication_hash(const struct publication *publication)
+{
+    return publication->topic_hash != 0 ? publication->topic_hash
+                                        : hash64(publication->topic.data, publication->topic.len);
+}
 
 static inline bool shard_is_home(const struct broker *broker, unsigned shard)
 {

@@ -15,6 +15,7 @@
 #include "broker/deliver.h"
 
 #include "base/endian.h"
+#include "broker/authz_priv.h"
 #include "mqtt/encode_publish.h"
 #include "session/alias.h"
 
@@ -30,6 +31,7 @@ void routing_begin(struct routing *routing, const struct publication *publicatio
     routing->matched = 0;
     routing->variants_valid = 0;
     routing->no_memory = false;
+    routing->allowed = false;
 }
 
 struct message *routing_take(struct routing *routing)
@@ -327,6 +329,7 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
     struct window *window = &session->window;
     struct connection *connection = session->connection;
     struct delivery *delivery = window_at(window, window->next);
+    bool is_new = routing != NULL && routing->message == delivery->message;
     struct outgoing out;
     enum encode_result result;
 
@@ -336,14 +339,15 @@ static bool pump_one(struct broker *broker, struct session *session, struct rout
         return true;
     }
     if (UNLIKELY(broker->authz_active) && /* queued under other rules, perhaps, or sent in vain */
-        !authz_may_receive(broker, session, delivery->message->publication.topic)) {
+        !(is_new && routing->allowed) &&
+        !authz_may_receive(broker, session, &delivery->message->publication)) {
         if (delivery->share == 0 || !share_refuse(broker, session, delivery))
             drop_delivery(broker, session, delivery, STAT_drop_not_authorized);
         return true;
     }
     out = (struct outgoing){
         .publication = &delivery->message->publication,
-        .routing = routing != NULL && routing->message == delivery->message ? routing : NULL,
+        .routing = is_new ? routing : NULL,
         .message = delivery->message,
         .identifiers = &delivery->identifier,
         .identifier_count = delivery->identifier != 0,
@@ -507,8 +511,8 @@ static void deliver_qos0(struct broker *broker, struct routing *routing, struct 
         drop_terms(broker, session, terms, STAT_drop_expired); /* [MQTT-3.3.2-5] */
         return;
     }
-    if (UNLIKELY(broker->authz_active) &&
-        !authz_may_receive(broker, session, routing->publication->topic)) {
+    if (UNLIKELY(broker->authz_active) && !routing->allowed &&
+        !authz_may_receive(broker, session, routing->publication)) {
         drop_terms(broker, session, terms, STAT_drop_not_authorized);
         return;
     }

@@ -24,6 +24,7 @@ struct routing {
     uint32_t matched;
     uint16_t variants_valid;
     bool no_memory;
+    bool allowed; /* every receiver may be sent it; false: each is to be asked about */
     struct deliver_variant variants[DELIVER_VARIANTS];
 };
 

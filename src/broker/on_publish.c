@@ -16,6 +16,7 @@
  */
 #include "base/utf8.h"
 #include "broker/audit.h"
+#include "broker/authz_priv.h"
 #include "broker/broker_priv.h"
 #include "broker/plugins.h"
 #include "broker/policy.h"
@@ -389,6 +390,7 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
 {
     struct publish_packet packet;
     struct publication publication;
+    uint64_t topic_hash;
     const char *why = "malformed PUBLISH";
     enum mqtt_reason reason = mqtt_decode_publish(frame, connection->version, &packet);
     uint8_t on_stack[PROPS_ON_STACK], *forwarded = on_stack;
@@ -401,8 +403,9 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
     }
     if (UNLIKELY(connection->mount != NULL) && !mount_topic(broker, connection, &packet))
         return;
+    topic_hash = hash64(packet.topic.data, packet.topic.len);
     if (UNLIKELY(broker->authz_active) &&
-        !authz_remembers(broker, connection->session, AUTHZ_PUBLISH, packet.topic) &&
+        !authz_remembers(broker, connection->session, AUTHZ_PUBLISH, packet.topic, topic_hash) &&
         !may_publish(broker, connection, &packet))
         return;
     if (packet.qos == 2 && !begin_qos2(broker, connection, &packet))
@@ -411,6 +414,7 @@ void on_publish(struct broker *broker, struct connection *connection, const stru
         .topic = packet.topic,
         .payload = packet.payload,
         .publisher = connection->session->handle,
+        .topic_hash = topic_hash,
         .received_ns = broker->now_ns,
         .qos = packet.qos,
         .retain = packet.retain,

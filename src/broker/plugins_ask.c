@@ -283,7 +283,7 @@ static enum authz_answer ask_authz(struct plugin_desk *desk, struct smq_authoriz
         if (plugin->hooks.authorize == NULL)
             continue;
         question->call = &call;
-        began_ns = plugin_hook_begins();
+        began_ns = plugin_message_hook_begins(desk);
         decision = plugin->hooks.authorize(plugin->self, desk->states[i], question, &answer);
         plugin_hook_over(desk, plugin, "authorize", began_ns);
         decision = plugin_decided(&call, plugin, decision);

@@ -49,6 +49,7 @@ struct plugin_desk {
         uint32_t generation, next_free;
     } * slots;
     uint32_t capacity, free_slot, waiting;
+    uint32_t message_calls; /* of hooks that come with every message */
 };
 
 /* A question while its hook runs. */
@@ -68,6 +69,8 @@ static inline struct smq_text plugin_text(struct span span)
 
 /* Around each call of a hook: tells, and counts, who holds up the shard. */
 uint64_t plugin_hook_begins(void);
+/* The same for hooks that come with every message: 0 for most of them, which are not timed. */
+uint64_t plugin_message_hook_begins(struct plugin_desk *desk);
 void plugin_hook_over(struct plugin_desk *desk, const struct plugin *plugin, const char *hook,
                       uint64_t began_ns);
 

@@ -41,7 +41,7 @@ static enum mqtt_reason ask_all(struct plugin_desk *desk, const struct smq_clien
 
         if (plugin->hooks.publish == NULL)
             continue;
-        began_ns = plugin_hook_begins();
+        began_ns = plugin_message_hook_begins(desk);
         decision = plugin->hooks.publish(plugin->self, desk->states[i], &message, &answer);
         plugin_hook_over(desk, plugin, "publish", began_ns);
         if (decision == SMQ_NEXT || decision == SMQ_ALLOW)

@@ -86,6 +86,8 @@ static void deliver_local(struct broker *broker, struct routing *routing,
 {
     uint32_t i = 0;
 
+    if (UNLIKELY(broker->authz_active))
+        routing->allowed = authz_all_may_receive(broker, match, routing->publication);
     if (UNLIKELY(match->no_memory)) { /* some receivers are missing: at least one is lost */
         routing->matched++;
         STAT_INC(broker->stats, drop_no_memory);
@@ -143,8 +145,8 @@ bool route_publication(struct broker *broker, const struct publication *publicat
     struct topic_match match;
     struct routing routing;
 
-    if (!topic_tree_match(broker->tree, publication->topic, broker->conf->mqtt_max_topic_levels,
-                          &match))
+    if (!topic_tree_match_hashed(broker->tree, publication->topic, publication_hash(publication),
+                                 broker->conf->mqtt_max_topic_levels, &match))
         return false;
     *matched_out = match.count > 0 || match.shards != 0;
     if (!*matched_out) {
@@ -169,12 +171,14 @@ bool route_publication(struct broker *broker, const struct publication *publicat
 
 void route_from_peer(struct broker *broker, struct message *message)
 {
+    const struct publication *publication = &message->publication;
     struct topic_match match;
     struct routing routing;
 
     STAT_INC(broker->stats, forward_in);
-    routing_begin(&routing, &message->publication, message);
-    if (topic_tree_match(broker->tree, message->publication.topic, UINT32_MAX, &match))
+    routing_begin(&routing, publication, message);
+    if (topic_tree_match_hashed(broker->tree, publication->topic, publication_hash(publication),
+                                UINT32_MAX, &match))
         deliver_local(broker, &routing, &match);
     routing_end(broker, &routing);
 }

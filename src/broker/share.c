@@ -33,6 +33,7 @@
  *
  * This is the owner's side; the member's is share_member.c.
  */
+#include "broker/authz_priv.h"
 #include "broker/share_priv.h"
 
 #define REFUSALS_MAX 256u
@@ -214,14 +215,15 @@ static struct share_member *pick(const struct broker *broker, struct share_group
 /* ---- whoever may not have it ---- */
 
 /* Not of members elsewhere: they are asked there. */
-static bool may_have(struct broker *broker, const struct share_member *member, struct span topic)
+static bool may_have(struct broker *broker, const struct share_member *member,
+                     const struct publication *publication)
 {
     struct session *session;
 
     if (LIKELY(!broker->authz_active) || !shard_is_home(broker, member->session.shard))
         return true;
     session = session_table_get(&broker->sessions, member->session);
-    return session == NULL || authz_may_receive(broker, session, topic);
+    return session == NULL || authz_may_receive(broker, session, publication);
 }
 
 static uint32_t count_connected(const struct share_group *group)
@@ -247,8 +249,8 @@ static struct share_member *behind(struct share_group *group, uint32_t at, bool 
 
 /* Who gets what `member` may not have, after that many refusals before; NULL: nobody. */
 static struct share_member *pass_over(struct broker *broker, struct share_group *group,
-                                      const struct share_member *member, struct span topic,
-                                      uint32_t *refusals)
+                                      const struct share_member *member,
+                                      const struct publication *publication, uint32_t *refusals)
 {
     uint32_t connected = count_connected(group);
     uint32_t most = group->count < REFUSALS_MAX ? group->count : REFUSALS_MAX;
@@ -257,7 +259,7 @@ static struct share_member *pass_over(struct broker *broker, struct share_group 
         struct share_member *next =
             behind(group, (uint32_t)(member - group->members), *refusals < connected);
 
-        if (next == NULL || may_have(broker, next, topic))
+        if (next == NULL || may_have(broker, next, publication))
             return next;
         member = next;
     }
@@ -313,8 +315,8 @@ void share_dispatch(struct broker *broker, struct routing *routing, void *argume
         STAT_INC(broker->stats, unrouted);
         return;
     }
-    if (UNLIKELY(broker->authz_active) && !may_have(broker, member, routing->publication->topic)) {
-        member = pass_over(broker, group, member, routing->publication->topic, &refusals);
+    if (UNLIKELY(broker->authz_active) && !may_have(broker, member, routing->publication)) {
+        member = pass_over(broker, group, member, routing->publication, &refusals);
         if (member == NULL) {
             routing->matched++;
             STAT_INC(broker->stats, drop_not_authorized);
@@ -361,8 +363,7 @@ static void take_refused(struct broker *broker, struct share_group *group,
     if (member == NULL) /* it has left meanwhile */
         member = &group->members[0];
     delivery->refused = false;
-    next =
-        pass_over(broker, group, member, delivery->message->publication.topic, &delivery->refusals);
+    next = pass_over(broker, group, member, &delivery->message->publication, &delivery->refusals);
     if (next == NULL)
         drop_forbidden(broker, delivery);
     else

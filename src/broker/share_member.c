@@ -6,6 +6,7 @@
 #include "broker/share_priv.h"
 
 #include "base/hash.h"
+#include "broker/authz_priv.h"
 
 /* ---- memberships ---- */
 
@@ -83,7 +84,7 @@ void share_take_delivery(struct broker *broker, struct share_delivery *delivery)
         return;
     }
     if (UNLIKELY(broker->authz_active) &&
-        !authz_may_receive(broker, session, delivery->message->publication.topic)) {
+        !authz_may_receive(broker, session, &delivery->message->publication)) {
         delivery->refused = true;
         share_post_delivery(broker, share_owner_of(broker, delivery->group_hash), MESH_SHARE_RETURN,
                             delivery);

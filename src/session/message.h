@@ -37,6 +37,7 @@ struct publication {
     struct span topic;
     struct span props; /* 5.0 properties that are forwarded unaltered; without their length */
     struct span payload;
+    uint64_t topic_hash;             /* hash64(topic), the same on every shard; 0: not known */
     uint64_t expires_ms;             /* monotonic; 0: never (Message Expiry Interval) */
     uint64_t received_ns;            /* monotonic: when its turn began; 0: nobody's PUBLISH */
     struct session_handle publisher; /* for No Local; SESSION_HANDLE_NONE for the broker itself */

@@ -88,6 +88,7 @@ void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t 
     way->generation = 0;
     if (!way_reserve(cache, way, result_size + topic.len))
         return;
+    way->block->note = 0;
     set->hashes[chosen] = hash;
     way->generation = generation;
     way->shards = match->shards;

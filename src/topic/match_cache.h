@@ -31,6 +31,7 @@
 #define CACHE_RESULT_MAX 1024u
 
 struct cache_block {
+    uint64_t note;                               /* topic_match.note */
     uint32_t size;                               /* room behind this header */
     uint8_t bytes[] __attribute__((aligned(8))); /* the copied result, then the topic */
 };
@@ -81,6 +82,7 @@ static inline bool match_cache_find(const struct match_cache *cache, uint64_t ge
             out->entries = way->entries;
             out->count = way->count;
             out->shards = way->shards;
+            out->note = &way->block->note;
             return true;
         }
     }

@@ -258,8 +258,12 @@ static void match_all(struct topic_tree *tree, struct span topic, uint64_t hash,
 bool topic_tree_match(struct topic_tree *tree, struct span topic, uint32_t levels_max,
                       struct topic_match *out)
 {
-    uint64_t hash = hash64(topic.data, topic.len);
+    return topic_tree_match_hashed(tree, topic, hash64(topic.data, topic.len), levels_max, out);
+}
 
+bool topic_tree_match_hashed(struct topic_tree *tree, struct span topic, uint64_t hash,
+                             uint32_t levels_max, struct topic_match *out)
+{
     *out = (struct topic_match){0};
     if (trie_empty(&tree->trie)) {
         struct topic_filter *exact = find_filter(tree, topic, hash);

@@ -76,6 +76,8 @@ struct topic_match {
     uint32_t count;
     uint64_t shards; /* other shards that are interested; always complete */
     bool no_memory;  /* entries are missing: there was no memory to gather them */
+    /* A word for the user of the tree, kept together with this result: 0 in a new one. NULL: it is not kept. */
+    uint64_t *note;
 };
 
 /* Finds everything that matches. `topic` need not be validated yet: returns false, and matches
@@ -84,6 +86,9 @@ struct topic_match {
  * the next call that changes the tree, or the next match. */
 bool topic_tree_match(struct topic_tree *tree, struct span topic, uint32_t levels_max,
                       struct topic_match *out);
+/* The same for who has hash64(topic) already. */
+bool topic_tree_match_hashed(struct topic_tree *tree, struct span topic, uint64_t hash,
+                             uint32_t levels_max, struct topic_match *out);
 
 /* Walks all filters with local subscribers, in no particular order. The walk must not change the
  * tree. */

@@ -74,6 +74,25 @@ static void test_bytes_are_compared(void **state)
     match_cache_clear(&cache);
 }
 
+/* As long as the result, and not longer. */
+static void test_a_note_belongs_to_the_result(void **state)
+{
+    struct match_cache cache = {0};
+    struct topic_match found;
+
+    (void)state;
+    for (uint64_t generation = 1; generation < 4; generation++) {
+        offer(&cache, generation, "a/b", 3);
+        offer(&cache, generation, "a/b", 3);
+        assert_true(find(&cache, generation, "a/b", &found));
+        assert_true(*found.note == 0);
+        *found.note = 7;
+        assert_true(find(&cache, generation, "a/b", &found));
+        assert_true(*found.note == 7);
+    }
+    match_cache_clear(&cache);
+}
+
 /* Topics that come once do not drive out those that repeat, not even in the same set. */
 static void test_strangers_pass_by(void **state)
 {
@@ -151,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored_at_second_sight),
         cmocka_unit_test(test_bytes_are_compared),
+        cmocka_unit_test(test_a_note_belongs_to_the_result),
         cmocka_unit_test(test_strangers_pass_by),
         cmocka_unit_test(test_memory_is_bounded),
         cmocka_unit_test(test_no_memory),
