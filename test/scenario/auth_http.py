@@ -508,9 +508,12 @@ def test_wills_that_wait(broker, _folder, deadline_s):
     watcher.ping(watcher.until())
     BACKEND.silent = False
     BACKEND.released.set()
-    assert watcher.hear("PUBLISH")["payload"] == names[1]  # the first one's connection closed without an answer
+    published = [watcher.hear("PUBLISH")["payload"]]
+    if published == names[:1]:  # its connection closed without an answer: it is asked about again if that was an old one
+        published.append(watcher.hear("PUBLISH")["payload"])
     BACKEND.released.clear()
-    refused_wills(broker, before + 2, deadline_s)
+    assert published[-1] == names[1], published
+    refused_wills(broker, before + 3 - len(published), deadline_s)
     assert broker.counters()["will_waiting"] == 0
     Peer(broker, b"super", b"w").let_in().write(wire.frame(0x31, wire.publish(wire.V5, {"topic": b"will/allow", "payload": b""})), time.monotonic() + 10)
     assert watcher.hear("PUBLISH")["payload"] == b""
