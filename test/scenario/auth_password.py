@@ -15,6 +15,7 @@ import base64
 import itertools
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -433,6 +434,43 @@ def test_check_config_warns(broker, folder, _deadline_s):
     assert SECRET not in check.stderr and "in the configuration" not in check.stderr, folder
 
 
+def other_value(value, kind):
+    """One that the option takes and does not have; None: this test knows none, as for a path."""
+    if kind == "true or false":
+        return "false" if value == "true" else "true"
+    if re.fullmatch(r"[a-z0-9_]+(, [a-z0-9_]+)+", kind):
+        return next(choice for choice in kind.split(", ") if choice != value)
+    if re.search(r"\d+(ms|s|m|h|d) to ", kind):
+        return "2s"
+    if re.match(r"\d+ to ", kind):
+        return "9"
+    return '"x"' if kind == "user names" else None
+
+
+def test_every_option_is_applied(broker, _folder, _deadline_s):
+    """What a reload changes of auth.* is told as applied, and the API shows it; no option is read and forgotten."""
+    good = [line for line in broker.conf if "slow_down" not in line]
+    listed = subprocess.run([broker.executable, "start", "--list-options"], capture_output=True, text=True, timeout=60, check=True).stdout
+    changes = [(name, other_value(value, kind)) for name, value, kind in
+               re.findall(r"^(auth\.\S+) = (.*?)  \((.*); reload\)$", listed, re.M)]
+    changes = [(name, value) for name, value in changes if value is not None]
+    assert len(changes) > 25, changes
+    kept = broker.conf
+    try:
+        assert reload(broker, good)["ok"]
+        answer = reload(broker, good + ["%s = %s" % change for change in changes])
+        assert answer["ok"] and {name for name, _ in changes} <= set(answer["applied"]), (answer, changes)
+        status, shown = api(broker, "configuration/auth")
+        assert status == 200
+        for name, value in changes:
+            found = shown["data"]
+            for part in name.split("."):
+                found = found[part]
+            assert json.dumps(found).strip('"') == value.strip('"'), (name, found, value)
+    finally:
+        assert reload(broker, kept)["ok"]
+
+
 def test_without_descriptors(broker, folder, _deadline_s):
     """A reload that can open no file changes nothing, least of all who may come in."""
     good, client = broker.conf, Who(broker, "tcp", folder, "stays", "clear", SECRET + "clear")
@@ -609,7 +647,7 @@ def test_defaults(broker, folder, _deadline_s):
 TESTS = [test_good_passwords, test_bad_passwords, test_a_password_is_good_for_nobody_else, test_nothing_to_check, test_the_same_work,
          test_super_users, test_hashed_once, test_who_tries_waits, test_shards_count_together,
          test_held_back_to_the_end, test_a_password_that_changes_while_it_is_hashed, test_who_came_before_the_door_was_opened,
-         test_bad_files, test_check_config_warns, test_without_descriptors, test_changed_users, test_anonymous,
+         test_bad_files, test_check_config_warns, test_every_option_is_applied, test_without_descriptors, test_changed_users, test_anonymous,
          test_opening_the_door, test_certificates]
 
 if __name__ == "__main__":
