@@ -239,6 +239,28 @@ static void test_end_while_waiting(void **state)
     end(&guests);
 }
 
+uint64_t port_clock_ns(void)
+{
+    return 3 * SLOW_NS;
+}
+
+static void test_one_call_in_17_is_timed(void **state)
+{
+    struct guests guests;
+    unsigned timed = 0;
+
+    (void)state;
+    begin(&guests);
+    for (unsigned i = 0; i < 3 * TIMED_ONE_IN; i++)
+        timed += plugin_message_hook_begins(guests.fake.broker->plugins) != 0;
+    assert_int_equal(timed, 3);
+    plugin_hook_over(guests.fake.broker->plugins, guests.list, "publish", 0); /* not timed */
+    assert_int_equal(count(&guests, STAT_plugin_slow), 0);
+    plugin_hook_over(guests.fake.broker->plugins, guests.list, "publish", SLOW_NS);
+    assert_int_equal(count(&guests, STAT_plugin_slow), 1);
+    end(&guests);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_strange_tickets_and_answers),
         cmocka_unit_test(test_older_answer),
         cmocka_unit_test(test_end_while_waiting),
+        cmocka_unit_test(test_one_call_in_17_is_timed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
