@@ -63,6 +63,19 @@ static unsigned choose(struct cache_set *set, uint64_t generation)
     return (unsigned)set->victim;
 }
 
+/* Whether it missed before, not long ago. Two hashes that are alike do no harm here. */
+static bool seen_before(struct cache_set *set, uint64_t hash)
+{
+    uint16_t mark = (uint16_t)(hash / CACHE_SETS + 1); /* not 0, as none is */
+
+    for (uint64_t marks = set->strangers, i = 0; i < 4; i++, marks >>= 16) {
+        if ((uint16_t)marks == mark)
+            return true;
+    }
+    set->strangers = set->strangers << 16 | mark;
+    return false;
+}
+
 void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t hash,
                        struct span topic, const struct topic_match *match, bool copy)
 {
@@ -79,10 +92,8 @@ void match_cache_offer(struct match_cache *cache, uint64_t generation, uint64_t 
             return;
     }
     set = &cache->sets[hash % CACHE_SETS];
-    if (set->stranger != hash) {
-        set->stranger = hash;
+    if (!seen_before(set, hash))
         return;
-    }
     chosen = choose(set, generation);
     way = &set->ways[chosen];
     way->generation = 0;

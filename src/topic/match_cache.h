@@ -5,8 +5,8 @@
  * Owner: shard. CACHE_SETS sets of four ways, found by the hash of the topic and verified by its
  * bytes. A result belongs to one generation of the tree: any change of subscriptions or interest
  * moves the tree to the next generation, which makes everything that is stored here invalid at
- * once. A topic is stored when it misses twice in a row among the misses of its set, so that topics
- * which come once neither cost memory nor drive out those that repeat.
+ * once. A topic is stored when it is among the last four that missed in its set, so that topics which come
+ * once neither cost memory nor drive out those that repeat; these may take turns.
  *
  * A hit costs 7 to 13 ns where the whole way costs 70 and more (three filters matching,
  * perf_topic_match); a miss costs 10 ns on top of it.
@@ -49,8 +49,8 @@ struct cache_way {
 
 struct cache_set {
     uint64_t hashes[CACHE_WAYS]; /* of the topics in ways[] */
-    uint64_t stranger;           /* the hash that missed here last */
-    uint64_t victim; /* the way that was filled last when all were of the current generation */
+    uint64_t strangers; /* of the hashes that missed here last, 16 bits each, the latest lowest */
+    uint64_t victim;    /* the way that was filled last when all were of the current generation */
     struct cache_way ways[CACHE_WAYS];
 };
 

@@ -56,6 +56,27 @@ static void test_stored_at_second_sight(void **state)
     match_cache_clear(&cache);
 }
 
+/* Four that share a set and come one after the other are all stored. */
+static void test_topics_in_turn(void **state)
+{
+    static const char *const topics[] = {"a/1", "a/2", "a/3", "a/4"};
+    struct match_cache cache = {0};
+    struct topic_match match = {.entries = results, .count = 1}, found;
+
+    (void)state;
+    for (uint64_t round = 0; round < 3; round++) {
+        for (uint64_t i = 0; i < 4; i++) {
+            uint64_t hash = i * CACHE_SETS;
+            bool stored = match_cache_find(&cache, 1, hash, span_text(topics[i]), LEVELS, &found);
+
+            assert_int_equal(stored, round == 2);
+            if (!stored)
+                match_cache_offer(&cache, 1, hash, span_text(topics[i]), &match, false);
+        }
+    }
+    match_cache_clear(&cache);
+}
+
 /* The same hash is not the same topic. */
 static void test_bytes_are_compared(void **state)
 {
@@ -169,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored_at_second_sight),
+        cmocka_unit_test(test_topics_in_turn),
         cmocka_unit_test(test_bytes_are_compared),
         cmocka_unit_test(test_a_note_belongs_to_the_result),
         cmocka_unit_test(test_strangers_pass_by),
