@@ -270,6 +270,17 @@ static enum smq_decision authorize(void *self, void *state,
     return decide(question->call, question->topic, answer);
 }
 
+/* Names whose message it is, who may be gone. */
+static void look_at(const struct smq_publication *message)
+{
+    struct smq_text name = message->client->username;
+    char text[100];
+
+    snprintf(text, sizeof(text), "%.*s", name.data != NULL ? (int)name.len : 1,
+             name.data != NULL ? name.data : "-");
+    say(message->will ? "will" : "message", message->topic, text);
+}
+
 static enum smq_decision publish(void *self, void *state, const struct smq_publication *message,
                                  struct smq_answer *answer)
 {
@@ -285,8 +296,7 @@ static enum smq_decision publish(void *self, void *state, const struct smq_publi
     if (is(message->payload, "put-this-off"))
         return SMQ_DEFER;
     if (is(message->payload, "look-at-me"))
-        say(message->will ? "will" : "message", message->topic,
-            message->client->username.data != NULL ? message->client->username.data : "-");
+        look_at(message);
     return SMQ_NEXT;
 }
 
