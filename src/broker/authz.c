@@ -296,13 +296,17 @@ static enum authz_answer ask_rules(struct broker *broker, const struct authz_que
     return answer;
 }
 
+/* Where others than the rules were asked about the subscription, or the publication, these have allowed it. */
+static bool is_allowed(const struct broker *broker, enum authz_answer rules_say)
+{
+    return rules_say == AUTHZ_ALLOW ||
+           (rules_say == AUTHZ_IGNORE &&
+            (!broker->authz_rules_alone || authz_no_match_allows(broker)));
+}
+
 bool authz_rules_allow(struct broker *broker, const struct authz_question *question)
 {
-    enum authz_answer answer = ask_rules(broker, question);
-
-    /* whoever else was asked has allowed it */
-    return answer == AUTHZ_ALLOW || (answer == AUTHZ_IGNORE &&
-                                     (!broker->authz_rules_alone || authz_no_match_allows(broker)));
+    return is_allowed(broker, ask_rules(broker, question));
 }
 
 static __attribute__((noinline)) bool
@@ -316,9 +320,7 @@ ask_about_delivery(struct broker *broker, struct session *session, struct span t
     answer = ask_rules(broker, &question);
     if (answer == AUTHZ_ALLOW)
         authz_remember(broker, session, AUTHZ_RECEIVE, topic, hash);
-    /* whoever else was asked about the subscription has allowed it */
-    return answer == AUTHZ_ALLOW || (answer == AUTHZ_IGNORE &&
-                                     (!broker->authz_rules_alone || authz_no_match_allows(broker)));
+    return is_allowed(broker, answer);
 }
 
 bool authz_check_delivery(struct broker *broker, struct session *session,

@@ -6,8 +6,8 @@
  *   whoever was let in --> super_req --> a super user or not, asked once
  *   PUBLISH, SUBSCRIBE ... --> acl_req --> ALLOW, DENY, IGNORE: auth.no_match decides
  *
- * The backend is asked about every client, one without a user name as well: it may go by the client identifier, the
- * address or the certificate. Only what it says lets somebody in; when it says nothing, or nothing that can be
+ * The backend is asked about clients without a user name as well, unless these are welcome anyway (auth.allow_anonymous): it
+ * may go by the client identifier, the address or the certificate. Only what it says lets somebody in; when it says nothing, or nothing that can be
  * understood, that is a denial (and no super user).
  */
 #include "broker/http_auth.h"

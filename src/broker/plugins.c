@@ -7,8 +7,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-/* Two readings of the clock are more than half of what a hook costs. A prime: where there are several plug-ins, each has
- * its turn. */
+/* Two readings of the clock cost as much as a short hook. A prime: where there are several plug-ins, each has its turn. */
 #define TIMED_ONE_IN 17u
 #define SLOW_NS      1000000u
 #define SLOTS_MIN    16u
