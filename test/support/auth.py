@@ -67,7 +67,7 @@ API = "http_server { enable = true, port = 0 }"
 
 def ask_all_shards(broker, account=b"admin:public"):
     """Has every shard answer a question of the API: what was posted to them before has been done then."""
-    request = urllib.request.Request("http://127.0.0.1:%d/api/v4/clients?clientid=nobody&limit=1" % broker.ports["http"][0],
+    request = urllib.request.Request("http://127.0.0.1:%d/api/v4/clients?username=nobody-has-this-name&limit=1" % broker.ports["http"][0],
                                      headers={"Authorization": "Basic " + base64.b64encode(account).decode()})
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert answer.status == 200 and answer.read()
